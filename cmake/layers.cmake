@@ -1,0 +1,27 @@
+# One target per folder of src/, linked only to the row that ARCHITECTURE.md gives it.
+
+# andiron_layer(NAME [DEPENDS layer...] [LIBRARIES target...] [EXCLUDE regex])
+# Makes the library andiron_NAME from NAME/*.cpp, and NAME_test from NAME/*_test.cpp.
+function(andiron_layer name)
+  cmake_parse_arguments(ARG "" "EXCLUDE" "DEPENDS;LIBRARIES" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
+  if(ARG_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${ARG_EXCLUDE}")
+  endif()
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
+  list(TRANSFORM ARG_DEPENDS PREPEND andiron_)
+
+  add_library(andiron_${name} STATIC ${sources})
+  target_include_directories(andiron_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+                                                    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(andiron_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES})
+
+  if(ANDIRON_TESTS AND tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE andiron_${name} GTest::gtest GTest::gtest_main)
+    target_compile_definitions(${name}_test PRIVATE ANDIRON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+  endif()
+endfunction()

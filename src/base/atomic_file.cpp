@@ -1,0 +1,122 @@
+#include "base/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+}  // namespace
+
+Result<AtomicFile> AtomicFile::create(const std::string& path, bool private_to_user) {
+  std::string temporary = path + ".part-XXXXXX";
+  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
+  if (fd < 0) return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
+  if (!private_to_user) {
+    const mode_t mask = umask(0);
+    umask(mask);
+    fchmod(fd, 0666 & ~mask);  // mkostemp always gives 0600
+  }
+  return AtomicFile(path, std::move(temporary), fd);
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::move(other.temporary_)),
+      fd_(std::exchange(other.fd_, -1)),
+      offset_(other.offset_) {}
+
+AtomicFile::~AtomicFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+Status AtomicFile::write(std::span<const uint8_t> bytes) {
+  TRY(write_at(offset_, bytes));
+  offset_ += bytes.size();
+  return {};
+}
+
+Status AtomicFile::write(std::string_view text) {
+  return write(std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()));
+}
+
+Status AtomicFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) {
+      return make_error("{}: cannot write {} bytes: {}; the old file, if any, is untouched", path_, bytes.size(),
+                        done == 0 ? "the disk took nothing" : std::strerror(errno));
+    }
+    bytes = bytes.subspan(static_cast<size_t>(done));
+    offset += static_cast<uint64_t>(done);
+  }
+  return {};
+}
+
+Status AtomicFile::pad_to(uint64_t multiple) {
+  const std::vector<uint8_t> zeros((multiple - offset_ % multiple) % multiple, 0);
+  return write(zeros);
+}
+
+Status AtomicFile::commit() {
+  const auto fail = [&](const char* step) {
+    return make_error("{}: cannot {}: {}; the old file, if any, is untouched", path_, step, std::strerror(errno));
+  };
+  if (fsync(fd_) != 0) return fail("sync it to disk");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return fail("put it in place");
+  ::close(std::exchange(fd_, -1));
+  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return fail("open its folder");
+  const int synced = fsync(folder);
+  ::close(folder);
+  // Some file systems cannot sync a folder (EINVAL); the rename itself has been done.
+  if (synced != 0 && errno != EINVAL) return make_error("{}: cannot sync its folder: {}", path_, std::strerror(errno));
+  return {};
+}
+
+Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return make_error("{}: cannot open it: {}", path, std::strerror(errno));
+  std::string text;
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t got = ::read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      const int read_errno = errno;
+      ::close(fd);
+      return make_error("{}: cannot read it: {}", path, std::strerror(read_errno));
+    }
+    if (got == 0) break;
+    text.append(buffer, static_cast<size_t>(got));
+    if (text.size() > limit) {
+      ::close(fd);
+      return make_error("{}: larger than the {} allowed here", path, human_bytes(limit));
+    }
+  }
+  ::close(fd);
+  return text;
+}
+
+Status write_text_file(const std::string& path, std::string_view text, bool private_to_user) {
+  TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, private_to_user));
+  TRY(file.write(text));
+  return file.commit();
+}
+
+}  // namespace andiron

@@ -1,0 +1,47 @@
+// AtomicFile: a file that appears whole or not at all.
+//
+// Bytes go to a temporary file beside the target; commit() syncs it, renames it over the target and syncs
+// the folder. Without commit() (an error, a crash, the destructor) the target is untouched and the
+// temporary is removed. One owner, one thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace andiron {
+
+class AtomicFile {
+ public:
+  // `private_to_user`: mode 0600 instead of the user's default.
+  static Result<AtomicFile> create(const std::string& path, bool private_to_user = false);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  AtomicFile(const AtomicFile&) = delete;
+  ~AtomicFile();
+
+  Status write(std::span<const uint8_t> bytes);  // appends
+  Status write(std::string_view text);
+  Status write_at(uint64_t offset, std::span<const uint8_t> bytes);  // does not move the append position
+  Status pad_to(uint64_t multiple);  // zeros until the append position is a multiple of `multiple`
+  uint64_t offset() const { return offset_; }
+  Status commit();
+
+ private:
+  AtomicFile(std::string path, std::string temporary, int fd)
+      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+
+  std::string path_;
+  std::string temporary_;
+  int fd_ = -1;
+  uint64_t offset_ = 0;
+};
+
+// The whole of a small text file; more than `limit` bytes is an error.
+Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{1} << 30);
+Status write_text_file(const std::string& path, std::string_view text, bool private_to_user = false);
+
+}  // namespace andiron
