@@ -13,6 +13,10 @@ function(andiron_layer name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   list(TRANSFORM ARG_DEPENDS PREPEND andiron_)
 
+  if(NOT sources)
+    add_library(andiron_${name} INTERFACE)
+    return()
+  endif()
   add_library(andiron_${name} STATIC ${sources})
   target_include_directories(andiron_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
                                                     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
