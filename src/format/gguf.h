@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/result.h"
 #include "format/model_source.h"
 
@@ -29,5 +30,32 @@ Result<GgufContents> read_gguf(std::span<const uint8_t> bytes, std::string_view 
 
 // Opens one file, or the first of a set of shards (the others must lie beside it).
 Result<std::unique_ptr<ModelSource>> open_gguf(const std::string& path);
+
+// Writes one GGUF file of version 3: create(), then append() every tensor's bytes in the order they were announced,
+// then finish(). Without finish() no file appears. One thread.
+class GgufWriter {
+ public:
+  // Writes everything but the tensors' bytes. "general.alignment" and the "split." keys are the writer's own: those in
+  // `metadata` are left out. Texts in `metadata` are needed only until create() returns. `alignment`: a power of two.
+  static Result<GgufWriter> create(const std::string& path, std::span<const MetaEntry> metadata,
+                                   std::span<const TensorInfo> tensors, uint64_t alignment = 32);
+
+  // The next bytes of the current tensor: all of it or any part. More than it still lacks is an Error. A tensor that
+  // is complete makes way for the next.
+  Status append(std::span<const uint8_t> bytes);
+  // An Error when a tensor lacks bytes; the target is then as it was.
+  Status finish();
+
+ private:
+  GgufWriter(std::string path, AtomicFile file, uint64_t alignment)
+      : path_(std::move(path)), file_(std::move(file)), alignment_(alignment) {}
+
+  std::string path_;
+  AtomicFile file_;
+  uint64_t alignment_;
+  std::vector<TensorInfo> tensors_;
+  size_t current_ = 0;
+  uint64_t written_ = 0;  // of the current tensor
+};
 
 }  // namespace andiron

@@ -7,6 +7,27 @@
 
 namespace andiron {
 
+MetaEntry MetaEntry::u32(std::string key, uint32_t value) {
+  return {std::move(key), MetaType::kUint32, {int64_t{value}}};
+}
+MetaEntry MetaEntry::f32(std::string key, double value) { return {std::move(key), MetaType::kFloat32, {value}}; }
+MetaEntry MetaEntry::boolean(std::string key, bool value) { return {std::move(key), MetaType::kBool, {value}}; }
+MetaEntry MetaEntry::text(std::string key, std::string_view value) {
+  return {std::move(key), MetaType::kText, {value}};
+}
+MetaEntry MetaEntry::i32s(std::string key, MetaValue::Ints values) {
+  return {std::move(key), MetaType::kInt32, {std::move(values)}};
+}
+MetaEntry MetaEntry::f32s(std::string key, MetaValue::Floats values) {
+  return {std::move(key), MetaType::kFloat32, {std::move(values)}};
+}
+MetaEntry MetaEntry::booleans(std::string key, MetaValue::Bools values) {
+  return {std::move(key), MetaType::kBool, {std::move(values)}};
+}
+MetaEntry MetaEntry::texts(std::string key, MetaValue::Texts values) {
+  return {std::move(key), MetaType::kText, {std::move(values)}};
+}
+
 Result<TensorInfo> make_tensor_info(std::string name, DType dtype, std::vector<uint64_t> shape,
                                     std::string_view source) {
   const std::string what = format("{}: tensor \"{}\"", source, quoted(name));

@@ -56,6 +56,16 @@ struct MetaEntry {
   std::string key;
   MetaType type = MetaType::kUint32;  // of the value, or of each item of an array; never kArray
   MetaValue value;
+
+  // The types that models use. Texts are not copied: their bytes must outlive the entry.
+  static MetaEntry u32(std::string key, uint32_t value);
+  static MetaEntry f32(std::string key, double value);
+  static MetaEntry boolean(std::string key, bool value);
+  static MetaEntry text(std::string key, std::string_view value);
+  static MetaEntry i32s(std::string key, MetaValue::Ints values);
+  static MetaEntry f32s(std::string key, MetaValue::Floats values);
+  static MetaEntry booleans(std::string key, MetaValue::Bools values);
+  static MetaEntry texts(std::string key, MetaValue::Texts values);
 };
 
 // Shape as people write it, outermost first: a matrix is {rows, columns}, stored row by row.
