@@ -1,0 +1,229 @@
+/* Matrix products on AMX tiles. int8: the panels of the AVX-512 kernels (signed bytes, quads of 64) are B tiles as they
+ * lie; each block of 32 columns is one tile product into cleared sums, which are scaled and added in f32 exactly as the
+ * other tiers do, so the bits are theirs. bf16: BF16 weights lie in pairs, which again are B tiles; the sums stay in
+ * the tile over all of K. */
+#pragma once
+
+#include "kernels/amx/tiles.h"
+#include "kernels/generic/matmul_quant-inl.h"
+
+namespace andiron {
+namespace {
+
+constexpr int kTileTokens = 32; /* two A tiles */
+
+/* Integer sums of 32 tokens x 2 groups, as the four C tiles are stored: [token half][group][token][16]. */
+struct __attribute__((aligned(64))) TileSums {
+  int32_t c[2][2][16][16];
+};
+
+/* The products of one sub-block: 32 tokens x 32 rows x (32 / Subs) columns. */
+inline void tile_products(const int8_t* x, int64_t ldx, const uint8_t* quads0, const uint8_t* quads1, TileSums* out) {
+  TILE_ZERO(0);
+  TILE_ZERO(1);
+  TILE_ZERO(2);
+  TILE_ZERO(3);
+  TILE_LOAD(4, x, ldx);
+  TILE_LOAD(6, quads0, 64);
+  TILE_LOAD(7, quads1, 64);
+  TILE_DOT_S8(0, 4, 6);
+  TILE_DOT_S8(1, 4, 7);
+  TILE_LOAD(5, x + 16 * ldx, ldx);
+  TILE_DOT_S8(2, 5, 6);
+  TILE_DOT_S8(3, 5, 7);
+  TILE_STORE(0, out->c[0][0], 64);
+  TILE_STORE(1, out->c[0][1], 64);
+  TILE_STORE(2, out->c[1][0], 64);
+  TILE_STORE(3, out->c[1][1], 64);
+}
+
+/* acc += d_w d_x sums [+ m_w d_x sum(x)], the step that every tier takes per block. dx, dsum: of token 0, `ld` floats
+ * between tokens. */
+template <bool HasMin>
+inline void add_scaled(const TileSums* sums, const Panel* panels, int sub, const float* dx, int64_t ld_dx,
+                       const float* dsum, int64_t ld_dsum, float (*acc)[2][16]) {
+  V::F scale[2], min[2];
+  for (int g = 0; g < 2; ++g) {
+    scale[g] = V::f_load(panels[g].scale[sub]);
+    min[g] = HasMin ? V::f_load(panels[g].min[sub]) : V::f_zero();
+  }
+  for (int t = 0; t < kTileTokens; ++t) {
+    const V::F d = V::f_set1(dx[t * ld_dx]);
+    for (int g = 0; g < 2; ++g) {
+      V::F v = V::f_load(acc[t][g]);
+      v = V::f_fma(V::f_from_i(V::i_load(sums->c[t / 16][g][t % 16])), V::f_mul(scale[g], d), v);
+      if (HasMin) v = V::f_fma(min[g], V::f_set1(dsum[t * ld_dsum]), v);
+      V::f_store(acc[t][g], v);
+    }
+  }
+}
+
+/* 32 tokens from `token` against two panels. The products of the next block are begun before this one's sums are
+ * scaled, so that tile and vector units work side by side. */
+template <int Subs, bool HasMin>
+void tile_chunk(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
+  constexpr int kQuads = 8 / Subs;
+  const Activations& x = a->x;
+  const int64_t blocks = x.k / 32;
+  const int8_t* q8 = x.q8 + token * x.k + block * 32;
+  const float* dx = x.scale + token * blocks + block;
+  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + block : x.dsum16 + token * blocks * 2 + block * 2;
+  float* y = a->y + token * a->ldy + group * 16;
+  __attribute__((aligned(64))) float acc[kTileTokens][2][16];
+  TileSums sums[2];
+  for (int t = 0; t < kTileTokens; ++t)
+    for (int g = 0; g < 2; ++g) V::f_store(acc[t][g], block == 0 ? V::f_zero() : V::f_load(y + t * a->ldy + 16 * g));
+  const int steps = count * Subs;
+  for (int s = 0; s <= steps; ++s) {
+    if (s < steps) {
+      const int at = 64 * kQuads * s;
+      tile_products(q8 + 4 * kQuads * s, x.k, panels[0].quads + at, panels[1].quads + at, &sums[s % 2]);
+    }
+    if (s > 0) {
+      const int sub = s - 1;
+      add_scaled<HasMin>(&sums[sub % 2], panels, sub, dx + sub / Subs, blocks, dsum + sub, blocks * Subs, acc);
+    }
+  }
+  for (int t = 0; t < kTileTokens; ++t)
+    for (int g = 0; g < 2; ++g) V::f_store(y + t * a->ldy + 16 * g, V::f_load(acc[t][g]));
+}
+
+template <class Fmt>
+void matmul_tiles(const MatmulArgs* a) {
+  if (a->x.tokens < kTileTokens || a->group_end - a->group_begin < 2) {
+    matmul_quant<Fmt>(a);
+    return;
+  }
+  constexpr int kBits = V::template kPanelBits<Fmt::kBits>;
+  static const TileConfig config = make_config(32 / Fmt::kSubs);
+  tiles_configure(&config);
+  Panel* panels = (Panel*)a->scratch;
+  const int64_t blocks = a->x.k / 32;
+  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  const int64_t tiled = a->x.tokens / kTileTokens * kTileTokens;
+  const int64_t pairs_end = a->group_end - (a->group_end - a->group_begin) % 2;
+  for (int64_t g = a->group_begin; g < pairs_end; g += 2) {
+    for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
+      const int count = (int)(blocks - block < kPanelBlocks ? blocks - block : kPanelBlocks);
+      for (int i = 0; i < 2; ++i) fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, count, panels + i);
+      for (int64_t t = 0; t < tiled; t += kTileTokens) {
+        tile_chunk<Fmt::kSubs, Fmt::kHasMin>(a, panels, g, block, count, t);
+      }
+      panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, 2>(a, panels, g, block, count, tiled);
+    }
+  }
+  tiles_release();
+  if (pairs_end < a->group_end) {
+    MatmulArgs last = *a;
+    last.group_begin = pairs_end;
+    matmul_quant<Fmt>(&last);
+  }
+}
+
+/* ---- bf16 ---- */
+
+constexpr int kBf16Columns = 512; /* of the activations converted at a time */
+
+struct __attribute__((aligned(64))) Bf16Scratch {
+  uint16_t x[kTileTokens][kBf16Columns];
+  uint8_t tail[2][16][64]; /* the last columns of a group, padded with zeros */
+  float c[2][2][16][16];
+};
+static_assert(sizeof(Bf16Scratch) <= kMatmulScratchBytes, "the bf16 scratch must fit");
+
+inline uint16_t round_to_bf16(float f) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &f, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40); /* NaN stays NaN */
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+/* Rows token .. token + 31 (missing ones zero), columns k .. k + 511 (beyond K zero), as bf16. */
+inline void convert_tokens(const Activations& x, int64_t token, int64_t k, Bf16Scratch* s) {
+  for (int t = 0; t < kTileTokens; ++t) {
+    for (int i = 0; i < kBf16Columns; ++i) {
+      const bool inside = token + t < x.tokens && k + i < x.k;
+      s->x[t][i] = inside ? round_to_bf16(x.f32[(token + t) * x.k + k + i]) : 0;
+    }
+  }
+}
+
+/* 32 columns of a group as a B tile; a tail is copied so that no row beyond the group is read. */
+inline const uint8_t* bf16_tile(const uint8_t* group, int64_t k, int64_t k_end, uint8_t (*tail)[64]) {
+  const int64_t pairs = (k_end - k + 1) / 2;
+  if (pairs >= 16) return group + k / 2 * 64;
+  for (int64_t r = 0; r < 16; ++r) {
+    for (int i = 0; i < 64; ++i) tail[r][i] = r < pairs ? group[(k / 2 + r) * 64 + i] : 0;
+  }
+  return tail[0];
+}
+
+/* 32 tokens against one or two groups over columns k .. k + 511; sums begin from and return to s->c. */
+inline void bf16_chunk(const Activations& x, const uint8_t* group0, const uint8_t* group1, int64_t k, Bf16Scratch* s) {
+  const int64_t end = x.k - k < kBf16Columns ? x.k : k + kBf16Columns;
+  TILE_LOAD(0, s->c[0][0], 64);
+  TILE_LOAD(1, s->c[0][1], 64);
+  TILE_LOAD(2, s->c[1][0], 64);
+  TILE_LOAD(3, s->c[1][1], 64);
+  for (int64_t i = k; i < end; i += 32) {
+    TILE_LOAD(4, &s->x[0][i - k], sizeof s->x[0]);
+    TILE_LOAD(5, &s->x[16][i - k], sizeof s->x[0]);
+    TILE_LOAD(6, bf16_tile(group0, i, x.k, s->tail[0]), 64);
+    TILE_LOAD(7, bf16_tile(group1, i, x.k, s->tail[1]), 64);
+    TILE_DOT_BF16(0, 4, 6);
+    TILE_DOT_BF16(1, 4, 7);
+    TILE_DOT_BF16(2, 5, 6);
+    TILE_DOT_BF16(3, 5, 7);
+  }
+  TILE_STORE(0, s->c[0][0], 64);
+  TILE_STORE(1, s->c[0][1], 64);
+  TILE_STORE(2, s->c[1][0], 64);
+  TILE_STORE(3, s->c[1][1], 64);
+}
+
+void matmul_bf16_tiles(const MatmulArgs* a) {
+  static const TileConfig config = make_config(64);
+  tiles_configure(&config);
+  Bf16Scratch* s = (Bf16Scratch*)a->scratch;
+  const int64_t group_bytes = (a->x.k + 1) / 2 * 64;
+  for (int64_t token = 0; token < a->x.tokens; token += kTileTokens) {
+    const int64_t tokens = a->x.tokens - token < kTileTokens ? a->x.tokens - token : kTileTokens;
+    const bool one_chunk = a->x.k <= kBf16Columns;
+    if (one_chunk) convert_tokens(a->x, token, 0, s);
+    for (int64_t g = a->group_begin; g < a->group_end; g += 2) {
+      const int pair = g + 1 < a->group_end ? 2 : 1;
+      const uint8_t* group = a->weight + g * group_bytes;
+      __builtin_memset(s->c, 0, sizeof s->c);
+      for (int64_t k = 0; k < a->x.k; k += kBf16Columns) {
+        if (!one_chunk) convert_tokens(a->x, token, k, s);
+        bf16_chunk(a->x, group, group + (pair - 1) * group_bytes, k, s);
+      }
+      for (int64_t t = 0; t < tokens; ++t) {
+        for (int i = 0; i < pair; ++i) {
+          V::f_store(a->y + (token + t) * a->ldy + (g + i) * 16, V::f_load(s->c[t / 16][i][t % 16]));
+        }
+      }
+    }
+  }
+  tiles_release();
+}
+
+void install_tiles(KernelTable* table) {
+  table->name = "amx";
+  table->matmul[kPackedBF16] = matmul_bf16_tiles;
+  table->matmul[kPackedQ4_0] = matmul_tiles<FormatQ4_0>;
+  table->matmul[kPackedQ4_1] = matmul_tiles<FormatQ4_1>;
+  table->matmul[kPackedQ5_0] = matmul_tiles<FormatQ5_0>;
+  table->matmul[kPackedQ5_1] = matmul_tiles<FormatQ5_1>;
+  table->matmul[kPackedQ8_0] = matmul_tiles<FormatQ8_0>;
+  table->matmul[kPackedQ2_K] = matmul_tiles<FormatQ2_K>;
+  table->matmul[kPackedQ3_K] = matmul_tiles<FormatQ3_K>;
+  table->matmul[kPackedQ4_K] = matmul_tiles<FormatQ4_K>;
+  table->matmul[kPackedQ5_K] = matmul_tiles<FormatQ5_K>;
+  table->matmul[kPackedQ6_K] = matmul_tiles<FormatQ6_K>;
+  table->matmul[kPackedIQ4_NL] = matmul_tiles<FormatIQ4_NL>;
+  table->matmul[kPackedIQ4_XS] = matmul_tiles<FormatIQ4_XS>;
+}
+
+}  // namespace
+}  // namespace andiron

@@ -1,0 +1,238 @@
+/* The 16-lane vectors of the generic kernels as pairs of AVX2 registers (AVX2, FMA, F16C). */
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+/* Register tiles live only if the whole tile is one function. */
+#define KERNEL_INLINE inline __attribute__((always_inline))
+
+namespace andiron {
+namespace {
+
+struct V {
+  struct F {
+    __m256 a, b;
+  };
+  struct I {
+    __m256i a, b;
+  };
+  struct B {
+    __m256i a, b;
+  };
+
+  static constexpr int kAttentionBlocks = 1;
+  /* 1 group x 4 tokens: 8 float accumulators, 4 of 16 bits, and what feeds them, in 16 registers. */
+  static constexpr int kPanelGroups = 1, kPanelTokens = 4;
+  /* Unsigned bytes; how many products fit 16 bits depends on the width (see products_in_16_bits). */
+  template <int Bits>
+  static constexpr int kPanelBits = Bits;
+
+  static F f_zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static F f_set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+  static F f_load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static void f_store(float* p, F v) {
+    _mm256_storeu_ps(p, v.a);
+    _mm256_storeu_ps(p + 8, v.b);
+  }
+  static F f_add(F x, F y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+  static F f_sub(F x, F y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
+  static F f_mul(F x, F y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+  static F f_div(F x, F y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+  static F f_fma(F x, F y, F z) { return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)}; }
+  static F f_max(F x, F y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+  static F f_abs(F x) {
+    const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
+    return {_mm256_and_ps(x.a, mask), _mm256_and_ps(x.b, mask)};
+  }
+  static F f_select_ge(F x, F limit, F yes, F no) {
+    return {_mm256_blendv_ps(no.a, yes.a, _mm256_cmp_ps(x.a, limit.a, _CMP_GE_OQ)),
+            _mm256_blendv_ps(no.b, yes.b, _mm256_cmp_ps(x.b, limit.b, _CMP_GE_OQ))};
+  }
+  static float f_sum(F v) {
+    const __m256 h8 = _mm256_add_ps(v.a, v.b);
+    const __m128 h4 = _mm_add_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+    const __m128 h2 = _mm_add_ps(h4, _mm_movehl_ps(h4, h4));
+    return _mm_cvtss_f32(_mm_add_ss(h2, _mm_movehdup_ps(h2)));
+  }
+  static float f_hmax(F v) {
+    const __m256 h8 = _mm256_max_ps(v.a, v.b);
+    const __m128 h4 = _mm_max_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+    const __m128 h2 = _mm_max_ps(h4, _mm_movehl_ps(h4, h4));
+    return _mm_cvtss_f32(_mm_max_ss(h2, _mm_movehdup_ps(h2)));
+  }
+
+  static F f_from_f16(const uint16_t* p) {
+    return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)),
+            _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p + 8)))};
+  }
+  static void f_to_f16(uint16_t* p, F v) {
+    _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm_storeu_si128((__m128i*)(p + 8), _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static F f_from_u8(const uint8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))),
+            _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(p + 8))))};
+  }
+  static F f_from_s8(const uint8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)p))),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)(p + 8))))};
+  }
+  static F f_from_i(I v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
+  static F f_bits(I v) { return {_mm256_castsi256_ps(v.a), _mm256_castsi256_ps(v.b)}; }
+
+  static I i_set1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+  static I i_load(const void* p) {
+    return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)p + 1)};
+  }
+  static void i_store(void* p, I v) {
+    _mm256_storeu_si256((__m256i*)p, v.a);
+    _mm256_storeu_si256((__m256i*)p + 1, v.b);
+  }
+  static I i_add(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
+  static I i_and(I x, I y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
+  template <int N>
+  static I i_shl(I x) {
+    return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
+  }
+  static I i_round(F v) { return {_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)}; }
+  static void i_store_s8(int8_t* p, I v) {
+    const __m256i low = _mm256_set1_epi32(0xff);
+    const __m256i words =
+        _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(v.a, low), _mm256_and_si256(v.b, low)), 0xd8);
+    _mm_storeu_si128((__m128i*)p, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+  }
+
+  static B b_load(const uint8_t* p) { return i_load_bytes(p); }
+  static void b_store(uint8_t* p, B v) {
+    _mm256_storeu_si256((__m256i*)p, v.a);
+    _mm256_storeu_si256((__m256i*)p + 1, v.b);
+  }
+  static B b_and(B x, uint8_t mask) {
+    const __m256i m = _mm256_set1_epi8((char)mask);
+    return {_mm256_and_si256(x.a, m), _mm256_and_si256(x.b, m)};
+  }
+  static B b_or(B x, B y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
+  static B b_sub(B x, uint8_t y) {
+    const __m256i v = _mm256_set1_epi8((char)y);
+    return {_mm256_sub_epi8(x.a, v), _mm256_sub_epi8(x.b, v)};
+  }
+  template <int N>
+  static B b_shr(B x) {
+    return {_mm256_srli_epi16(x.a, N), _mm256_srli_epi16(x.b, N)};
+  }
+  template <int N>
+  static B b_shl(B x) {
+    return {_mm256_slli_epi16(x.a, N), _mm256_slli_epi16(x.b, N)};
+  }
+  static B b_lookup(B index, const int8_t* table) {
+    const __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)table));
+    return {_mm256_shuffle_epi8(t, index.a), _mm256_shuffle_epi8(t, index.b)};
+  }
+
+  static __m256i quad_at(const void* x, int quad) {
+    int32_t v;
+    __builtin_memcpy(&v, (const char*)x + 4 * quad, 4);
+    return _mm256_set1_epi32(v);
+  }
+
+  template <int Bits, int Quads>
+  static I dot_stream(const B* w, const int8_t* x, int32_t sum, int offset) {
+    __m256i a = _mm256_setzero_si256(), b = a;
+    dot_half<Bits, Quads>(w, x, a, b);
+    const __m256i bias = _mm256_set1_epi32(Bits == 8 ? 0 : -offset * sum);
+    return {_mm256_add_epi32(a, bias), _mm256_add_epi32(b, bias)};
+  }
+
+  template <int Bits>
+  static B panel_quad(B w, int) {
+    return w;
+  }
+  template <int Quads>
+  static I panel_init(const B*) {
+    return i_set1(0);
+  }
+
+  template <int Bits, int Quads, int G, int NT>
+  static KERNEL_INLINE void dot_panel(const uint8_t* const* panel, const int32_t* const*, const int8_t* q8,
+                                      const uint8_t*, int64_t ldx, const int32_t* sums, int64_t ldsum, int offset,
+                                      I (&out)[G][NT]) {
+    for (int g = 0; g < G; ++g) {
+      __m256i a[NT], b[NT];
+      panel_half<Bits, Quads, NT>(panel[g], q8, ldx, a);
+      panel_half<Bits, Quads, NT>(panel[g] + 32, q8, ldx, b);
+#pragma GCC unroll 4
+      for (int t = 0; t < NT; ++t) {
+        int32_t sum = 0;
+        for (int i = 0; i < Quads / 4; ++i) sum += sums[t * ldsum + i];
+        const __m256i bias = _mm256_set1_epi32(Bits == 8 ? 0 : -offset * sum);
+        out[g][t] = {_mm256_add_epi32(a[t], bias), _mm256_add_epi32(b[t], bias)};
+      }
+    }
+  }
+
+ private:
+  static B i_load_bytes(const uint8_t* p) {
+    return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)p + 1)};
+  }
+
+  /* vpmaddubsw gives 2 * (2^Bits - 1) * 127 at most: so many of them add up within a signed 16-bit lane. */
+  template <int Bits>
+  static constexpr int kProducts = Bits <= 4   ? 8
+                                   : Bits == 5 ? 4
+                                   : Bits == 6 ? 2
+                                               : 1;
+
+  /* 8 lanes of (4 unsigned or signed weights) x (4 signed activations) as 16-bit pairs. */
+  template <int Bits>
+  static __m256i products(__m256i w, __m256i x) {
+    if (Bits == 8) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return _mm256_maddubs_epi16(w, x);
+  }
+
+  template <int Bits, int Quads>
+  static void dot_half(const B* w, const int8_t* x, __m256i& a, __m256i& b) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    constexpr int kRun = kProducts<Bits> < Quads ? kProducts<Bits> : Quads;
+    for (int j = 0; j < Quads; j += kRun) {
+      __m256i pa = products<Bits>(w[j].a, quad_at(x, j));
+      __m256i pb = products<Bits>(w[j].b, quad_at(x, j));
+      for (int i = j + 1; i < j + kRun; ++i) {
+        pa = _mm256_add_epi16(pa, products<Bits>(w[i].a, quad_at(x, i)));
+        pb = _mm256_add_epi16(pb, products<Bits>(w[i].b, quad_at(x, i)));
+      }
+      a = _mm256_add_epi32(a, _mm256_madd_epi16(pa, ones));
+      b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones));
+    }
+  }
+
+  /* One half of a group (8 rows) against NT tokens; the weights are loaded once for all of them. */
+  template <int Bits, int Quads, int NT>
+  static KERNEL_INLINE void panel_half(const uint8_t* panel, const int8_t* q8, int64_t ldx, __m256i (&out)[NT]) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    constexpr int kRun = kProducts<Bits> < Quads ? kProducts<Bits> : Quads;
+#pragma GCC unroll 8
+    for (int j = 0; j < Quads; j += kRun) {
+      __m256i p[NT];
+#pragma GCC unroll 8
+      for (int i = j; i < j + kRun; ++i) {
+        const __m256i w = _mm256_loadu_si256((const __m256i*)(panel + 64 * i));
+        const __m256i magnitude = Bits == 8 ? _mm256_abs_epi8(w) : w;
+#pragma GCC unroll 4
+        for (int t = 0; t < NT; ++t) {
+          const __m256i x = quad_at(q8 + t * ldx, i);
+          const __m256i product = _mm256_maddubs_epi16(magnitude, Bits == 8 ? _mm256_sign_epi8(x, w) : x);
+          p[t] = i == j ? product : _mm256_add_epi16(p[t], product);
+        }
+      }
+#pragma GCC unroll 4
+      for (int t = 0; t < NT; ++t) {
+        const __m256i s = _mm256_madd_epi16(p[t], ones);
+        out[t] = j == 0 ? s : _mm256_add_epi32(out[t], s);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace andiron

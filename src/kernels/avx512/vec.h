@@ -1,0 +1,149 @@
+/* The 16-lane vectors of the generic kernels, in AVX-512 (F, BW, DQ, VL, VNNI). See generic/README in
+ * generic/matmul-inl.h for what each operation must compute; every tier computes the same bits. */
+#pragma once
+
+#include <immintrin.h>
+#include <stdint.h>
+
+/* Register tiles live only if the whole tile is one function. */
+#define KERNEL_INLINE inline __attribute__((always_inline))
+
+namespace andiron {
+namespace {
+
+struct V {
+  typedef __m512 F;  /* 16 floats */
+  typedef __m512i I; /* 16 int32 */
+  typedef __m512i B; /* 64 bytes: 4 for each lane */
+
+  /* Blocks of 16 lanes that attention holds at once for 4 rows: 16 independent sums hide the latency of the
+   * multiply-add. */
+  static constexpr int kAttentionBlocks = 4;
+  /* Register tile of the panel kernel: 2 groups x 6 tokens leave room for 12 + 12 accumulators. */
+  static constexpr int kPanelGroups = 2, kPanelTokens = 6;
+  /* The panel holds signed bytes whatever the format, so one kernel serves all. */
+  template <int Bits>
+  static constexpr int kPanelBits = 8;
+
+  static F f_zero() { return _mm512_setzero_ps(); }
+  static F f_set1(float x) { return _mm512_set1_ps(x); }
+  static F f_load(const float* p) { return _mm512_loadu_ps(p); }
+  static void f_store(float* p, F v) { _mm512_storeu_ps(p, v); }
+  static F f_add(F a, F b) { return _mm512_add_ps(a, b); }
+  static F f_sub(F a, F b) { return _mm512_sub_ps(a, b); }
+  static F f_mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F f_div(F a, F b) { return _mm512_div_ps(a, b); }
+  static F f_fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+  static F f_max(F a, F b) { return _mm512_max_ps(a, b); }
+  static F f_abs(F a) { return _mm512_abs_ps(a); }
+  static F f_select_ge(F x, F limit, F yes, F no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), no, yes);
+  }
+  static float f_sum(F v) {
+    const __m256 h8 = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    const __m128 h4 = _mm_add_ps(_mm256_castps256_ps128(h8), _mm256_extractf128_ps(h8, 1));
+    const __m128 h2 = _mm_add_ps(h4, _mm_movehl_ps(h4, h4));
+    return _mm_cvtss_f32(_mm_add_ss(h2, _mm_movehdup_ps(h2)));
+  }
+  static float f_hmax(F v) { return _mm512_reduce_max_ps(v); }
+
+  static F f_from_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
+  static void f_to_f16(uint16_t* p, F v) {
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static F f_from_u8(const uint8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
+  }
+  static F f_from_s8(const uint8_t* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p)));
+  }
+  static F f_from_i(I v) { return _mm512_cvtepi32_ps(v); }
+  static F f_bits(I v) { return _mm512_castsi512_ps(v); }
+
+  static I i_set1(int32_t x) { return _mm512_set1_epi32(x); }
+  static I i_load(const void* p) { return _mm512_loadu_si512(p); }
+  static void i_store(void* p, I v) { _mm512_storeu_si512(p, v); }
+  static I i_add(I a, I b) { return _mm512_add_epi32(a, b); }
+  static I i_and(I a, I b) { return _mm512_and_si512(a, b); }
+  template <int N>
+  static I i_shl(I a) {
+    return _mm512_slli_epi32(a, N);
+  }
+  static I i_round(F v) { return _mm512_cvtps_epi32(v); }
+  /* 16 int32 to 16 bytes, each already in [-128, 127]. */
+  static void i_store_s8(int8_t* p, I v) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(v)); }
+
+  static B b_load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void b_store(uint8_t* p, B v) { _mm512_storeu_si512(p, v); }
+  static B b_and(B a, uint8_t mask) { return _mm512_and_si512(a, _mm512_set1_epi8((char)mask)); }
+  static B b_or(B a, B b) { return _mm512_or_si512(a, b); }
+  static B b_sub(B a, uint8_t x) { return _mm512_sub_epi8(a, _mm512_set1_epi8((char)x)); }
+  /* Bits moved within 16-bit units; callers mask what crosses a byte. */
+  template <int N>
+  static B b_shr(B a) {
+    return _mm512_srli_epi16(a, N);
+  }
+  template <int N>
+  static B b_shl(B a) {
+    return _mm512_slli_epi16(a, N);
+  }
+  /* Bytes 0..15 to the entries of a 16-byte table. */
+  static B b_lookup(B index, const int8_t* table) {
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)table)), index);
+  }
+
+  static int32_t quad_at(const void* x, int quad) {
+    int32_t v;
+    __builtin_memcpy(&v, (const char*)x + 4 * quad, 4);
+    return v;
+  }
+
+  /* Sum over Quads quads of (w - offset) * x for one token. w: unsigned bytes below 2^Bits, or signed when Bits is 8.
+   * sum: of x over these elements. */
+  template <int Bits, int Quads>
+  static I dot_stream(const B* w, const int8_t* x, int32_t sum, int offset) {
+    const int bias = Bits == 8 ? 128 : offset;
+    I acc = i_set1(-bias * sum);
+    for (int j = 0; j < Quads; ++j) {
+      const B u = Bits == 8 ? _mm512_xor_si512(w[j], _mm512_set1_epi8((char)0x80)) : w[j];
+      acc = _mm512_dpbusd_epi32(acc, u, i_set1(quad_at(x, j)));
+    }
+    return acc;
+  }
+
+  /* A quad of the panel: w - offset as signed bytes. */
+  template <int Bits>
+  static B panel_quad(B w, int offset) {
+    return Bits == 8 ? w : b_sub(w, (uint8_t)offset);
+  }
+  /* What the accumulator of Quads panel quads starts from: the 128 that u8 adds to every x, taken off. */
+  template <int Quads>
+  static I panel_init(const B* w) {
+    I acc = _mm512_setzero_si512();
+    for (int j = 0; j < Quads; ++j) acc = _mm512_dpbusd_epi32(acc, _mm512_set1_epi8((char)0x80), w[j]);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), acc);
+  }
+
+  /* out[g][t] = sum over Quads quads of panel (g) times the activations of token t. */
+  template <int Bits, int Quads, int G, int NT>
+  static KERNEL_INLINE void dot_panel(const uint8_t* const* panel, const int32_t* const* init, const int8_t*,
+                                      const uint8_t* u8, int64_t ldx, const int32_t*, int64_t, int, I (&out)[G][NT]) {
+    for (int g = 0; g < G; ++g)
+      for (int t = 0; t < NT; ++t) out[g][t] = i_load(init[g]);
+#pragma GCC unroll 8
+    for (int j = 0; j < Quads; ++j) {
+      B w[G];
+#pragma GCC unroll 2
+      for (int g = 0; g < G; ++g) w[g] = b_load(panel[g] + 64 * j);
+#pragma GCC unroll 6
+      for (int t = 0; t < NT; ++t) {
+        const I x = i_set1(quad_at(u8 + t * ldx, j));
+#pragma GCC unroll 2
+        for (int g = 0; g < G; ++g) out[g][t] = _mm512_dpbusd_epi32(out[g][t], x, w[g]);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace andiron

@@ -1,0 +1,182 @@
+/* Everything that is not a matrix product: norms, activations, rotary positions, softmax, int8 blocks. Sums run in 16
+ * lanes and are folded in one fixed tree (f_sum), so that every tier gives the same bits. */
+#pragma once
+
+namespace andiron {
+namespace {
+
+/* 16 numbers at p, or the first n of them and zeros. */
+inline V::F load_some(const float* p, int64_t n) {
+  if (n >= 16) return V::f_load(p);
+  float lanes[16] = {0};
+  for (int64_t i = 0; i < n; ++i) lanes[i] = p[i];
+  return V::f_load(lanes);
+}
+inline void store_some(float* p, V::F v, int64_t n) {
+  if (n >= 16) {
+    V::f_store(p, v);
+    return;
+  }
+  float lanes[16];
+  V::f_store(lanes, v);
+  for (int64_t i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+/* e^x: x = n ln 2 + r, |r| <= ln 2 / 2, then a polynomial in r (coefficients: Cephes expf, S. Moshier) times 2^n.
+ * Relative error about 1e-7. Below -87.33 (the smallest normal result) the answer is 0; above 88 it stays at e^88. */
+inline V::F exp_lanes(V::F x) {
+  const V::F low = V::f_set1(-87.33f);
+  const V::F high = V::f_set1(88.0f);
+  const V::F in = V::f_select_ge(x, high, high, V::f_max(x, low));
+  const V::I n = V::i_round(V::f_mul(in, V::f_set1(1.44269504088896341f)));
+  const V::F fn = V::f_from_i(n);
+  V::F r = V::f_fma(fn, V::f_set1(-0.693359375f), in);
+  r = V::f_fma(fn, V::f_set1(2.12194440e-4f), r);
+  V::F p = V::f_set1(1.9875691500e-4f);
+  p = V::f_fma(p, r, V::f_set1(1.3981999507e-3f));
+  p = V::f_fma(p, r, V::f_set1(8.3334519073e-3f));
+  p = V::f_fma(p, r, V::f_set1(4.1665795894e-2f));
+  p = V::f_fma(p, r, V::f_set1(1.6666665459e-1f));
+  p = V::f_fma(p, r, V::f_set1(5.0000001201e-1f));
+  p = V::f_fma(V::f_mul(p, r), r, V::f_add(r, V::f_set1(1.0f)));
+  const V::F power = V::f_bits(V::i_shl<23>(V::i_add(n, V::i_set1(127))));
+  return V::f_select_ge(x, low, V::f_mul(p, power), V::f_zero());
+}
+
+/* tanh x: an odd polynomial below 0.625 (Cephes tanhf), 1 - 2 / (e^2x + 1) above; sign restored at the end. */
+inline V::F tanh_lanes(V::F x) {
+  const V::F a = V::f_abs(x);
+  const V::F z = V::f_mul(a, a);
+  V::F p = V::f_set1(-5.70498872745e-3f);
+  p = V::f_fma(p, z, V::f_set1(2.06390887954e-2f));
+  p = V::f_fma(p, z, V::f_set1(-5.37397155531e-2f));
+  p = V::f_fma(p, z, V::f_set1(1.33314422036e-1f));
+  p = V::f_fma(p, z, V::f_set1(-3.33332819422e-1f));
+  const V::F small = V::f_fma(V::f_mul(p, z), a, a);
+  const V::F e = exp_lanes(V::f_add(a, a));
+  const V::F large = V::f_sub(V::f_set1(1), V::f_div(V::f_set1(2), V::f_add(e, V::f_set1(1))));
+  const V::F magnitude = V::f_select_ge(a, V::f_set1(0.625f), large, small);
+  return V::f_select_ge(x, V::f_zero(), magnitude, V::f_sub(V::f_zero(), magnitude));
+}
+
+/* x / (1 + e^-u): with u = x it is silu, with u = 2 sqrt(2/pi) (x + 0.044715 x^3) it is gelu's tanh form. */
+inline V::F gated(V::F x, V::F u) { return V::f_div(x, V::f_add(V::f_set1(1), exp_lanes(V::f_sub(V::f_zero(), u)))); }
+
+/* y[i] = f(a[i], b[i]) over n numbers in lanes of 16. */
+template <class F>
+inline void map2(const float* a, const float* b, int64_t n, float* y, F f) {
+  for (int64_t i = 0; i < n; i += 16) store_some(y + i, f(load_some(a + i, n - i), load_some(b + i, n - i)), n - i);
+}
+
+void add(const float* a, const float* b, int64_t n, float* y) { map2(a, b, n, y, V::f_add); }
+
+void scale(const float* a, float s, int64_t n, float* y) {
+  map2(a, a, n, y, [s](V::F v, V::F) { return V::f_mul(v, V::f_set1(s)); });
+}
+
+void scale_add(const float* a, float s, int64_t n, float* y) {
+  map2(a, y, n, y, [s](V::F v, V::F w) { return V::f_fma(v, V::f_set1(s), w); });
+}
+
+void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  map2(gate, up, n, y, [](V::F g, V::F u) { return V::f_mul(gated(g, g), u); });
+}
+
+void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
+  map2(gate, up, n, y, [](V::F g, V::F u) {
+    const V::F cubic = V::f_mul(V::f_mul(g, g), V::f_mul(g, V::f_set1(0.044715f)));
+    const V::F inner = V::f_mul(V::f_add(g, cubic), V::f_set1(1.5957691216057308f)); /* 2 sqrt(2 / pi) */
+    return V::f_mul(gated(g, inner), u);
+  });
+}
+
+inline V::F softcap_lanes(V::F x, float cap) {
+  return V::f_mul(V::f_set1(cap), tanh_lanes(V::f_div(x, V::f_set1(cap))));
+}
+
+void softcap(const float* x, float cap, int64_t n, float* y) {
+  map2(x, x, n, y, [cap](V::F v, V::F) { return softcap_lanes(v, cap); });
+}
+
+void rms_norm(const float* x, const float* w, float eps, int64_t n, float* y) {
+  V::F squares = V::f_zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    const V::F v = load_some(x + i, n - i);
+    squares = V::f_fma(v, v, squares);
+  }
+  const float mean = V::f_sum(squares) / (float)n;
+  const V::F inverse = V::f_set1(1.0f / __builtin_sqrtf(mean + eps));
+  map2(x, w, n, y, [inverse](V::F v, V::F weight) { return V::f_mul(V::f_mul(v, inverse), weight); });
+}
+
+void softmax(float* x, int64_t n) {
+  float top = x[0];
+  for (int64_t i = 1; i < n; ++i) top = x[i] > top ? x[i] : top;
+  V::F sums = V::f_zero();
+  for (int64_t i = 0; i < n; i += 16) {
+    const V::F e = exp_lanes(V::f_sub(load_some(x + i, n - i), V::f_set1(top)));
+    store_some(x + i, e, n - i);
+    sums = V::f_add(sums, load_some(x + i, n - i)); /* read back: lanes beyond n count as 0 */
+  }
+  const float total = V::f_sum(sums);
+  map2(x, x, n, x, [total](V::F v, V::F) { return V::f_div(v, V::f_set1(total)); });
+}
+
+void rope(float* head, const float* cos_sin, int64_t half, int pairs) {
+  const int64_t step = pairs ? 2 : 1;
+  const int64_t other = pairs ? 1 : half;
+  for (int64_t i = 0; i < half; ++i) {
+    const float c = cos_sin[2 * i];
+    const float s = cos_sin[2 * i + 1];
+    const float a = head[step * i];
+    const float b = head[step * i + other];
+    head[step * i] = a * c - b * s;
+    head[step * i + other] = a * s + b * c;
+  }
+}
+
+void to_f16(const float* x, int64_t n, uint16_t* y) {
+  for (int64_t i = 0; i < n; i += 16) {
+    uint16_t lanes[16];
+    V::f_to_f16(lanes, load_some(x + i, n - i));
+    for (int64_t j = 0; j < 16 && i + j < n; ++j) y[i + j] = lanes[j];
+  }
+}
+
+void from_f16(const uint16_t* x, int64_t n, float* y) {
+  for (int64_t i = 0; i < n; i += 16) {
+    uint16_t lanes[16] = {0};
+    for (int64_t j = 0; j < 16 && i + j < n; ++j) lanes[j] = x[i + j];
+    store_some(y + i, V::f_from_f16(lanes), n - i);
+  }
+}
+
+/* Blocks of 32: d = max |x| / 127, q = x / d to the nearest whole number (ties to even). */
+void quantize_row(const float* x, int64_t k, const QuantizedRow* out) {
+  for (int64_t block = 0; block < k / 32; ++block) {
+    const V::F a = V::f_load(x + 32 * block);
+    const V::F b = V::f_load(x + 32 * block + 16);
+    const float top = V::f_hmax(V::f_max(V::f_abs(a), V::f_abs(b)));
+    const float d = top / 127.0f;
+    /* A top so small that its inverse overflows is no different from zero. */
+    const V::F inverse = V::f_set1(top > 1e-30f ? 127.0f / top : 0.0f);
+    int8_t* q8 = out->q8 + 32 * block;
+    V::i_store_s8(q8, V::i_round(V::f_mul(a, inverse)));
+    V::i_store_s8(q8 + 16, V::i_round(V::f_mul(b, inverse)));
+    int32_t sum[2] = {0, 0};
+    for (int i = 0; i < 32; ++i) {
+      sum[i / 16] += q8[i];
+      out->u8[32 * block + i] = (uint8_t)(q8[i] + 128);
+    }
+    const float dx = top > 1e-30f ? d : 0.0f;
+    out->scale[block] = dx;
+    out->dsum32[block] = dx * (float)(sum[0] + sum[1]);
+    for (int i = 0; i < 2; ++i) {
+      out->sum16[2 * block + i] = sum[i];
+      out->dsum16[2 * block + i] = dx * (float)sum[i];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace andiron

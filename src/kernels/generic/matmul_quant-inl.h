@@ -1,0 +1,226 @@
+/* Quantised weights times int8 activations. Two walks over the same packed groups that give the same bits:
+ *   stream: few tokens; each block of weights is read once from memory, unpacked in registers and used at once;
+ *   panel:  many tokens; K is cut into chunks, the chunk of one or two groups is unpacked into the L1 cache, and all
+ * tokens pass over it. Sums are carried in y between chunks, so the order of addition is that of the stream. */
+#pragma once
+
+#include "kernels/generic/formats-inl.h"
+
+namespace andiron {
+namespace {
+
+/* ---- stream ---- */
+
+/* One token step of one block: acc += d_w d_x (q . x) [+ m_w d_x sum(x)]. */
+template <class Fmt, int NT>
+KERNEL_INLINE void accumulate_block(const V::B (&q)[8], const BlockScales& s, const Activations& x, int64_t block,
+                                    V::F (&acc)[NT]) {
+#pragma GCC unroll 4
+  for (int t = 0; t < NT; ++t) {
+    const int8_t* q8 = x.q8 + t * x.k + 32 * block;
+    const float dx = x.scale[t * (x.k / 32) + block];
+    const int32_t* sum = x.sum16 + t * (x.k / 16) + 2 * block;
+#pragma GCC unroll 2
+    for (int i = 0; i < Fmt::kSubs; ++i) {
+      const int32_t total = Fmt::kSubs == 1 ? sum[0] + sum[1] : sum[i];
+      const V::I dot = V::dot_stream<Fmt::kBits, Fmt::kQuads>(q + i * Fmt::kQuads, q8 + 16 * i, total, Fmt::kOffset);
+      acc[t] = V::f_fma(V::f_from_i(dot), V::f_mul(s.scale[i], V::f_set1(dx)), acc[t]);
+      if constexpr (Fmt::kHasMin) {
+        const float dsum =
+            Fmt::kSubs == 1 ? x.dsum32[t * (x.k / 32) + block] : x.dsum16[t * (x.k / 16) + 2 * block + i];
+        acc[t] = V::f_fma(s.min[i], V::f_set1(dsum), acc[t]);
+      }
+    }
+  }
+}
+
+/* G groups, `stride` groups apart, against NT tokens. Several distant groups at once keep several streams of memory
+ * open. */
+template <class Fmt, int G, int NT>
+void stream_groups(const MatmulArgs* a, int64_t group, int64_t stride, int64_t token) {
+  const int64_t blocks = a->x.k / 32;
+  const int64_t supers = blocks / Fmt::kBlocksPerSuper;
+  const int64_t group_bytes = supers * Fmt::kSuperBytes;
+  Activations x = a->x;
+  x.q8 += token * x.k;
+  x.scale += token * blocks;
+  x.sum16 += token * blocks * 2;
+  x.dsum32 += token * blocks;
+  x.dsum16 += token * blocks * 2;
+  const uint8_t* p[G];
+  V::F acc[G][NT];
+  for (int g = 0; g < G; ++g) {
+    p[g] = a->weight + (group + g * stride) * group_bytes;
+    for (int t = 0; t < NT; ++t) acc[g][t] = V::f_zero();
+  }
+  for (int64_t super = 0; super < supers; ++super) {
+    SuperScales header[G];
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      header[g] = load_header<Fmt>(p[g]);
+      p[g] += Fmt::kHeaderBytes;
+    }
+    for (int b = 0; b < Fmt::kBlocksPerSuper; ++b) {
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        /* A few blocks ahead: the hardware prefetcher stops at 4 KiB pages, and a group is read end to end. */
+        for (int line = 0; line < Fmt::kBlockBytes; line += 64) __builtin_prefetch(p[g] + line + 2048, 0, 3);
+        V::B q[8];
+        unpack_quads<Fmt>(p[g] + Fmt::kScaleBytes, q);
+        const BlockScales s = load_scales<Fmt>(header[g], p[g]);
+        accumulate_block<Fmt, NT>(q, s, x, super * Fmt::kBlocksPerSuper + b, acc[g]);
+        p[g] += Fmt::kBlockBytes;
+      }
+    }
+  }
+  for (int g = 0; g < G; ++g)
+    for (int t = 0; t < NT; ++t) V::f_store(a->y + (token + t) * a->ldy + (group + g * stride) * 16, acc[g][t]);
+}
+
+template <class Fmt, int NT>
+void stream(const MatmulArgs* a, int64_t token) {
+  const int64_t quarter = (a->group_end - a->group_begin) / 4;
+  for (int64_t g = 0; g < quarter; ++g) stream_groups<Fmt, 4, NT>(a, a->group_begin + g, quarter, token);
+  for (int64_t g = a->group_begin + 4 * quarter; g < a->group_end; ++g) stream_groups<Fmt, 1, NT>(a, g, 1, token);
+}
+
+/* ---- panel ---- */
+
+/* Columns per chunk: 2 groups x 512 columns as bytes are 16 KiB, which with scales and a tile of x stays in a 32 KiB
+ * L1. */
+constexpr int kPanelChunk = 512, kPanelBlocks = kPanelChunk / 32;
+
+/* One group's chunk, unpacked. `scale`, `min` and `init` hold one vector per sub-block. */
+struct __attribute__((aligned(64))) Panel {
+  uint8_t quads[kPanelChunk * 16];
+  float scale[kPanelBlocks * 2][16];
+  float min[kPanelBlocks * 2][16];
+  int32_t init[kPanelBlocks * 2][16];
+};
+static_assert(2 * sizeof(Panel) <= kMatmulScratchBytes, "two panels must fit the scratch");
+
+/* Unpacks blocks [block, block + count) of a group; a chunk begins at the beginning of a super-block. */
+template <class Fmt>
+void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
+  const uint8_t* p = group + block / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  SuperScales header = {V::f_zero(), V::f_zero()};
+  for (int b = 0; b < count; ++b) {
+    if (b % Fmt::kBlocksPerSuper == 0) {
+      header = load_header<Fmt>(p);
+      p += Fmt::kHeaderBytes;
+    }
+    V::B q[8];
+    unpack_quads<Fmt>(p + Fmt::kScaleBytes, q);
+    const BlockScales s = load_scales<Fmt>(header, p);
+    for (int j = 0; j < 8; ++j) {
+      q[j] = V::panel_quad<Fmt::kBits>(q[j], Fmt::kOffset);
+      V::b_store(panel->quads + 512 * b + 64 * j, q[j]);
+    }
+    for (int i = 0; i < Fmt::kSubs; ++i) {
+      V::f_store(panel->scale[b * Fmt::kSubs + i], s.scale[i]);
+      if (Fmt::kHasMin) V::f_store(panel->min[b * Fmt::kSubs + i], s.min[i]);
+      V::i_store(panel->init[b * Fmt::kSubs + i], V::panel_init<Fmt::kQuads>(q + i * Fmt::kQuads));
+    }
+    p += Fmt::kBlockBytes;
+  }
+}
+
+/* NT tokens against G panels of `count` blocks; carries the sums in y. Shared by all formats of one shape. */
+template <int Bits, int Subs, bool HasMin, int G, int NT>
+void panel_tile(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
+  constexpr int kQuads = 8 / Subs;
+  const Activations& x = a->x;
+  const int64_t blocks = x.k / 32;
+  const int8_t* q8 = x.q8 + token * x.k + block * 32;
+  const uint8_t* u8 = x.u8 + token * x.k + block * 32;
+  const float* dx = x.scale + token * blocks + block;
+  const int32_t* sums = x.sum16 + token * blocks * 2 + block * 2;
+  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + block : x.dsum16 + token * blocks * 2 + block * 2;
+  float* y = a->y + token * a->ldy + group * 16;
+  V::F acc[G][NT];
+#pragma GCC unroll 2
+  for (int g = 0; g < G; ++g)
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) acc[g][t] = block == 0 ? V::f_zero() : V::f_load(y + t * a->ldy + 16 * g);
+  for (int b = 0; b < count; ++b) {
+#pragma GCC unroll 2
+    for (int i = 0; i < Subs; ++i) {
+      const uint8_t* quads[G];
+      const int32_t* init[G];
+      V::I dot[G][NT];
+      for (int g = 0; g < G; ++g) {
+        quads[g] = panels[g].quads + 512 * b + 64 * kQuads * i;
+        init[g] = panels[g].init[b * Subs + i];
+      }
+      const int64_t at = 32 * b + 4 * kQuads * i;
+      V::dot_panel<Bits, 8 / Subs, G, NT>(quads, init, q8 + at, u8 + at, x.k, sums + at / 16, blocks * 2,
+                                          HasMin ? 0 : 1 << (Bits - 1), dot);
+#pragma GCC unroll 2
+      for (int g = 0; g < G; ++g) {
+        const V::F scale = V::f_load(panels[g].scale[b * Subs + i]);
+#pragma GCC unroll 6
+        for (int t = 0; t < NT; ++t) {
+          acc[g][t] = V::f_fma(V::f_from_i(dot[g][t]), V::f_mul(scale, V::f_set1(dx[t * blocks + b])), acc[g][t]);
+        }
+        if constexpr (HasMin) {
+          const V::F min = V::f_load(panels[g].min[b * Subs + i]);
+#pragma GCC unroll 6
+          for (int t = 0; t < NT; ++t) {
+            acc[g][t] = V::f_fma(min, V::f_set1(dsum[t * blocks * Subs + b * Subs + i]), acc[g][t]);
+          }
+        }
+      }
+    }
+  }
+#pragma GCC unroll 2
+  for (int g = 0; g < G; ++g)
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) V::f_store(y + t * a->ldy + 16 * g, acc[g][t]);
+}
+
+/* All tokens from `token` on. */
+template <int Bits, int Subs, bool HasMin, int G>
+void panel_tokens(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
+  int64_t t = token;
+  const int64_t tokens = a->x.tokens;
+  for (; t + V::kPanelTokens <= tokens; t += V::kPanelTokens)
+    panel_tile<Bits, Subs, HasMin, G, V::kPanelTokens>(a, panels, group, block, count, t);
+  for (; t + 3 <= tokens; t += 3) panel_tile<Bits, Subs, HasMin, G, 3>(a, panels, group, block, count, t);
+  for (; t < tokens; ++t) panel_tile<Bits, Subs, HasMin, G, 1>(a, panels, group, block, count, t);
+}
+
+template <class Fmt>
+void panel(const MatmulArgs* a) {
+  constexpr int kBits = V::template kPanelBits<Fmt::kBits>;
+  constexpr bool kMin = Fmt::kHasMin;
+  Panel* panels = (Panel*)a->scratch;
+  const int64_t blocks = a->x.k / 32;
+  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  for (int64_t g = a->group_begin; g < a->group_end;) {
+    const int pair = V::kPanelGroups == 2 && g + 2 <= a->group_end ? 2 : 1;
+    for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
+      const int count = (int)(blocks - block < kPanelBlocks ? blocks - block : kPanelBlocks);
+      for (int i = 0; i < pair; ++i) fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, count, panels + i);
+      if (pair == 2) {
+        panel_tokens<kBits, Fmt::kSubs, kMin, V::kPanelGroups>(a, panels, g, block, count, 0);
+      } else {
+        panel_tokens<kBits, Fmt::kSubs, kMin, 1>(a, panels, g, block, count, 0);
+      }
+    }
+    g += pair;
+  }
+}
+
+template <class Fmt>
+void matmul_quant(const MatmulArgs* a) {
+  switch (a->x.tokens) {
+    case 1: stream<Fmt, 1>(a, 0); return;
+    case 2: stream<Fmt, 2>(a, 0); return;
+    case 3: stream<Fmt, 3>(a, 0); return;
+    case 4: stream<Fmt, 4>(a, 0); return;
+    default: panel<Fmt>(a);
+  }
+}
+
+}  // namespace
+}  // namespace andiron

@@ -1,0 +1,143 @@
+/* KernelTable: what one instruction set offers, as plain function pointers.
+ *
+ * This header is included by code compiled for one instruction set only, so it holds C declarations and nothing
+ * from the C++ library (an inline function compiled twice would be one symbol, and the linker might keep the
+ * copy that older machines cannot run).
+ *
+ * Numerics. Every table computes every function here to the same bits, with one exception named below: an
+ * output element is owned by one of 16 lanes, which adds its terms in the order of k with fused multiply-adds, whatever
+ * the batch, the thread or the width of the registers.
+ *   quantised weights:  the activation row is cut into blocks of 32, each scaled to int8 (scale amax / 127);
+ *                       acc = fma(float(sum of int8 products), d_w * d_x, acc), one step per block of 32 (or 16);
+ *                       formats with a minimum add acc = fma(m_w, d_x * sum(x), acc).
+ *   float weights:      acc = fma(w[k], x[k], acc), k = 0, 1, 2, ...
+ * The exception: with AMX, BF16 weights multiply activations rounded to bf16 (tdpbf16ps), at every batch size.
+ *
+ * Shapes. T tokens, N outputs (rows of the weight), K inputs. A "group" is 16 consecutive rows of a weight.
+ * Threads. All functions are pure on their arguments; callers give each thread its own outputs and scratch. */
+#pragma once
+
+#include <stdint.h>
+
+namespace andiron {
+
+/* How packed weights are stored; see kernels/packing.h for the layouts. Numbers are written to the cache file. */
+enum PackedFormat : uint32_t {
+  kPackedF32 = 0,
+  kPackedF16,
+  kPackedBF16,
+  kPackedQ4_0,
+  kPackedQ4_1,
+  kPackedQ5_0,
+  kPackedQ5_1,
+  kPackedQ8_0,
+  kPackedQ2_K,
+  kPackedQ3_K,
+  kPackedQ4_K,
+  kPackedQ5_K,
+  kPackedQ6_K,
+  kPackedIQ4_NL,
+  kPackedIQ4_XS,
+  kPackedFormatCount,
+};
+
+constexpr int kGroupRows = 16, kBlockK = 32;
+
+/* T activation rows, ready to be multiplied. Float formats read `f32`, quantised ones the rest. */
+struct Activations {
+  const float* f32;     /* [T, K] */
+  const int8_t* q8;     /* [T, K] in [-127, 127] */
+  const uint8_t* u8;    /* [T, K] q8 + 128: the unsigned operand of vpdpbusd */
+  const float* scale;   /* [T, K/32] d_x */
+  const int32_t* sum16; /* [T, K/16] sums of q8 over 16 elements */
+  const float* dsum32;  /* [T, K/32] d_x times the sum over 32 */
+  const float* dsum16;  /* [T, K/16] d_x times the sum over 16 */
+  int64_t tokens;       /* T */
+  int64_t k;            /* K */
+};
+
+/* Where one quantised activation row goes; the fields of Activations for one token. */
+struct QuantizedRow {
+  int8_t* q8;
+  uint8_t* u8;
+  float* scale;
+  int32_t* sum16;
+  float* dsum32;
+  float* dsum16;
+};
+
+/* y[t, n] for the groups [group_begin, group_end) of one packed weight. */
+struct MatmulArgs {
+  const uint8_t* weight; /* first group of the matrix */
+  int64_t group_begin, group_end;
+  Activations x;
+  float* y;      /* [T, ldy]; columns [16 * group_begin, 16 * group_end) are written, all 16 of each group */
+  int64_t ldy;   /* floats between rows of y */
+  void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+};
+constexpr int kMatmulScratchBytes = 256 * 1024;
+
+/* Up to this many tokens a weight is streamed and used once per block (bound by memory); beyond it groups are
+ * unpacked into the L1 cache and used for all tokens (bound by arithmetic). Both give the same bits. */
+constexpr int kStreamTokensMax = 4;
+
+/* The cache of keys and values of one layer and one kv head; layouts: generic/attention-inl.h. */
+enum KvFormat : uint32_t { kKvF16 = 0, kKvQ8_0 = 1 };
+constexpr int kKvBlock = 16, kAttentionTile = 64, kAttentionRowsMax = 8;
+
+struct AttentionArgs {
+  const uint8_t* keys;   /* blocks of 16 positions, in the layout of KvFormat */
+  const uint8_t* values; /* rows of D */
+  KvFormat format;
+  int32_t head_dim;                  /* D, a multiple of 16 (of 32 for q8_0), at most 512 */
+  int32_t rows;                      /* R query rows that share this kv head, 1 to kAttentionRowsMax */
+  const float* q[kAttentionRowsMax]; /* row r: [D] */
+  float* out[kAttentionRowsMax];     /* row r: [D] */
+  int64_t begin[kAttentionRowsMax],
+      end[kAttentionRowsMax]; /* row r sees positions [begin[r], end[r]), end[r] > begin[r] */
+  float scale;                /* multiplies q . k */
+  float softcap;              /* 0: none; else s = softcap * tanh(s / softcap) */
+  float* scratch;             /* kAttentionScratchFloats, 64-byte aligned, one per thread */
+};
+constexpr int kAttentionScratchFloats = kAttentionRowsMax * kAttentionTile;
+
+struct KernelTable {
+  const char* name;
+
+  void (*matmul[kPackedFormatCount])(const MatmulArgs*);
+
+  /* One row of activations, x [K], K a multiple of 32; `out` points to the places of this row. A block of zeros has
+   * scale 0. */
+  void (*quantize_row)(const float* x, int64_t k, const QuantizedRow* out);
+
+  /* y = x / sqrt(mean(x^2) + eps) * w */
+  void (*rms_norm)(const float* x, const float* w, float eps, int64_t n, float* y);
+  void (*add)(const float* a, const float* b, int64_t n, float* y);
+  void (*scale)(const float* a, float s, int64_t n, float* y);
+  void (*scale_add)(const float* a, float s, int64_t n, float* y);           /* y += s * a */
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y); /* silu(gate) * up */
+  void (*gelu_mul)(const float* gate, const float* up, int64_t n, float* y); /* gelu_tanh(gate) * up */
+  void (*softcap)(const float* x, float cap, int64_t n, float* y);
+  /* In place: numbers to probabilities; n >= 1. */
+  void (*softmax)(float* x, int64_t n);
+
+  /* One head of one token, in place; `half` = rotary dimensions / 2, cos_sin [half, 2]. `pairs`: rotate (2i, 2i+1),
+   * else (i, i + half). */
+  void (*rope)(float* head, const float* cos_sin, int64_t half, int pairs);
+
+  /* n numbers to f16 and back; rounding to nearest even. */
+  void (*to_f16)(const float* x, int64_t n, uint16_t* y);
+  void (*from_f16)(const uint16_t* x, int64_t n, float* y);
+
+  /* One flash-attention pass: softmax(scale * q k^T) v over the visible positions, in tiles of 64, nothing stored
+   * per pair of positions. */
+  void (*attention)(const AttentionArgs*);
+};
+
+/* Each is defined in its own folder. The AMX one changes entries of an AVX-512 table. */
+void install_scalar_kernels(KernelTable* table);
+void install_avx2_kernels(KernelTable* table);
+void install_avx512_kernels(KernelTable* table);
+void install_amx_kernels(KernelTable* table);
+
+}  // namespace andiron

@@ -1,0 +1,203 @@
+/* The 16-lane vectors of the generic kernels in plain C: the specification the other tiers are tested against. */
+#pragma once
+
+#include <math.h>
+#include <stdint.h>
+
+#include "tensor/half.h"
+
+/* Clarity before speed here: the compiler decides. */
+#define KERNEL_INLINE inline
+
+namespace andiron {
+namespace {
+
+struct V {
+  struct F {
+    float v[16];
+  };
+  struct I {
+    int32_t v[16];
+  };
+  struct B {
+    uint8_t v[64];
+  };
+
+  static constexpr int kAttentionBlocks = 1;
+  static constexpr int kPanelGroups = 1, kPanelTokens = 4;
+  template <int Bits>
+  static constexpr int kPanelBits = 8;
+
+  template <typename Out, typename Op>
+  static Out lanes(Op op) {
+    Out r;
+    for (int i = 0; i < 16; ++i) r.v[i] = op(i);
+    return r;
+  }
+  template <typename Op>
+  static B bytes(Op op) {
+    B r;
+    for (int i = 0; i < 64; ++i) r.v[i] = (uint8_t)op(i);
+    return r;
+  }
+
+  static F f_zero() { return f_set1(0); }
+  static F f_set1(float x) {
+    return lanes<F>([&](int) { return x; });
+  }
+  static F f_load(const float* p) {
+    return lanes<F>([&](int i) { return p[i]; });
+  }
+  static void f_store(float* p, F v) {
+    for (int i = 0; i < 16; ++i) p[i] = v.v[i];
+  }
+  static F f_add(F a, F b) {
+    return lanes<F>([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static F f_sub(F a, F b) {
+    return lanes<F>([&](int i) { return a.v[i] - b.v[i]; });
+  }
+  static F f_mul(F a, F b) {
+    return lanes<F>([&](int i) { return a.v[i] * b.v[i]; });
+  }
+  static F f_div(F a, F b) {
+    return lanes<F>([&](int i) { return a.v[i] / b.v[i]; });
+  }
+  static F f_fma(F a, F b, F c) {
+    return lanes<F>([&](int i) { return fmaf(a.v[i], b.v[i], c.v[i]); });
+  }
+  static F f_max(F a, F b) {
+    return lanes<F>([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+  }
+  static F f_abs(F a) {
+    return lanes<F>([&](int i) { return fabsf(a.v[i]); });
+  }
+  static F f_select_ge(F x, F limit, F yes, F no) {
+    return lanes<F>([&](int i) { return x.v[i] >= limit.v[i] ? yes.v[i] : no.v[i]; });
+  }
+  static float f_sum(F v) {
+    for (int half = 8; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) v.v[i] += v.v[i + half];
+    return v.v[0];
+  }
+  static float f_hmax(F v) {
+    float m = v.v[0];
+    for (int i = 1; i < 16; ++i) m = v.v[i] > m ? v.v[i] : m;
+    return m;
+  }
+
+  static F f_from_f16(const uint16_t* p) {
+    return lanes<F>([&](int i) { return f16_to_f32(p[i]); });
+  }
+  static void f_to_f16(uint16_t* p, F v) {
+    for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(v.v[i]);
+  }
+  static F f_from_u8(const uint8_t* p) {
+    return lanes<F>([&](int i) { return (float)p[i]; });
+  }
+  static F f_from_s8(const uint8_t* p) {
+    return lanes<F>([&](int i) { return (float)(int8_t)p[i]; });
+  }
+  static F f_from_i(I v) {
+    return lanes<F>([&](int i) { return (float)v.v[i]; });
+  }
+  static F f_bits(I v) {
+    F r;
+    __builtin_memcpy(&r, &v, 64);
+    return r;
+  }
+
+  static I i_set1(int32_t x) {
+    return lanes<I>([&](int) { return x; });
+  }
+  static I i_load(const void* p) {
+    I r;
+    __builtin_memcpy(&r, p, 64);
+    return r;
+  }
+  static void i_store(void* p, I v) { __builtin_memcpy(p, &v, 64); }
+  static I i_add(I a, I b) {
+    return lanes<I>([&](int i) { return a.v[i] + b.v[i]; });
+  }
+  static I i_and(I a, I b) {
+    return lanes<I>([&](int i) { return a.v[i] & b.v[i]; });
+  }
+  template <int N>
+  static I i_shl(I a) {
+    return lanes<I>([&](int i) { return (int32_t)((uint32_t)a.v[i] << N); });
+  }
+  static I i_round(F v) {
+    return lanes<I>([&](int i) {
+      /* As cvtps2dq: what does not fit becomes INT32_MIN. */
+      const float r = rintf(v.v[i]);
+      return r >= -2147483648.0f && r < 2147483648.0f ? (int32_t)r : INT32_MIN;
+    });
+  }
+  static void i_store_s8(int8_t* p, I v) {
+    for (int i = 0; i < 16; ++i) p[i] = (int8_t)(v.v[i] & 0xff);
+  }
+
+  static B b_load(const uint8_t* p) {
+    B r;
+    __builtin_memcpy(&r, p, 64);
+    return r;
+  }
+  static void b_store(uint8_t* p, B v) { __builtin_memcpy(p, &v, 64); }
+  static B b_and(B a, uint8_t mask) {
+    return bytes([&](int i) { return a.v[i] & mask; });
+  }
+  static B b_or(B a, B b) {
+    return bytes([&](int i) { return a.v[i] | b.v[i]; });
+  }
+  static B b_sub(B a, uint8_t x) {
+    return bytes([&](int i) { return a.v[i] - x; });
+  }
+  /* Within a byte: what a 16-bit shift would bring in from the neighbour is masked off by every caller. */
+  template <int N>
+  static B b_shr(B a) {
+    return bytes([&](int i) { return a.v[i] >> N; });
+  }
+  template <int N>
+  static B b_shl(B a) {
+    return bytes([&](int i) { return a.v[i] << N; });
+  }
+  static B b_lookup(B index, const int8_t* table) {
+    return bytes([&](int i) { return table[index.v[i]]; });
+  }
+
+  template <int Bits, int Quads>
+  static I dot_stream(const B* w, const int8_t* x, int32_t, int offset) {
+    return lanes<I>([&](int i) {
+      int32_t acc = 0;
+      for (int k = 0; k < 4 * Quads; ++k) {
+        const uint8_t byte = w[k / 4].v[4 * i + k % 4];
+        acc += ((Bits == 8 ? (int8_t)byte : byte) - offset) * x[k];
+      }
+      return acc;
+    });
+  }
+
+  template <int Bits>
+  static B panel_quad(B w, int offset) {
+    return Bits == 8 ? w : b_sub(w, (uint8_t)offset);
+  }
+  template <int Quads>
+  static I panel_init(const B*) {
+    return i_set1(0);
+  }
+
+  template <int Bits, int Quads, int G, int NT>
+  static void dot_panel(const uint8_t* const* panel, const int32_t* const*, const int8_t* q8, const uint8_t*,
+                        int64_t ldx, const int32_t*, int64_t, int, I (&out)[G][NT]) {
+    for (int g = 0; g < G; ++g) {
+      for (int t = 0; t < NT; ++t) {
+        B w[Quads];
+        for (int j = 0; j < Quads; ++j) w[j] = b_load(panel[g] + 64 * j);
+        out[g][t] = dot_stream<8, Quads>(w, q8 + t * ldx, 0, 0);
+      }
+    }
+  }
+};
+
+}  // namespace
+}  // namespace andiron

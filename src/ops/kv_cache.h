@@ -1,0 +1,50 @@
+// KvLayer: the keys and values of one layer of one sequence, in the layout the attention kernels read.
+//
+// Memory for the whole capacity is reserved when it is made but taken from the system only as positions are written.
+// Positions are appended by Ops::attention and overwritten when a sequence is cut back and goes on differently. One
+// writer at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernel_table.h"
+
+namespace andiron {
+
+class KvLayer {
+ public:
+  KvLayer() = default;
+  // `capacity` positions; head_dim a multiple of 16 (of 32 for q8_0).
+  KvLayer(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity);
+  KvLayer(KvLayer&& other) noexcept;
+  KvLayer& operator=(KvLayer&& other) noexcept;
+  KvLayer(const KvLayer&) = delete;
+  KvLayer& operator=(const KvLayer&) = delete;
+  ~KvLayer();
+
+  KvFormat format() const { return format_; }
+  int64_t capacity() const { return capacity_; }
+  uint64_t bytes() const { return bytes_; }  // when full
+  const uint8_t* keys(int64_t head) const { return keys_ + head * key_bytes_per_head_; }
+  const uint8_t* values(int64_t head) const { return values_ + head * value_bytes_per_head_; }
+
+  // Stores k and v [head_dim] of one head at a position below the capacity.
+  void store(const KernelTable& kernels, int64_t head, int64_t position, const float* k, const float* v);
+
+  static uint64_t bytes_needed(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity);
+
+ private:
+  void store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
+                 const float* v);
+  void store_q8(uint8_t* keys, uint8_t* values, int64_t position, const float* k, const float* v);
+
+  KvFormat format_ = kKvF16;
+  int64_t head_dim_ = 0, capacity_ = 0;
+  int64_t key_bytes_per_head_ = 0, value_bytes_per_head_ = 0;
+  uint64_t bytes_ = 0;
+  uint8_t* memory_ = nullptr;
+  uint8_t* keys_ = nullptr;
+  uint8_t* values_ = nullptr;
+};
+
+}  // namespace andiron
