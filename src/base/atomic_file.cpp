@@ -119,4 +119,11 @@ Status write_text_file(const std::string& path, std::string_view text, bool priv
   return file.commit();
 }
 
+bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+bool is_folder(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 }  // namespace andiron

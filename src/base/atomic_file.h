@@ -44,4 +44,7 @@ class AtomicFile {
 Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{1} << 30);
 Status write_text_file(const std::string& path, std::string_view text, bool private_to_user = false);
 
+bool file_exists(const std::string& path);  // of any kind, a folder too
+bool is_folder(const std::string& path);
+
 }  // namespace andiron

@@ -34,8 +34,7 @@ const DTypeInfo& dtype_info(DType dtype) {
   for (const auto& info : kDTypes) {
     if (info.dtype == dtype) return info;
   }
-  ANDIRON_CHECK(!"dtype_info: not a DType");
-  return kDTypes[0];
+  check_failed(__FILE__, __LINE__, "dtype_info: not a DType");
 }
 
 std::optional<DType> dtype_from_number(uint32_t number) {

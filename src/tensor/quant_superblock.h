@@ -74,7 +74,7 @@ class ScaledGroups {
 
   // Alternates between the best whole scales for d and the best d for them, while that helps.
   void descend(float d, GroupScales<kGroups>* best) {
-    constexpr int kRounds = 3;
+    constexpr int kRounds = 5;
     for (int round = 0; round < kRounds; ++round) {
       float moved = 0.0f;
       const GroupScales<kGroups> found = choose_scales(f16_scale(d), &moved);
@@ -179,7 +179,7 @@ class AffineGroups {
   }
 
   void descend(float d, float dmin, GroupPairs<kGroups>* best) {
-    constexpr int kRounds = 3;
+    constexpr int kRounds = 5;
     for (int round = 0; round < kRounds; ++round) {
       Normal normal;
       const GroupPairs<kGroups> found = choose_pairs(f16_scale(d), f16_scale(dmin), &normal);
@@ -223,15 +223,18 @@ class AffineGroups {
       const int s_centre = nearest_whole(fit.fitted_scale * reciprocal(d));
       for (int s = std::max(s_centre - radius_, 0); s <= std::min(s_centre + radius_, highest_); ++s) {
         const float scale = d * static_cast<float>(s);
-        const int m_centre = nearest_whole(-offset_at_scale(fit, scale) * reciprocal(dmin));
-        for (int m = std::max(m_centre - 1, 0); m <= std::min(m_centre + 1, highest_); ++m) {
-          const AffineTrial trial =
-              try_affine<Levels, kCount, true>(x(g), w(g), scale, -(dmin * static_cast<float>(m)));
+        int m = nearest_whole(-offset_at_scale(fit, scale) * reciprocal(dmin));
+        for (int attempt = 0; attempt < 2; ++attempt) {
+          const AffineTrial trial = try_affine<Levels, kCount, true>(x(g), w(g), scale, -(dmin * static_cast<float>(m)));
           if (best_s < 0 || trial.error < best.error) {
             best = trial;
             best_s = s;
             best_m = m;
           }
+          // The codes have changed with the scale, and with them the best minimum.
+          const int better = nearest_whole(-offset_at_scale(trial, scale) * reciprocal(dmin));
+          if (better == m) break;
+          m = better;
         }
       }
       found.scales[static_cast<size_t>(g)] = static_cast<uint8_t>(best_s);

@@ -83,7 +83,7 @@ void encode_row(DType dtype, const float* in, uint8_t* blocks, uint64_t elements
     case DType::kIQ4_NL: return encode_blocks<BlockIQ4_NL, 32>(in, blocks, elements, importance);
     case DType::kIQ4_XS: return encode_blocks<BlockIQ4_XS, 256>(in, blocks, elements, importance);
   }
-  ANDIRON_CHECK(!"encode_row: not a DType");
+  check_failed(__FILE__, __LINE__, "encode_row: not a DType");
 }
 
 Status check_finite(const float* in, uint64_t elements, std::string_view what) {

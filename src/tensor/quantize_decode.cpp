@@ -177,7 +177,7 @@ void decode_row(DType dtype, const uint8_t* blocks, float* out, uint64_t element
     case DType::kIQ4_NL: return decode_blocks<BlockIQ4_NL, 32>(blocks, out, elements);
     case DType::kIQ4_XS: return decode_blocks<BlockIQ4_XS, 256>(blocks, out, elements);
   }
-  ANDIRON_CHECK(!"decode_row: not a DType");
+  check_failed(__FILE__, __LINE__, "decode_row: not a DType");
 }
 
 }  // namespace andiron

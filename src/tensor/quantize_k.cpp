@@ -76,7 +76,7 @@ void pack_pairs(const GroupPairs<8>& found, uint8_t (&scales)[12]) {
 
 void encode_block(const SuperBlock& in, BlockQ2_K* out) {
   using Levels = UniformLevels<0, 3>;
-  const auto found = AffineGroups<Levels, 16>(in.x, in.w, 15, 1).search({-0.3f, 0.6f, 7});
+  const auto found = AffineGroups<Levels, 16>(in.x, in.w, 15, 3).search({-0.3f, 0.6f, 4});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -102,7 +102,7 @@ void encode_block(const SuperBlock& in, BlockQ3_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ4_K* out) {
   using Levels = UniformLevels<0, 15>;
-  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 1).search({-0.4f, 1.4f, 7});
+  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 2).search({-0.4f, 1.2f, 5});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -113,7 +113,7 @@ void encode_block(const SuperBlock& in, BlockQ4_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ5_K* out) {
   using Levels = UniformLevels<0, 31>;
-  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 1).search({-0.4f, 1.4f, 7});
+  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 2).search({-0.4f, 1.2f, 5});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
