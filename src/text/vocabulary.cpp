@@ -1,0 +1,119 @@
+#include "text/vocabulary.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr size_t kTokensMax = 1 << 24;
+constexpr size_t kMarkupBytesMax = 64;
+
+// Multiplies 8 bytes at a time into one word (the folded multiply of wyhash and its kin). Not meant to withstand
+// chosen collisions: those cost their author's own tokenizer time, nothing else.
+uint32_t hash_text(std::string_view text) {
+  const auto mix = [](uint64_t a, uint64_t b) {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+  };
+  uint64_t hash = 0x9e3779b97f4a7c15u ^ text.size();
+  const char* data = text.data();
+  size_t left = text.size();
+  for (; left >= 8; data += 8, left -= 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, data, 8);
+    hash = mix(hash ^ word, 0xd6e8feb86659fd93u);
+  }
+  uint64_t tail = 0;
+  for (size_t i = 0; i < left; ++i) tail |= static_cast<uint64_t>(static_cast<uint8_t>(data[i])) << (8 * i);
+  return static_cast<uint32_t>(mix(hash ^ tail, 0xa0761d6478bd642fu));
+}
+
+}  // namespace
+
+int parse_byte_token(std::string_view text) {
+  if (text.size() != 6 || text.substr(0, 3) != "<0x" || text[5] != '>') return -1;
+  int value = 0;
+  for (const char c : text.substr(3, 2)) {
+    const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+Result<Vocabulary> Vocabulary::create(TokenizerSpec& spec) {
+  const size_t count = spec.tokens.size();
+  if (count == 0) return make_error("{}: the tokenizer has no tokens", spec.source);
+  if (count > kTokensMax) {
+    return make_error("{}: {} tokens, but at most {} are supported", spec.source, count, kTokensMax);
+  }
+  if (!spec.scores.empty() && spec.scores.size() != count) {
+    return make_error("{}: {} token scores for {} tokens", spec.source, spec.scores.size(), count);
+  }
+  if (!spec.types.empty() && spec.types.size() != count) {
+    return make_error("{}: {} token types for {} tokens", spec.source, spec.types.size(), count);
+  }
+  Vocabulary out;
+  out.texts_ = std::move(spec.tokens);
+  out.scores_ = std::move(spec.scores);
+  out.types_ = std::move(spec.types);
+  out.types_.resize(count, TokenType::kNormal);
+  out.index_texts();
+  out.index_bytes();
+  out.mark_structure(spec.chat_template);
+  return out;
+}
+
+void Vocabulary::index_texts() {
+  // At most three quarters full.
+  slots_.resize(std::bit_ceil(types_.size() + types_.size() / 3 + 1));
+  const size_t mask = slots_.size() - 1;
+  for (int32_t id = 0; id < size(); ++id) {
+    const std::string_view token = text(id);
+    text_bytes_max_ = std::max(text_bytes_max_, token.size());
+    const uint32_t hash = hash_text(token);
+    size_t at = hash & mask;
+    while (slots_[at].id != kNoToken && !(slots_[at].hash == hash && text(slots_[at].id) == token))
+      at = (at + 1) & mask;
+    if (slots_[at].id == kNoToken) slots_[at] = {hash, id};
+  }
+}
+
+int32_t Vocabulary::find(std::string_view token) const {
+  const size_t mask = slots_.size() - 1;
+  const uint32_t hash = hash_text(token);
+  for (size_t at = hash & mask; slots_[at].id != kNoToken; at = (at + 1) & mask) {
+    if (slots_[at].hash == hash && text(slots_[at].id) == token) return slots_[at].id;
+  }
+  return kNoToken;
+}
+
+void Vocabulary::index_bytes() {
+  byte_tokens_.assign(256, kNoToken);
+  for (int byte = 0; byte < 256; ++byte) {
+    byte_tokens_[static_cast<size_t>(byte)] = find(format("<0x{:02X}>", byte));
+  }
+}
+
+// Every control token, and every user-defined one that stands between '<' or '[' and '>' or ']' in the template.
+void Vocabulary::mark_structure(std::string_view chat_template) {
+  structural_.resize(types_.size());
+  for (int32_t id = 0; id < size(); ++id) structural_[static_cast<size_t>(id)] = type(id) == TokenType::kControl;
+  for (size_t begin = 0; begin < chat_template.size(); ++begin) {
+    if (chat_template[begin] != '<' && chat_template[begin] != '[') continue;
+    for (size_t end = begin + 3; end <= chat_template.size() && end - begin <= kMarkupBytesMax; ++end) {
+      if (chat_template[end - 1] != '>' && chat_template[end - 1] != ']') continue;
+      const int32_t id = find(chat_template.substr(begin, end - begin));
+      if (id != kNoToken && type(id) == TokenType::kUserDefined) structural_[static_cast<size_t>(id)] = true;
+    }
+  }
+}
+
+}  // namespace andiron
