@@ -50,7 +50,9 @@ struct UniformLevels {
     constexpr float kShift = 0x1.8p23f;  // adding it leaves no bits below one
     return (v + kShift) - kShift;
   }
-  static int code(float v) { return static_cast<int>(nearest(all(v))[0]) - kLowLevel; }
+  static int whole(float v) { return static_cast<int>(nearest(all(v))[0]); }
+  static int code(float v) { return whole(v) - kLowLevel; }
+  static int clamp(int level) { return std::clamp(level, kLowLevel, kHighLevel); }
 };
 
 // kIq4Values. Midpoints between levels are multiples of one half, so a table by half units is exact.
@@ -222,9 +224,10 @@ float signed_peak(const float* x) {
 // Calls visit(scale) for every trial scale of the sweep, for a peak on the lowest and on the highest level.
 template <typename Levels, typename Visit>
 void sweep_scales(float peak, const Sweep& sweep, const Visit& visit) {
-  for (int i = 0; i < sweep.count; ++i) visit(peak / Levels::kLow * sweep.ratio(i));
-  if (Levels::kLow == -Levels::kHigh) return;  // the mirror image of the same trials
   for (int i = 0; i < sweep.count; ++i) visit(peak / Levels::kHigh * sweep.ratio(i));
+  // Where the levels are symmetric, or none is below zero, the other end has nothing to add.
+  if (Levels::kLow == -Levels::kHigh || Levels::kLow == 0.0f) return;
+  for (int i = 0; i < sweep.count; ++i) visit(peak / Levels::kLow * sweep.ratio(i));
 }
 
 // The binary16 scale with the least error found.
@@ -242,6 +245,8 @@ uint16_t find_f16_scale(const float* x, const float* w, const Sweep& sweep) {
   };
   const float peak = signed_peak<kCount>(x);
   if (std::fabs(peak) <= kAllZero) return best;
+  consider(f16_scale(peak / Levels::kHigh));
+  if (Levels::kLow != 0.0f) consider(f16_scale(peak / Levels::kLow));
   float promising = 0.0f;
   float promising_error = best_error;
   sweep_scales<Levels>(peak, sweep, [&](float scale) {
@@ -292,7 +297,10 @@ F16Affine find_f16_affine(const float* x, const float* w, const Sweep& trims) {
   };
   const auto [low, high] = std::minmax_element(x, x + kCount);
   if (std::max(std::fabs(*low), std::fabs(*high)) <= kAllZero) return best;
-  AffineTrial promising = consider(0, f16_scale(offset_at_scale(consider(0, 0), 0.0f)));
+  // All codes 0 at the mean, and the same with the rounding of the offset made good by code 1: for equal numbers.
+  const float mean = offset_at_scale(consider(0, 0), 0.0f);
+  AffineTrial promising = consider(0, f16_scale(mean));
+  consider(f16_scale(mean - f16_to_f32(f16_scale(mean))), f16_scale(mean));
   sweep_ranges<Levels>(*low, *high, trims, [&](float scale, float offset) {
     const AffineTrial trial = consider(f16_scale(scale), f16_scale(offset));
     if (trial.fitted_error < promising.fitted_error) promising = trial;

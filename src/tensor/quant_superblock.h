@@ -10,7 +10,47 @@
 
 namespace andiron::quant_search {
 
-// ---- Super-blocks: x[i] = (d * s[g]) * level, s whole numbers ----
+// The first binary16 to try above the real values of all groups: the one whose whole multiples come nearest to
+// them, each missed at the price of its curvature. Not 0 unless every value is: the smallest binary16 may still help.
+template <typename Wholes, int kGroups>
+uint16_t find_start(const std::array<float, kGroups>& values, const std::array<float, kGroups>& curvatures) {
+  const float peak = signed_peak<kGroups>(values.data());
+  if (peak == 0.0f) return 0;
+  const uint16_t found = find_f16_scale<Wholes, kGroups>(values.data(), curvatures.data(), {1.05f, 0.3f, 48});
+  return found != 0 ? found : f16_step(f16_scale(peak / Wholes::kHigh), 1);
+}
+
+inline bool all_equal(const float* x) {
+  return std::all_of(x, x + kSuperBlockElements, [x](float other) { return other == x[0]; });
+}
+
+// For a super-block of equal numbers any level will do, and what is left is the rounding of d: the d and the whole s >
+// 0 for which some level gives the least error.
+struct Product {
+  uint16_t d = 0;
+  int s = 0;
+};
+template <typename Levels, typename Wholes>
+Product find_product(float value) {
+  Product best;
+  if (std::fabs(value) <= kAllZero) return best;
+  float best_error = std::fabs(value);
+  for (int s = 1; s <= static_cast<int>(Wholes::kHigh); ++s) {
+    for (float v = Levels::kLow; v <= Levels::kHigh; v += 1.0f) {
+      const float level = Levels::nearest(all(v))[0];
+      if (level == 0.0f || level != v) continue;
+      const uint16_t d = f16_scale(value / (static_cast<float>(s) * level));
+      const float error = std::fabs(value - f16_to_f32(d) * static_cast<float>(s) * level);
+      if (error < best_error) {
+        best_error = error;
+        best = {d, s};
+      }
+    }
+  }
+  return best;
+}
+
+// ---- x[i] = (d * s[g]) * level, s of Wholes ----
 
 template <int kGroups>
 struct GroupScales {
@@ -19,87 +59,69 @@ struct GroupScales {
   std::array<int, kGroups> scales{};
 };
 
-struct ScaleRange {
-  int low;
-  int high;
-  int radius;  // how far from the nearest whole number to look for a better one
-};
-
-template <typename Levels, int kGroups>
+template <typename Levels, int kGroups, typename Wholes>
 class ScaledGroups {
  public:
   static constexpr int kCount = kSuperBlockElements / kGroups;
 
-  ScaledGroups(const float* x, const float* w, const ScaleRange& range) : x_(x), w_(w), range_(range) {}
+  // `radius` is how far from the whole scale nearest to the fit to look for a better one.
+  ScaledGroups(const float* x, const float* w, int radius) : x_(x), w_(w), radius_(radius) {}
 
   GroupScales<kGroups> search(const Sweep& sweep) {
-    fit_groups(sweep);
-    float peak = 0.0f;
-    for (const Group& group : groups_) {
-      if (std::fabs(group.scale) > std::fabs(peak)) peak = group.scale;
+    GroupScales<kGroups> best;  // all zeros
+    if (all_equal(x_)) {
+      const Product product = find_product<Levels, Wholes>(x_[0]);
+      best.d = product.d;
+      best.scales.fill(product.s);
+      return best;
     }
-    GroupScales<kGroups> best;
-    for (const Group& group : groups_) best.error += group.zero_error;
-    if (peak == 0.0f) return best;
-    descend(peak / static_cast<float>(range_.low), &best);
-    descend(peak / static_cast<float>(range_.high), &best);
+    for (int g = 0; g < kGroups; ++g) best.error += fit_group(g, sweep);
+    float d = f16_to_f32(find_start<Wholes, kGroups>(fitted_, curvatures_));
+    for (int round = 0; round < kRounds && d != 0.0f; ++round) {
+      const float tried = d;
+      const GroupScales<kGroups> found = choose_scales(f16_scale(tried), &d);
+      if (found.error < best.error) best = found;
+      if (f16_scale(d) == f16_scale(tried)) break;
+    }
     return best;
   }
 
  private:
-  struct Group {
-    float scale = 0.0f;       // the best real scale found
-    float zero_error = 0.0f;  // the error of all zeros
-  };
+  static constexpr int kRounds = 3;
 
   const float* x(int g) const { return x_ + g * kCount; }
   const float* w(int g) const { return w_ + g * kCount; }
 
-  void fit_groups(const Sweep& sweep) {
-    for (int g = 0; g < kGroups; ++g) {
-      Group& group = groups_[static_cast<size_t>(g)];
-      group.zero_error = try_scale<Levels, kCount>(x(g), w(g), 0.0f).error;
-      float best = group.zero_error;
-      const float peak = signed_peak<kCount>(x(g));
-      if (std::fabs(peak) <= kAllZero) continue;
-      sweep_scales<Levels>(peak, sweep, [&](float scale) {
-        const ScaleTrial trial = try_scale<Levels, kCount>(x(g), w(g), scale);
-        if (trial.fitted_error < best) {
-          best = trial.fitted_error;
-          group.scale = trial.fitted_scale;
-        }
-      });
-    }
-  }
-
-  // Alternates between the best whole scales for d and the best d for them, while that helps.
-  void descend(float d, GroupScales<kGroups>* best) {
-    constexpr int kRounds = 5;
-    for (int round = 0; round < kRounds; ++round) {
-      float moved = 0.0f;
-      const GroupScales<kGroups> found = choose_scales(f16_scale(d), &moved);
-      if (found.error < best->error) *best = found;
-      if (moved == d) break;
-      d = moved;
-    }
+  // Finds the real scale with the least error; returns the error of all zeros.
+  float fit_group(int g, const Sweep& sweep) {
+    const float zero_error = try_scale<Levels, kCount>(x(g), w(g), 0.0f).error;
+    const float peak = signed_peak<kCount>(x(g));
+    if (std::fabs(peak) <= kAllZero) return zero_error;
+    float best = zero_error;
+    sweep_scales<Levels>(peak, sweep, [&](float scale) {
+      const ScaleTrial trial = try_scale<Levels, kCount>(x(g), w(g), scale);
+      if (trial.fitted_error < best) {
+        best = trial.fitted_error;
+        fitted_[static_cast<size_t>(g)] = trial.fitted_scale;
+        curvatures_[static_cast<size_t>(g)] = trial.level_square;
+      }
+    });
+    return zero_error;
   }
 
   // The best whole scales for this d; *moved is then the best real d for their codes.
-  GroupScales<kGroups> choose_scales(uint16_t half, float* moved) const {
+  GroupScales<kGroups> choose_scales(uint16_t half, float* moved) {
     GroupScales<kGroups> found;
     found.d = half;
     const float d = f16_to_f32(half);
     float numerator = 0.0f, denominator = 0.0f;
     for (int g = 0; g < kGroups; ++g) {
-      const float ideal = std::clamp(groups_[static_cast<size_t>(g)].scale * reciprocal(d),
-                                     static_cast<float>(range_.low), static_cast<float>(range_.high));
-      const int centre = static_cast<int>(std::nearbyint(ideal));
+      const int centre = Wholes::whole(fitted_[static_cast<size_t>(g)] * reciprocal(d));
       ScaleTrial best_trial{};
-      int best = range_.high + 1;
-      for (int s = std::max(centre - range_.radius, range_.low); s <= std::min(centre + range_.radius, range_.high);
-           ++s) {
+      int best = centre - radius_ - 1;
+      for (int s = Wholes::clamp(centre - radius_); s <= Wholes::clamp(centre + radius_); ++s) {
         const ScaleTrial trial = try_scale<Levels, kCount>(x(g), w(g), d * static_cast<float>(s));
-        if (best > range_.high || trial.error < best_trial.error) {
+        if (best < centre - radius_ || trial.error < best_trial.error) {
           best_trial = trial;
           best = s;
         }
@@ -107,6 +129,7 @@ class ScaledGroups {
       const float s = static_cast<float>(best);
       found.scales[static_cast<size_t>(g)] = best;
       found.error += best_trial.error;
+      fitted_[static_cast<size_t>(g)] = best_trial.fitted_scale;
       // Sums of w x (s level) and w (s level)^2.
       numerator += s * best_trial.fitted_scale * best_trial.level_square;
       denominator += s * s * best_trial.level_square;
@@ -117,11 +140,12 @@ class ScaledGroups {
 
   const float* x_;
   const float* w_;
-  ScaleRange range_;
-  std::array<Group, kGroups> groups_{};
+  int radius_;
+  std::array<float, kGroups> fitted_{};      // the best real scale of each group
+  std::array<float, kGroups> curvatures_{};  // the sum of w level^2 that goes with it
 };
 
-// ---- x[i] = (d * s[g]) * level - dmin * m[g], s and m whole numbers 0 .. high ----
+// ---- x[i] = (d * s[g]) * level - dmin * m[g], s and m of Wholes ----
 
 template <int kGroups>
 struct GroupPairs {
@@ -132,32 +156,49 @@ struct GroupPairs {
   std::array<uint8_t, kGroups> mins{};
 };
 
-template <typename Levels, int kGroups>
+template <typename Levels, int kGroups, typename Wholes>
 class AffineGroups {
  public:
   static constexpr int kCount = kSuperBlockElements / kGroups;
 
-  // Scales and minimums reach from 0 to `highest`; `radius` is how far from the nearest whole scale to look.
-  AffineGroups(const float* x, const float* w, int highest, int radius)
-      : x_(x), w_(w), highest_(highest), radius_(radius) {}
+  // `radius` is how far from the whole scale nearest to the fit to look for a better one.
+  AffineGroups(const float* x, const float* w, int radius) : x_(x), w_(w), radius_(radius) {}
 
   GroupPairs<kGroups> search(const Sweep& trims) {
-    GroupPairs<kGroups> best;
-    for (int g = 0; g < kGroups; ++g) {
-      best.error += fit_group(g, trims);
+    GroupPairs<kGroups> best;  // all zeros
+    if (all_equal(x_)) {
+      const bool positive = x_[0] > 0.0f;
+      const Product product =
+          positive ? find_product<Levels, Wholes>(x_[0]) : find_product<UniformLevels<-1, -1>, Wholes>(x_[0]);
+      (positive ? best.d : best.dmin) = product.d;
+      (positive ? best.scales : best.mins).fill(static_cast<uint8_t>(product.s));
+      return best;
     }
-    float scale = 0.0f, min = 0.0f;
-    for (const AffineTrial& fit : fits_) {
-      scale = std::max(scale, fit.fitted_scale);
-      min = std::max(min, -fit.fitted_offset);
+    std::array<float, kGroups> scales{}, mins{}, scale_curvatures{}, min_curvatures{};
+    for (size_t g = 0; g < kGroups; ++g) {
+      best.error += fit_group(static_cast<int>(g), trims);
+      const AffineTrial& fit = fits_[g];
+      scales[g] = fit.fitted_scale;
+      mins[g] = -fit.fitted_offset;
+      scale_curvatures[g] = fit.ll - fit.l * fit.l / fit.w;  // the offset moves along
+      min_curvatures[g] = fit.w;
     }
-    if (scale == 0.0f && min == 0.0f) return best;
-    const float highest = static_cast<float>(highest_);
-    descend(scale / highest, min / highest, &best);
+    float d = f16_to_f32(find_start<Wholes, kGroups>(scales, scale_curvatures));
+    float dmin = f16_to_f32(find_start<Wholes, kGroups>(mins, min_curvatures));
+    for (int round = 0; round < kRounds && (d != 0.0f || dmin != 0.0f); ++round) {
+      const uint16_t d_half = f16_scale(d), dmin_half = f16_scale(dmin);
+      Normal normal;
+      const GroupPairs<kGroups> found = choose_pairs(d_half, dmin_half, &normal);
+      if (found.error < best.error) best = found;
+      normal.solve(&d, &dmin);
+      if (f16_scale(d) == d_half && f16_scale(dmin) == dmin_half) break;
+    }
     return best;
   }
 
  private:
+  static constexpr int kRounds = 3;
+
   const float* x(int g) const { return x_ + g * kCount; }
   const float* w(int g) const { return w_ + g * kCount; }
 
@@ -176,16 +217,6 @@ class AffineGroups {
       if (trial.fitted_error < best.fitted_error && trial.fitted_scale >= 0.0f) best = trial;
     });
     return zero_error;
-  }
-
-  void descend(float d, float dmin, GroupPairs<kGroups>* best) {
-    constexpr int kRounds = 5;
-    for (int round = 0; round < kRounds; ++round) {
-      Normal normal;
-      const GroupPairs<kGroups> found = choose_pairs(f16_scale(d), f16_scale(dmin), &normal);
-      if (found.error < best->error) *best = found;
-      normal.solve(&d, &dmin);
-    }
   }
 
   // Normal equations of x = d * (s level) - dmin * m over all groups.
@@ -210,7 +241,7 @@ class AffineGroups {
     }
   };
 
-  GroupPairs<kGroups> choose_pairs(uint16_t d_half, uint16_t dmin_half, Normal* normal) const {
+  GroupPairs<kGroups> choose_pairs(uint16_t d_half, uint16_t dmin_half, Normal* normal) {
     GroupPairs<kGroups> found;
     found.d = d_half;
     found.dmin = dmin_half;
@@ -220,38 +251,31 @@ class AffineGroups {
       const AffineTrial& fit = fits_[static_cast<size_t>(g)];
       AffineTrial best{};
       int best_s = -1, best_m = 0;
-      const int s_centre = nearest_whole(fit.fitted_scale * reciprocal(d));
-      for (int s = std::max(s_centre - radius_, 0); s <= std::min(s_centre + radius_, highest_); ++s) {
+      const int s_centre = Wholes::whole(fit.fitted_scale * reciprocal(d));
+      for (int s = Wholes::clamp(s_centre - radius_); s <= Wholes::clamp(s_centre + radius_); ++s) {
         const float scale = d * static_cast<float>(s);
-        int m = nearest_whole(-offset_at_scale(fit, scale) * reciprocal(dmin));
-        for (int attempt = 0; attempt < 2; ++attempt) {
-          const AffineTrial trial = try_affine<Levels, kCount, true>(x(g), w(g), scale, -(dmin * static_cast<float>(m)));
+        const int m_centre = Wholes::whole(-offset_at_scale(fit, scale) * reciprocal(dmin));
+        for (int m = Wholes::clamp(m_centre - 1); m <= Wholes::clamp(m_centre + 1); ++m) {
+          const AffineTrial trial =
+              try_affine<Levels, kCount, true>(x(g), w(g), scale, -(dmin * static_cast<float>(m)));
           if (best_s < 0 || trial.error < best.error) {
             best = trial;
             best_s = s;
             best_m = m;
           }
-          // The codes have changed with the scale, and with them the best minimum.
-          const int better = nearest_whole(-offset_at_scale(trial, scale) * reciprocal(dmin));
-          if (better == m) break;
-          m = better;
         }
       }
       found.scales[static_cast<size_t>(g)] = static_cast<uint8_t>(best_s);
       found.mins[static_cast<size_t>(g)] = static_cast<uint8_t>(best_m);
       found.error += best.error;
+      fits_[static_cast<size_t>(g)] = best;
       normal->add(best, static_cast<float>(best_s), static_cast<float>(best_m));
     }
     return found;
   }
 
-  int nearest_whole(float v) const {
-    return static_cast<int>(std::nearbyint(std::clamp(v, 0.0f, static_cast<float>(highest_))));
-  }
-
   const float* x_;
   const float* w_;
-  int highest_;
   int radius_;
   std::array<AffineTrial, kGroups> fits_{};  // of each group: its codes' sums and best real scale and offset
 };

@@ -18,7 +18,7 @@ void encode_block(const SmallBlock& in, BlockIQ4_NL* out) {
 }
 
 void encode_block(const SuperBlock& in, BlockIQ4_XS* out) {
-  quant_search::ScaledGroups<Iq4Levels, 8> groups(in.x, in.w, {-32, 31, 2});
+  quant_search::ScaledGroups<Iq4Levels, 8, quant_search::UniformLevels<-32, 31>> groups(in.x, in.w, 2);
   const auto found = groups.search({1.08f, 0.6f, 13});
   out->d = found.d;
   for (int g = 0; g < 8; ++g) {

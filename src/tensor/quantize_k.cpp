@@ -76,7 +76,7 @@ void pack_pairs(const GroupPairs<8>& found, uint8_t (&scales)[12]) {
 
 void encode_block(const SuperBlock& in, BlockQ2_K* out) {
   using Levels = UniformLevels<0, 3>;
-  const auto found = AffineGroups<Levels, 16>(in.x, in.w, 15, 3).search({-0.3f, 0.6f, 4});
+  const auto found = AffineGroups<Levels, 16, UniformLevels<0, 15>>(in.x, in.w, 1).search({-0.3f, 0.6f, 4});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -87,7 +87,7 @@ void encode_block(const SuperBlock& in, BlockQ2_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ3_K* out) {
   using Levels = UniformLevels<-4, 3>;
-  const auto found = ScaledGroups<Levels, 16>(in.x, in.w, {-32, 31, 2}).search({1.2f, 0.6f, 15});
+  const auto found = ScaledGroups<Levels, 16, UniformLevels<-32, 31>>(in.x, in.w, 2).search({1.2f, 0.6f, 15});
   uint8_t codes[256];
   scaled_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -102,7 +102,7 @@ void encode_block(const SuperBlock& in, BlockQ3_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ4_K* out) {
   using Levels = UniformLevels<0, 15>;
-  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 2).search({-0.4f, 1.2f, 5});
+  const auto found = AffineGroups<Levels, 8, UniformLevels<0, 63>>(in.x, in.w, 1).search({-0.4f, 1.0f, 4});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -113,7 +113,7 @@ void encode_block(const SuperBlock& in, BlockQ4_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ5_K* out) {
   using Levels = UniformLevels<0, 31>;
-  const auto found = AffineGroups<Levels, 8>(in.x, in.w, 63, 2).search({-0.4f, 1.2f, 5});
+  const auto found = AffineGroups<Levels, 8, UniformLevels<0, 63>>(in.x, in.w, 1).search({-0.4f, 1.0f, 4});
   uint8_t codes[256];
   affine_codes<Levels>(in, found, codes);
   out->d = found.d;
@@ -125,7 +125,7 @@ void encode_block(const SuperBlock& in, BlockQ5_K* out) {
 
 void encode_block(const SuperBlock& in, BlockQ6_K* out) {
   using Levels = UniformLevels<-32, 31>;
-  const auto found = ScaledGroups<Levels, 16>(in.x, in.w, {-128, 127, 6}).search({1.04f, 0.96f, 7});
+  const auto found = ScaledGroups<Levels, 16, UniformLevels<-128, 127>>(in.x, in.w, 6).search({1.04f, 0.96f, 7});
   uint8_t codes[256];
   scaled_codes<Levels>(in, found, codes);
   out->d = found.d;
