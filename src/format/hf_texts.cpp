@@ -98,7 +98,7 @@ class TextReader {
       const std::string path = folder_ + name;
       if (!file_exists(path)) continue;
       TRY_ASSIGN(const std::string text, read_text_file(path, kTokenizerConfigBytesMax));
-      TRY_ASSIGN(const Json config, parse_json(text, path, {.depth = 32, .values = 1'000'000}));
+      TRY_ASSIGN(const Json config, parse_json(text, path, {.depth = 32, .values = 300'000}));
       const Json* found = config.find("chat_template");
       if (found == nullptr || found->is_null()) continue;
       return add_templates(*found, path);

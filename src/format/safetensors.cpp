@@ -17,8 +17,8 @@ namespace {
 
 // The limit of the reference library (safetensors/src/tensor.rs, MAX_HEADER_SIZE).
 constexpr uint64_t kHeaderBytesMax = 100'000'000;
-// About ten JSON values a tensor: a hundred thousand tensors in one file, and at most 64 MiB of parsed values.
-constexpr uint64_t kHeaderValuesMax = 1'000'000;
+// About ten JSON values a tensor: fifty thousand tensors in one file, and at most 64 MiB of parsed values.
+constexpr uint64_t kHeaderValuesMax = 500'000;
 constexpr int kHeaderDepthMax = 3;  // header, tensor, shape
 constexpr size_t kDimensionsMax = 16;
 

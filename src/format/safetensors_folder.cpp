@@ -12,7 +12,7 @@ namespace andiron {
 namespace {
 
 constexpr uint64_t kIndexBytesMax = 64 << 20;
-constexpr uint64_t kIndexValuesMax = 1'000'000;
+constexpr uint64_t kIndexValuesMax = 500'000;
 constexpr size_t kShardsMax = 512;
 
 // A file directly inside the folder: no separators of any system, no "..", no hidden file.
