@@ -61,19 +61,18 @@ inline void add_scaled(const TileSums* sums, const Panel* panels, int sub, const
 /* 32 tokens from `token` against two panels. The products of the next block are begun before this one's sums are
  * scaled, so that tile and vector units work side by side. */
 template <int Subs, bool HasMin>
-void tile_chunk(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
+void tile_chunk(const PanelPass& w, int64_t token) {
   constexpr int kQuads = 8 / Subs;
-  const Activations& x = a->x;
+  const Activations& x = w.args->x;
   const int64_t blocks = x.k / 32;
-  const int8_t* q8 = x.q8 + token * x.k + block * 32;
-  const float* dx = x.scale + token * blocks + block;
-  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + block : x.dsum16 + token * blocks * 2 + block * 2;
-  float* y = a->y + token * a->ldy + group * 16;
-  __attribute__((aligned(64))) float acc[kTileTokens][2][16];
+  const int8_t* q8 = x.q8 + token * x.k + w.block * 32;
+  const float* dx = x.scale + token * blocks + w.block;
+  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + w.block : x.dsum16 + token * blocks * 2 + w.block * 2;
+  const Panel* panels = w.scratch->panels;
+  float(*acc)[2][16] = &w.scratch->carry[token - w.token_base];
+  if (w.block == 0) __builtin_memset(acc, 0, kTileTokens * sizeof *acc);
   TileSums sums[2];
-  for (int t = 0; t < kTileTokens; ++t)
-    for (int g = 0; g < 2; ++g) V::f_store(acc[t][g], block == 0 ? V::f_zero() : V::f_load(y + t * a->ldy + 16 * g));
-  const int steps = count * Subs;
+  const int steps = w.count * Subs;
   for (int s = 0; s <= steps; ++s) {
     if (s < steps) {
       const int at = 64 * kQuads * s;
@@ -84,40 +83,29 @@ void tile_chunk(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t
       add_scaled<HasMin>(&sums[sub % 2], panels, sub, dx + sub / Subs, blocks, dsum + sub, blocks * Subs, acc);
     }
   }
+  if (!w.last) return;
   for (int t = 0; t < kTileTokens; ++t)
-    for (int g = 0; g < 2; ++g) V::f_store(y + t * a->ldy + 16 * g, V::f_load(acc[t][g]));
+    for (int g = 0; g < 2; ++g) V::f_store(panel_result(w, token + t, g), V::f_load(acc[t][g]));
 }
 
 template <class Fmt>
 void matmul_tiles(const MatmulArgs* a) {
-  if (a->x.tokens < kTileTokens || a->group_end - a->group_begin < 2) {
+  if (a->x.tokens < kTileTokens) {
     matmul_quant<Fmt>(a);
     return;
   }
-  constexpr int kBits = V::template kPanelBits<Fmt::kBits>;
+  constexpr int kBits = P::template kPanelBits<Fmt::kBits>;
   static const TileConfig config = make_config(32 / Fmt::kSubs);
   tiles_configure(&config);
-  Panel* panels = (Panel*)a->scratch;
-  const int64_t blocks = a->x.k / 32;
-  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
-  const int64_t tiled = a->x.tokens / kTileTokens * kTileTokens;
-  const int64_t pairs_end = a->group_end - (a->group_end - a->group_begin) % 2;
-  for (int64_t g = a->group_begin; g < pairs_end; g += 2) {
-    for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
-      const int count = (int)(blocks - block < kPanelBlocks ? blocks - block : kPanelBlocks);
-      for (int i = 0; i < 2; ++i) fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, count, panels + i);
-      for (int64_t t = 0; t < tiled; t += kTileTokens) {
-        tile_chunk<Fmt::kSubs, Fmt::kHasMin>(a, panels, g, block, count, t);
-      }
-      panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, 2>(a, panels, g, block, count, tiled);
+  each_panel<Fmt>(a, [](const PanelPass& w, int64_t token, int64_t end, int pair) {
+    if (pair == 1) {
+      panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, 1>(w, token, end);
+      return;
     }
-  }
+    for (; token + kTileTokens <= end; token += kTileTokens) tile_chunk<Fmt::kSubs, Fmt::kHasMin>(w, token);
+    panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, 2>(w, token, end);
+  });
   tiles_release();
-  if (pairs_end < a->group_end) {
-    MatmulArgs last = *a;
-    last.group_begin = pairs_end;
-    matmul_quant<Fmt>(&last);
-  }
 }
 
 /* ---- bf16 ---- */

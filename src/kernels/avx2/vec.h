@@ -10,6 +10,13 @@
 namespace andiron {
 namespace {
 
+/* vpmaddubsw gives 2 * (2^Bits - 1) * 127 at most: so many of them add up within a signed 16-bit lane. */
+template <int Bits>
+constexpr int kProducts = Bits <= 4   ? 8
+                          : Bits == 5 ? 4
+                          : Bits == 6 ? 2
+                                      : 1;
+
 struct V {
   struct F {
     __m256 a, b;
@@ -22,11 +29,8 @@ struct V {
   };
 
   static constexpr int kAttentionBlocks = 1;
-  /* 1 group x 4 tokens: 8 float accumulators, 4 of 16 bits, and what feeds them, in 16 registers. */
-  static constexpr int kPanelGroups = 1, kPanelTokens = 4;
-  /* Unsigned bytes; how many products fit 16 bits depends on the width (see products_in_16_bits). */
-  template <int Bits>
-  static constexpr int kPanelBits = Bits;
+  /* Float products: 1 group x 4 tokens are 8 accumulators. */
+  static constexpr int kLanes = 16, kGroups = 1, kTokens = 4;
 
   static F f_zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static F f_set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
@@ -153,37 +157,13 @@ struct V {
     return i_set1(0);
   }
 
-  template <int Bits, int Quads, int G, int NT>
-  static KERNEL_INLINE void dot_panel(const uint8_t* const* panel, const int32_t* const*, const int8_t* q8,
-                                      const uint8_t*, int64_t ldx, const int32_t* sums, int64_t ldsum, int offset,
-                                      I (&out)[G][NT]) {
-    for (int g = 0; g < G; ++g) {
-      __m256i a[NT], b[NT];
-      panel_half<Bits, Quads, NT>(panel[g], q8, ldx, a);
-      panel_half<Bits, Quads, NT>(panel[g] + 32, q8, ldx, b);
-#pragma GCC unroll 4
-      for (int t = 0; t < NT; ++t) {
-        int32_t sum = 0;
-        for (int i = 0; i < Quads / 4; ++i) sum += sums[t * ldsum + i];
-        const __m256i bias = _mm256_set1_epi32(Bits == 8 ? 0 : -offset * sum);
-        out[g][t] = {_mm256_add_epi32(a[t], bias), _mm256_add_epi32(b[t], bias)};
-      }
-    }
-  }
-
  private:
   static B i_load_bytes(const uint8_t* p) {
     return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)p + 1)};
   }
 
-  /* vpmaddubsw gives 2 * (2^Bits - 1) * 127 at most: so many of them add up within a signed 16-bit lane. */
-  template <int Bits>
-  static constexpr int kProducts = Bits <= 4   ? 8
-                                   : Bits == 5 ? 4
-                                   : Bits == 6 ? 2
-                                               : 1;
-
-  /* 8 lanes of (4 unsigned or signed weights) x (4 signed activations) as 16-bit pairs. */
+  /* 8 lanes of (4 unsigned or signed weights) x (4 signed activations) as 16-bit
+   * pairs. */
   template <int Bits>
   static __m256i products(__m256i w, __m256i x) {
     if (Bits == 8) return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
@@ -205,10 +185,33 @@ struct V {
       b = _mm256_add_epi32(b, _mm256_madd_epi16(pb, ones));
     }
   }
+};
 
-  /* One half of a group (8 rows) against NT tokens; the weights are loaded once for all of them. */
-  template <int Bits, int Quads, int NT>
-  static KERNEL_INLINE void panel_half(const uint8_t* panel, const int8_t* q8, int64_t ldx, __m256i (&out)[NT]) {
+/* The panel kernel computes in 8 lanes, half a group at a time: 6 tokens are then 6 + 6 accumulators in 16 registers.
+ */
+struct P {
+  typedef __m256 F;
+  typedef __m256i I;
+
+  static constexpr int kLanes = 8, kGroups = 1, kTokens = 6;
+  /* Unsigned bytes; how many products fit 16 bits depends on the width. */
+  template <int Bits>
+  static constexpr int kPanelBits = Bits;
+
+  static F f_zero() { return _mm256_setzero_ps(); }
+  static F f_set1(float x) { return _mm256_set1_ps(x); }
+  static F f_load(const float* p) { return _mm256_loadu_ps(p); }
+  static void f_store(float* p, F v) { _mm256_storeu_ps(p, v); }
+  static F f_mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F f_fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+  static F f_from_i(I v) { return _mm256_cvtepi32_ps(v); }
+
+  /* out[0][t] = sum over Quads quads of (w - offset) times the activations of token t. */
+  template <int Bits, int Quads, int G, int NT>
+  static KERNEL_INLINE void dot_panel(const uint8_t* const* panel, const int32_t* const*, const int8_t* q8,
+                                      const uint8_t*, int64_t ldx, const int32_t* sums, int64_t ldsum, int offset,
+                                      I (&out)[G][NT]) {
+    static_assert(G == 1, "one group at a time");
     const __m256i ones = _mm256_set1_epi16(1);
     constexpr int kRun = kProducts<Bits> < Quads ? kProducts<Bits> : Quads;
 #pragma GCC unroll 8
@@ -216,20 +219,26 @@ struct V {
       __m256i p[NT];
 #pragma GCC unroll 8
       for (int i = j; i < j + kRun; ++i) {
-        const __m256i w = _mm256_loadu_si256((const __m256i*)(panel + 64 * i));
+        const __m256i w = _mm256_loadu_si256((const __m256i*)(panel[0] + 64 * i));
         const __m256i magnitude = Bits == 8 ? _mm256_abs_epi8(w) : w;
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int t = 0; t < NT; ++t) {
-          const __m256i x = quad_at(q8 + t * ldx, i);
+          const __m256i x = V::quad_at(q8 + t * ldx, i);
           const __m256i product = _mm256_maddubs_epi16(magnitude, Bits == 8 ? _mm256_sign_epi8(x, w) : x);
           p[t] = i == j ? product : _mm256_add_epi16(p[t], product);
         }
       }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int t = 0; t < NT; ++t) {
         const __m256i s = _mm256_madd_epi16(p[t], ones);
-        out[t] = j == 0 ? s : _mm256_add_epi32(out[t], s);
+        out[0][t] = j == 0 ? s : _mm256_add_epi32(out[0][t], s);
       }
+    }
+    if (Bits == 8 || offset == 0) return;
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) {
+      const int32_t sum = sums[t * ldsum] + (Quads == 8 ? sums[t * ldsum + 1] : 0);
+      out[0][t] = _mm256_sub_epi32(out[0][t], _mm256_set1_epi32(offset * sum));
     }
   }
 };

@@ -19,8 +19,8 @@ struct V {
   /* Blocks of 16 lanes that attention holds at once for 4 rows: 16 independent sums hide the latency of the
    * multiply-add. */
   static constexpr int kAttentionBlocks = 4;
-  /* Register tile of the panel kernel: 2 groups x 6 tokens leave room for 12 + 12 accumulators. */
-  static constexpr int kPanelGroups = 2, kPanelTokens = 6;
+  /* The panel kernel: 2 groups x 6 tokens leave room for 12 + 12 accumulators. */
+  static constexpr int kLanes = 16, kGroups = 2, kTokens = 6;
   /* The panel holds signed bytes whatever the format, so one kernel serves all. */
   template <int Bits>
   static constexpr int kPanelBits = 8;
@@ -144,6 +144,8 @@ struct V {
     }
   }
 };
+
+typedef V P; /* what the panel kernel computes in */
 
 }  // namespace
 }  // namespace andiron

@@ -24,7 +24,8 @@ const float kMasked = -__builtin_inff();
 
 /* scores[r][16 * NB] = q_r . k for NB blocks of keys. */
 template <int R, int NB>
-inline void scores_f16(const AttentionArgs* a, const uint8_t* keys, int64_t block_bytes, const float* const* q, float* scores) {
+inline void scores_f16(const AttentionArgs* a, const uint8_t* keys, int64_t block_bytes, const float* const* q,
+                       float* scores) {
   V::F acc[NB][R];
   for (int b = 0; b < NB; ++b)
     for (int r = 0; r < R; ++r) acc[b][r] = V::f_zero();

@@ -61,8 +61,8 @@ void float_tile(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t
 template <class Fmt, int G>
 void float_tokens(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t stride) {
   int64_t t = 0;
-  for (; t + V::kPanelTokens <= a->x.tokens; t += V::kPanelTokens)
-    float_tile<Fmt, G, V::kPanelTokens>(a, group_bytes, group, stride, t);
+  for (; t + V::kTokens <= a->x.tokens; t += V::kTokens)
+    float_tile<Fmt, G, V::kTokens>(a, group_bytes, group, stride, t);
   for (; t < a->x.tokens; ++t) float_tile<Fmt, G, 1>(a, group_bytes, group, stride, t);
 }
 
@@ -75,8 +75,8 @@ void matmul_float(const MatmulArgs* a) {
     for (int64_t i = 0; i < quarter; ++i) float_tile<Fmt, 4, 1>(a, group_bytes, g + i, quarter, 0);
     g += 4 * quarter;
   }
-  for (; g + V::kPanelGroups <= a->group_end; g += V::kPanelGroups) {
-    float_tokens<Fmt, V::kPanelGroups>(a, group_bytes, g, 1);
+  for (; g + V::kGroups <= a->group_end; g += V::kGroups) {
+    float_tokens<Fmt, V::kGroups>(a, group_bytes, g, 1);
   }
   for (; g < a->group_end; ++g) float_tokens<Fmt, 1>(a, group_bytes, g, 1);
 }

@@ -89,6 +89,8 @@ void stream(const MatmulArgs* a, int64_t token) {
 /* Columns per chunk: 2 groups x 512 columns as bytes are 16 KiB, which with scales and a tile of x stays in a 32 KiB
  * L1. */
 constexpr int kPanelChunk = 512, kPanelBlocks = kPanelChunk / 32;
+/* Tokens whose sums are carried between chunks at a time. */
+constexpr int kPanelTokensMax = 512;
 
 /* One group's chunk, unpacked. `scale`, `min` and `init` hold one vector per sub-block. */
 struct __attribute__((aligned(64))) Panel {
@@ -97,7 +99,14 @@ struct __attribute__((aligned(64))) Panel {
   float min[kPanelBlocks * 2][16];
   int32_t init[kPanelBlocks * 2][16];
 };
-static_assert(2 * sizeof(Panel) <= kMatmulScratchBytes, "two panels must fit the scratch");
+
+/* Sums between chunks stand end to end: in y they would be a row apart, often a power of two, and fight for one cache
+ * set. */
+struct PanelScratch {
+  Panel panels[2];
+  float carry[kPanelTokensMax][2][16];
+};
+static_assert(sizeof(PanelScratch) <= kMatmulScratchBytes, "the panels must fit the scratch");
 
 /* Unpacks blocks [block, block + count) of a group; a chunk begins at the beginning of a super-block. */
 template <class Fmt>
@@ -125,48 +134,68 @@ void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
   }
 }
 
-/* NT tokens against G panels of `count` blocks; carries the sums in y. Shared by all formats of one shape. */
+/* What a pass of tokens over the panels of one chunk needs to know. */
+struct PanelPass {
+  const MatmulArgs* args;
+  PanelScratch* scratch;
+  int64_t group, block; /* first group; first block of the chunk */
+  int count;            /* blocks in the chunk */
+  int64_t token_base;   /* token whose sums are carry[0] */
+  bool last;            /* chunk: the sums go to y */
+};
+
+/* Sums of one token of the tile before and after the chunk. */
+inline float* panel_carry(const PanelPass& w, int64_t token, int g) {
+  return w.scratch->carry[token - w.token_base][g];
+}
+inline float* panel_result(const PanelPass& w, int64_t token, int g) {
+  return w.last ? w.args->y + token * w.args->ldy + (w.group + g) * 16 : panel_carry(w, token, g);
+}
+
+/* NT tokens against G panels, lanes [lane, lane + P::kLanes). Shared by all formats of one shape. */
 template <int Bits, int Subs, bool HasMin, int G, int NT>
-void panel_tile(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
+void panel_tile(const PanelPass& w, int64_t token, int lane) {
   constexpr int kQuads = 8 / Subs;
-  const Activations& x = a->x;
+  const Activations& x = w.args->x;
   const int64_t blocks = x.k / 32;
-  const int8_t* q8 = x.q8 + token * x.k + block * 32;
-  const uint8_t* u8 = x.u8 + token * x.k + block * 32;
-  const float* dx = x.scale + token * blocks + block;
-  const int32_t* sums = x.sum16 + token * blocks * 2 + block * 2;
-  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + block : x.dsum16 + token * blocks * 2 + block * 2;
-  float* y = a->y + token * a->ldy + group * 16;
-  V::F acc[G][NT];
+  const int8_t* q8 = x.q8 + token * x.k + w.block * 32;
+  const uint8_t* u8 = x.u8 + token * x.k + w.block * 32;
+  const float* dx = x.scale + token * blocks + w.block;
+  const int32_t* sums = x.sum16 + token * blocks * 2 + w.block * 2;
+  const float* dsum = Subs == 1 ? x.dsum32 + token * blocks + w.block : x.dsum16 + token * blocks * 2 + w.block * 2;
+  const Panel* panels = w.scratch->panels;
+  P::F acc[G][NT];
 #pragma GCC unroll 2
   for (int g = 0; g < G; ++g)
 #pragma GCC unroll 6
-    for (int t = 0; t < NT; ++t) acc[g][t] = block == 0 ? V::f_zero() : V::f_load(y + t * a->ldy + 16 * g);
-  for (int b = 0; b < count; ++b) {
+    for (int t = 0; t < NT; ++t)
+      acc[g][t] = w.block == 0 ? P::f_zero() : P::f_load(panel_carry(w, token + t, g) + lane);
+  for (int b = 0; b < w.count; ++b) {
 #pragma GCC unroll 2
     for (int i = 0; i < Subs; ++i) {
+      const int sub = b * Subs + i;
       const uint8_t* quads[G];
       const int32_t* init[G];
-      V::I dot[G][NT];
+      P::I dot[G][NT];
       for (int g = 0; g < G; ++g) {
-        quads[g] = panels[g].quads + 512 * b + 64 * kQuads * i;
-        init[g] = panels[g].init[b * Subs + i];
+        quads[g] = panels[g].quads + 64 * kQuads * sub + 4 * lane;
+        init[g] = panels[g].init[sub] + lane;
       }
-      const int64_t at = 32 * b + 4 * kQuads * i;
-      V::dot_panel<Bits, 8 / Subs, G, NT>(quads, init, q8 + at, u8 + at, x.k, sums + at / 16, blocks * 2,
-                                          HasMin ? 0 : 1 << (Bits - 1), dot);
+      const int at = 4 * kQuads * sub;
+      P::template dot_panel<Bits, kQuads, G, NT>(quads, init, q8 + at, u8 + at, x.k, sums + at / 16, blocks * 2,
+                                                 HasMin ? 0 : 1 << (Bits - 1), dot);
 #pragma GCC unroll 2
       for (int g = 0; g < G; ++g) {
-        const V::F scale = V::f_load(panels[g].scale[b * Subs + i]);
+        const P::F scale = P::f_load(panels[g].scale[sub] + lane);
 #pragma GCC unroll 6
         for (int t = 0; t < NT; ++t) {
-          acc[g][t] = V::f_fma(V::f_from_i(dot[g][t]), V::f_mul(scale, V::f_set1(dx[t * blocks + b])), acc[g][t]);
+          acc[g][t] = P::f_fma(P::f_from_i(dot[g][t]), P::f_mul(scale, P::f_set1(dx[t * blocks + b])), acc[g][t]);
         }
         if constexpr (HasMin) {
-          const V::F min = V::f_load(panels[g].min[b * Subs + i]);
+          const P::F min = P::f_load(panels[g].min[sub] + lane);
 #pragma GCC unroll 6
           for (int t = 0; t < NT; ++t) {
-            acc[g][t] = V::f_fma(min, V::f_set1(dsum[t * blocks * Subs + b * Subs + i]), acc[g][t]);
+            acc[g][t] = P::f_fma(min, P::f_set1(dsum[t * blocks * Subs + sub]), acc[g][t]);
           }
         }
       }
@@ -175,40 +204,54 @@ void panel_tile(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t
 #pragma GCC unroll 2
   for (int g = 0; g < G; ++g)
 #pragma GCC unroll 6
-    for (int t = 0; t < NT; ++t) V::f_store(y + t * a->ldy + 16 * g, acc[g][t]);
+    for (int t = 0; t < NT; ++t) P::f_store(panel_result(w, token + t, g) + lane, acc[g][t]);
 }
 
-/* All tokens from `token` on. */
+/* Tokens [token, end). */
 template <int Bits, int Subs, bool HasMin, int G>
-void panel_tokens(const MatmulArgs* a, const Panel* panels, int64_t group, int64_t block, int count, int64_t token) {
-  int64_t t = token;
-  const int64_t tokens = a->x.tokens;
-  for (; t + V::kPanelTokens <= tokens; t += V::kPanelTokens)
-    panel_tile<Bits, Subs, HasMin, G, V::kPanelTokens>(a, panels, group, block, count, t);
-  for (; t + 3 <= tokens; t += 3) panel_tile<Bits, Subs, HasMin, G, 3>(a, panels, group, block, count, t);
-  for (; t < tokens; ++t) panel_tile<Bits, Subs, HasMin, G, 1>(a, panels, group, block, count, t);
+void panel_tokens(const PanelPass& w, int64_t token, int64_t end) {
+  for (int lane = 0; lane < 16; lane += P::kLanes) {
+    int64_t t = token;
+    for (; t + P::kTokens <= end; t += P::kTokens) panel_tile<Bits, Subs, HasMin, G, P::kTokens>(w, t, lane);
+    for (; t + 3 <= end; t += 3) panel_tile<Bits, Subs, HasMin, G, 3>(w, t, lane);
+    for (; t < end; ++t) panel_tile<Bits, Subs, HasMin, G, 1>(w, t, lane);
+  }
+}
+
+/* Calls pass(w, token, end, pair) for every chunk of every pair of groups (pair: 2 panels are filled, or 1), tokens in
+ * stretches that the carry holds. */
+template <class Fmt, class Pass>
+void each_panel(const MatmulArgs* a, Pass pass) {
+  PanelScratch* scratch = (PanelScratch*)a->scratch;
+  const int64_t blocks = a->x.k / 32;
+  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  for (int64_t token = 0; token < a->x.tokens; token += kPanelTokensMax) {
+    const int64_t end = a->x.tokens - token < kPanelTokensMax ? a->x.tokens : token + kPanelTokensMax;
+    for (int64_t g = a->group_begin; g < a->group_end;) {
+      const int pair = P::kGroups == 2 && g + 2 <= a->group_end ? 2 : 1;
+      for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
+        const bool last = blocks - block <= kPanelBlocks;
+        const PanelPass w = {a, scratch, g, block, last ? (int)(blocks - block) : kPanelBlocks, token, last};
+        for (int i = 0; i < pair; ++i) {
+          fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, w.count, scratch->panels + i);
+        }
+        pass(w, token, end, pair);
+      }
+      g += pair;
+    }
+  }
 }
 
 template <class Fmt>
 void panel(const MatmulArgs* a) {
-  constexpr int kBits = V::template kPanelBits<Fmt::kBits>;
-  constexpr bool kMin = Fmt::kHasMin;
-  Panel* panels = (Panel*)a->scratch;
-  const int64_t blocks = a->x.k / 32;
-  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
-  for (int64_t g = a->group_begin; g < a->group_end;) {
-    const int pair = V::kPanelGroups == 2 && g + 2 <= a->group_end ? 2 : 1;
-    for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
-      const int count = (int)(blocks - block < kPanelBlocks ? blocks - block : kPanelBlocks);
-      for (int i = 0; i < pair; ++i) fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, count, panels + i);
-      if (pair == 2) {
-        panel_tokens<kBits, Fmt::kSubs, kMin, V::kPanelGroups>(a, panels, g, block, count, 0);
-      } else {
-        panel_tokens<kBits, Fmt::kSubs, kMin, 1>(a, panels, g, block, count, 0);
-      }
+  constexpr int kBits = P::template kPanelBits<Fmt::kBits>;
+  each_panel<Fmt>(a, [](const PanelPass& w, int64_t token, int64_t end, int pair) {
+    if (pair == 2) {
+      panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, P::kGroups>(w, token, end);
+    } else {
+      panel_tokens<kBits, Fmt::kSubs, Fmt::kHasMin, 1>(w, token, end);
     }
-    g += pair;
-  }
+  });
 }
 
 template <class Fmt>

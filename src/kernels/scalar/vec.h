@@ -24,7 +24,7 @@ struct V {
   };
 
   static constexpr int kAttentionBlocks = 1;
-  static constexpr int kPanelGroups = 1, kPanelTokens = 4;
+  static constexpr int kLanes = 16, kGroups = 1, kTokens = 4;
   template <int Bits>
   static constexpr int kPanelBits = 8;
 
@@ -198,6 +198,8 @@ struct V {
     }
   }
 };
+
+typedef V P; /* what the panel kernel computes in */
 
 }  // namespace
 }  // namespace andiron
