@@ -266,19 +266,24 @@ Decoder::Decoder(const Tokenizer& tokenizer, Options options)
                 (tokenizer.space_prefix_ != SpacePrefix::kNone || tokenizer.model_ == TokenizerModel::kWordPiece)) {}
 
 std::string Decoder::push(int32_t id) {
+  std::string out;
+  push(id, out);
+  return out;
+}
+
+void Decoder::push(int32_t id, std::string& out) {
   const TokenType type = tokenizer_.type(id);
   const bool special = type == TokenType::kControl || type == TokenType::kUnknown;
-  if (special && !options_.show_special) return {};
+  if (special && !options_.show_special) return;
   std::string_view piece = tokenizer_.piece(id);
   if (at_start_ && !special && !piece.empty()) {
     if (piece.front() == ' ') piece.remove_prefix(1);
     at_start_ = false;
   }
   held_ += piece;
-  const size_t tail = incomplete_utf8_tail(held_);
-  std::string out = held_.substr(0, held_.size() - tail);
-  held_.erase(0, out.size());
-  return out;
+  const size_t ready = held_.size() - incomplete_utf8_tail(held_);
+  out.append(held_, 0, ready);
+  held_.erase(0, ready);
 }
 
 std::string Decoder::finish() { return std::exchange(held_, {}); }

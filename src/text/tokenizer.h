@@ -138,6 +138,8 @@ class Decoder {
 
   // The text that `id` completes, maybe none.
   std::string push(int32_t id);
+  // The same, appended to `out`: allocates nothing once the strings have grown to the size in use.
+  void push(int32_t id, std::string& out);
   // What was held back: bytes that never became UTF-8.
   std::string finish();
 
