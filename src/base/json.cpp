@@ -259,7 +259,9 @@ void dump_number(const Json& value, std::string& out) {
   } else if (!std::isfinite(value.as_double())) {
     out += "null";
   } else {
-    out += format("{}", value.as_double());
+    const std::string text = format("{}", value.as_double());
+    out += text;
+    if (text.find_first_of(".e") == std::string::npos) out += ".0";  // so that it is read back as the same kind
   }
 }
 
