@@ -1,0 +1,124 @@
+#include "base/atomic_file.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "base/test_folder.h"
+
+namespace andiron {
+namespace {
+
+size_t files_in(const std::string& folder) {
+  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+}
+
+TEST(AtomicFile, AppearsWholeOnCommitAndNotBefore) {
+  const TestFolder folder;
+  const std::string path = folder.file("out");
+  auto file = AtomicFile::create(path);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(file->write("abc").ok());
+  ASSERT_TRUE(file->pad_to(8).ok());
+  EXPECT_EQ(file->offset(), 8u);
+  ASSERT_TRUE(file->pad_to(8).ok());
+  EXPECT_EQ(file->offset(), 8u) << "already a multiple";
+  const uint8_t late[] = {'X'};
+  ASSERT_TRUE(file->write_at(1, late).ok());
+  ASSERT_TRUE(file->write("d").ok());
+  EXPECT_FALSE(std::filesystem::exists(path));
+  ASSERT_TRUE(file->commit().ok());
+  EXPECT_EQ(*read_text_file(path), std::string("aXc\0\0\0\0\0d", 9));
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+TEST(AtomicFile, WithoutCommitTheOldFileStays) {
+  const TestFolder folder;
+  const std::string path = folder.write("out", "old");
+  {
+    auto file = AtomicFile::create(path);
+    ASSERT_TRUE(file.ok() && file->write("new").ok());
+    AtomicFile moved = std::move(*file);
+    ASSERT_TRUE(moved.write("er").ok());
+  }
+  EXPECT_EQ(*read_text_file(path), "old");
+  EXPECT_EQ(files_in(folder.path()), 1u) << "the temporary is gone";
+}
+
+TEST(AtomicFile, ReplacesAtomically) {
+  const TestFolder folder;
+  const std::string path = folder.write("out", "old and longer");
+  ASSERT_TRUE(write_text_file(path, "new").ok());
+  EXPECT_EQ(*read_text_file(path), "new");
+}
+
+TEST(AtomicFile, PrivateFilesAreTheUsersAlone) {
+  const TestFolder folder;
+  const auto mode_of = [&](const char* name, bool is_private) {
+    EXPECT_TRUE(write_text_file(folder.file(name), "x", is_private).ok());
+    struct stat info {};
+    EXPECT_EQ(stat(folder.file(name).c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  const mode_t mask = umask(0022);
+  EXPECT_EQ(mode_of("secret", true), 0600u);
+  EXPECT_EQ(mode_of("open", false), 0644u);
+  umask(mask);
+}
+
+TEST(AtomicFile, SaysWhyItCannotWrite) {
+  const TestFolder folder;
+  const auto absent = AtomicFile::create(folder.file("no/such/out"));
+  ASSERT_FALSE(absent.ok());
+  EXPECT_NE(absent.error().message.find("No such file or directory"), std::string::npos);
+  const std::string blocked = folder.file("folder");
+  std::filesystem::create_directory(blocked);
+  folder.write("folder/inside", "x");
+  EXPECT_NE(write_text_file(blocked, "x").error().message.find("cannot put it in place"), std::string::npos);
+  EXPECT_EQ(files_in(folder.path()), 1u);
+}
+
+// A limit on the size of files stands for a full disk: at every byte the old file must survive.
+TEST(AtomicFile, AFullDiskLeavesTheOldFile) {
+  const TestFolder folder;
+  const std::string path = folder.write("out", "old");
+  struct rlimit before {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const std::string text(100, 'n');
+  for (rlim_t limit = 0; limit < text.size(); limit += 7) {
+    struct rlimit small = before;
+    small.rlim_cur = limit;
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const Status status = write_text_file(path, text);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    ASSERT_FALSE(status.ok()) << "at most " << limit << " bytes";
+    EXPECT_NE(status.error().message.find("the old file, if any, is untouched"), std::string::npos);
+    EXPECT_EQ(*read_text_file(path), "old");
+    EXPECT_EQ(files_in(folder.path()), 1u);
+  }
+  std::signal(SIGXFSZ, old_handler);
+}
+
+TEST(ReadTextFile, HasALimit) {
+  const TestFolder folder;
+  const std::string path = folder.write("big", std::string(1000, 'x'));
+  EXPECT_TRUE(read_text_file(path, 1000).ok());
+  EXPECT_NE(read_text_file(path, 999).error().message.find("larger than the 999 B allowed"), std::string::npos);
+  EXPECT_FALSE(read_text_file(folder.file("absent")).ok());
+  EXPECT_FALSE(read_text_file(folder.path()).ok()) << "a folder is no text";
+}
+
+TEST(Paths, FilesAndFoldersAreToldApart) {
+  const TestFolder folder;
+  const std::string file = folder.write("file", "");
+  EXPECT_TRUE(file_exists(file) && !is_folder(file));
+  EXPECT_TRUE(file_exists(folder.path()) && is_folder(folder.path()));
+  EXPECT_TRUE(!file_exists(folder.file("absent")) && !is_folder(folder.file("absent")));
+}
+
+}  // namespace
+}  // namespace andiron
