@@ -99,8 +99,14 @@ struct V {
   static I i_shl(I x) {
     return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
   }
+  static int32_t i_sum(I v) {
+    const __m256i h8 = _mm256_add_epi32(v.a, v.b);
+    __m128i h4 = _mm_add_epi32(_mm256_castsi256_si128(h8), _mm256_extracti128_si256(h8, 1));
+    h4 = _mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0xb1)));
+  }
   static I i_round(F v) { return {_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)}; }
-  static void i_store_s8(int8_t* p, I v) {
+  static void i_store_bytes(void* p, I v) {
     const __m256i low = _mm256_set1_epi32(0xff);
     const __m256i words =
         _mm256_permute4x64_epi64(_mm256_packus_epi32(_mm256_and_si256(v.a, low), _mm256_and_si256(v.b, low)), 0xd8);
@@ -226,6 +232,8 @@ struct P {
           const __m256i x = V::quad_at(q8 + t * ldx, i);
           const __m256i product = _mm256_maddubs_epi16(magnitude, Bits == 8 ? _mm256_sign_epi8(x, w) : x);
           p[t] = i == j ? product : _mm256_add_epi16(p[t], product);
+          /* Keeps the compiler from computing all products first and adding later: they would not fit the registers. */
+          __asm__("" : "+x"(p[t]));
         }
       }
 #pragma GCC unroll 6

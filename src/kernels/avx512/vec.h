@@ -69,9 +69,10 @@ struct V {
   static I i_shl(I a) {
     return _mm512_slli_epi32(a, N);
   }
+  static int32_t i_sum(I v) { return _mm512_reduce_add_epi32(v); }
   static I i_round(F v) { return _mm512_cvtps_epi32(v); }
-  /* 16 int32 to 16 bytes, each already in [-128, 127]. */
-  static void i_store_s8(int8_t* p, I v) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(v)); }
+  /* The low bytes of 16 int32. */
+  static void i_store_bytes(void* p, I v) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(v)); }
 
   static B b_load(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static void b_store(uint8_t* p, B v) { _mm512_storeu_si512(p, v); }

@@ -160,13 +160,13 @@ void quantize_row(const float* x, int64_t k, const QuantizedRow* out) {
     const float d = top / 127.0f;
     /* A top so small that its inverse overflows is no different from zero. */
     const V::F inverse = V::f_set1(top > 1e-30f ? 127.0f / top : 0.0f);
-    int8_t* q8 = out->q8 + 32 * block;
-    V::i_store_s8(q8, V::i_round(V::f_mul(a, inverse)));
-    V::i_store_s8(q8 + 16, V::i_round(V::f_mul(b, inverse)));
-    int32_t sum[2] = {0, 0};
-    for (int i = 0; i < 32; ++i) {
-      sum[i / 16] += q8[i];
-      out->u8[32 * block + i] = (uint8_t)(q8[i] + 128);
+    const V::I bias = V::i_set1(128);
+    int32_t sum[2];
+    for (int i = 0; i < 2; ++i) {
+      const V::I q = V::i_round(V::f_mul(i == 0 ? a : b, inverse));
+      V::i_store_bytes(out->q8 + 32 * block + 16 * i, q);
+      V::i_store_bytes(out->u8 + 32 * block + 16 * i, V::i_add(q, bias));
+      sum[i] = V::i_sum(q);
     }
     const float dx = top > 1e-30f ? d : 0.0f;
     out->scale[block] = dx;

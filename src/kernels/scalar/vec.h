@@ -126,6 +126,11 @@ struct V {
   static I i_shl(I a) {
     return lanes<I>([&](int i) { return (int32_t)((uint32_t)a.v[i] << N); });
   }
+  static int32_t i_sum(I v) {
+    int32_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum += v.v[i];
+    return sum;
+  }
   static I i_round(F v) {
     return lanes<I>([&](int i) {
       /* As cvtps2dq: what does not fit becomes INT32_MIN. */
@@ -133,8 +138,8 @@ struct V {
       return r >= -2147483648.0f && r < 2147483648.0f ? (int32_t)r : INT32_MIN;
     });
   }
-  static void i_store_s8(int8_t* p, I v) {
-    for (int i = 0; i < 16; ++i) p[i] = (int8_t)(v.v[i] & 0xff);
+  static void i_store_bytes(void* p, I v) {
+    for (int i = 0; i < 16; ++i) ((uint8_t*)p)[i] = (uint8_t)(v.v[i] & 0xff);
   }
 
   static B b_load(const uint8_t* p) {
