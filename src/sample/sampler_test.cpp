@@ -143,6 +143,45 @@ TEST(Sampler, TemperatureZeroTakesTheMostLikely) {
   }
 }
 
+// The logit that a penalty leaves is found with a rival token: it wins just above that value and loses just below.
+TEST(Sampler, PenaltiesGiveTheLogitsOfTheirFormulas) {
+  struct Case {
+    const char* name;
+    std::function<void(SamplerOptions&)> change;
+    float logit;     // of token 4, after the text "1 2 3 4 8 4 1 2 3"
+    float expected;  // by hand
+  };
+  const std::vector<Case> cases = {
+      {"repetition of a positive logit", [](SamplerOptions& o) { o.repetition_penalty = 2; }, 3.0f, 1.5f},
+      {"repetition of a negative logit", [](SamplerOptions& o) { o.repetition_penalty = 2; }, -3.0f, -6.0f},
+      {"presence", [](SamplerOptions& o) { o.presence_penalty = 0.5; }, 3.0f, 2.5f},
+      {"frequency, twice seen", [](SamplerOptions& o) { o.frequency_penalty = 0.5; }, 3.0f, 2.0f},
+      {"DRY, 3 repeated", [](SamplerOptions& o) { o.dry_multiplier = 0.5, o.dry_base = 2; }, 3.0f, 2.0f},
+      {"DRY, 3 allowed", [](SamplerOptions& o) { o.dry_multiplier = 0.5, o.dry_base = 2, o.dry_allowed_length = 3; },
+       3.0f, 2.5f},
+      {"bias, then repetition",
+       [](SamplerOptions& o) {
+         o.repetition_penalty = 2;
+         o.logit_bias = {{4, -1.0f}};
+       },
+       3.0f, 1.0f},
+      {"repetition, then presence", [](SamplerOptions& o) { o.repetition_penalty = 2, o.presence_penalty = 1; }, 3.0f,
+       0.5f},
+  };
+  constexpr int32_t kToken = 4, kRival = 9;
+  for (const Case& c : cases) {
+    SamplerOptions options = plain();
+    options.temperature = 0;
+    c.change(options);
+    std::vector<float> logits(10, -100.0f);
+    logits[kToken] = c.logit;
+    logits[kRival] = c.expected + 1e-4f;
+    EXPECT_EQ(make(options, 10, {1, 2, 3, 4, 8, 4, 1, 2, 3}).sample(logits), kRival) << c.name;
+    logits[kRival] = c.expected - 1e-4f;
+    EXPECT_EQ(make(options, 10, {1, 2, 3, 4, 8, 4, 1, 2, 3}).sample(logits), kToken) << c.name;
+  }
+}
+
 TEST(Sampler, TheDrawDependsOnSeedAndPositionOnly) {
   for (const Setting& setting : settings()) {
     SamplerOptions options = plain();
