@@ -5,7 +5,7 @@
 // scale is moved to its least-squares optimum. The first decides between scales that a file can express, the
 // second tells where to look next. Sums run in four lanes and a fixed order, so that every machine gets the same bits.
 //
-// Preconditions of all of it, met by PreparedBlock (quantize.cpp): |x| <= 1e9, 1e-6 <= w, mean of w near 1.
+// Preconditions of all of it, met by PreparedBlock (quant_encode.h): |x| <= 1e9, 1e-6 <= w, mean of w near 1.
 #pragma once
 
 #include <algorithm>

@@ -24,8 +24,8 @@ void decode_row(DType dtype, const uint8_t* blocks, float* out, uint64_t element
 // element counts the same. The same input gives the same bytes on every machine.
 //
 // `importance` [elements] is typically the mean square of the activation that meets each column; only
-// its ratios within a block matter. An entry that is negative or not finite counts as zero; a block whose entries
-// are all zero counts evenly.
+// its ratios within a block matter. An entry that is negative or not finite counts as zero, and zero as a millionth of
+// the block's mean; a block whose entries are all zero counts evenly.
 //
 // F32, F16 and BF16 round to nearest and keep infinities and NaNs. In the block formats a NaN or infinity
 // has no meaning: it is encoded as zero, and a value beyond what the format can express as the nearest end
