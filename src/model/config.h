@@ -64,6 +64,8 @@ struct ModelConfig {
 
   int64_t query_width() const { return heads * head_dim; }
   int64_t kv_width() const { return kv_heads * head_dim; }
+  // A head as the attention kernels and the cache hold it: in steps of 16 numbers, the rest zeros.
+  int64_t padded_head_dim() const { return (head_dim + 15) / 16 * 16; }
 };
 
 struct Family;  // model/family.h

@@ -47,7 +47,6 @@ class Forward {
   Forward& operator=(const Forward&) = delete;
 
   const ForwardLimits& limits() const;
-  uint64_t bytes() const;  // of all buffers
 
   // Computes the logits asked for, appends keys and values, and moves every cache's length on. On an Error (a token
   // outside the vocabulary, a full cache, too many rows, a model file that was cut short) no length has moved.

@@ -1,0 +1,236 @@
+#include "model/forward.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/strings.h"
+#include "model/block.h"
+#include "model/family.h"
+#include "model/rope.h"
+#include "model/weights.h"
+#include "tensor/quantize.h"
+
+namespace andiron {
+
+struct Forward::State {
+  const Model& model;
+  const ModelConfig& config;
+  ForwardLimits limits;
+  Ops ops;
+  RunBuffers buffers;
+  Buffer<float> rope_full;   // [T, half, 2]
+  Buffer<float> rope_local;  // likewise; empty where layers share one table
+  Buffer<float> last;        // [R, D] the rows whose logits are asked for
+  Buffer<float> logits;      // [R, V]
+  std::vector<BatchSegment> segments;
+  std::vector<int64_t> logit_begin;  // [sequences + 1] of the last run: where each sequence's logits begin
+  std::vector<uint8_t> row_scratch;  // for a source that has to build embedding rows
+
+  State(const Model& m, const KernelTable& kernels, ThreadTeam& team, const ForwardLimits& l);
+
+  Status check(std::span<const Sequence> batch) const;
+  Status check_one(const Sequence& sequence) const;
+  Status embed(std::span<const Sequence> batch, Rows x);
+  void fill_rope_tables(std::span<const Sequence> batch);
+  void run_layers(std::span<const Sequence> batch, Rows x);
+  void compute_logits(std::span<const Sequence> batch, Rows x);
+};
+
+namespace {
+
+// The most inputs any product has.
+int64_t inputs_max(const ModelConfig& config) {
+  return std::max({config.width, config.query_width(), config.feed_forward, config.experts.width});
+}
+
+Buffer<float> floats(int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); }
+
+int64_t count(const Sequence& sequence) { return static_cast<int64_t>(sequence.tokens.size()); }
+
+int64_t logit_count(const Sequence& sequence) {
+  switch (sequence.logits) {
+    case LogitRows::kNone: return 0;
+    case LogitRows::kLast: return 1;
+    case LogitRows::kAll: break;
+  }
+  return count(sequence);
+}
+
+}  // namespace
+
+Forward::State::State(const Model& m, const KernelTable& kernels, ThreadTeam& team, const ForwardLimits& l)
+    : model(m),
+      config(m.config()),
+      limits(l),
+      ops(kernels, team, l.rows, inputs_max(m.config())),
+      buffers(m.config(), l.rows),
+      rope_full(floats(l.rows, m.config().rope.dimensions)),
+      last(floats(l.logit_rows, m.config().width)),
+      logits(floats(l.logit_rows, padded_columns(m.config().vocabulary))) {
+  if (config.has_rope_local) rope_local = floats(limits.rows, config.rope_local.dimensions);
+  segments.reserve(static_cast<size_t>(limits.sequences));
+  logit_begin.reserve(static_cast<size_t>(limits.sequences) + 1);
+  logit_begin.push_back(0);
+  row_scratch.reserve(row_bytes(m.weights().embedding->dtype, static_cast<uint64_t>(config.width)));
+}
+
+Status Forward::State::check_one(const Sequence& sequence) const {
+  if (sequence.cache == nullptr || sequence.cache->model_ != &model) {
+    return make_error("{}: a sequence without a cache of this model", model.source().path());
+  }
+  if (sequence.tokens.empty()) return make_error("{}: a sequence without tokens", model.source().path());
+  const int64_t room = sequence.cache->capacity() - sequence.cache->length();
+  if (count(sequence) > room) {
+    return make_error("{}: the context of {} positions is full: {} more tokens do not fit in the {} that are left",
+                      model.source().path(), sequence.cache->capacity(), count(sequence), room);
+  }
+  for (const int32_t token : sequence.tokens) {
+    if (token < 0 || token >= config.vocabulary) {
+      return make_error("{}: the token {} is not one of the {} that the model has", model.source().path(), token,
+                        config.vocabulary);
+    }
+  }
+  return {};
+}
+
+Status Forward::State::check(std::span<const Sequence> batch) const {
+  int64_t rows = 0, logit_rows = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    TRY(check_one(batch[i]));
+    rows += count(batch[i]);
+    logit_rows += logit_count(batch[i]);
+    for (size_t j = 0; j < i; ++j) {
+      if (batch[j].cache == batch[i].cache) return make_error("one cache serves two sequences of a batch");
+    }
+  }
+  const auto sequences = static_cast<int64_t>(batch.size());
+  if (rows > limits.rows || logit_rows > limits.logit_rows || sequences > limits.sequences) {
+    return make_error(
+        "a batch of {} sequences, {} tokens and {} rows of logits is too large; {}, {} and {} are allowed", sequences,
+        rows, logit_rows, limits.sequences, limits.rows, limits.logit_rows);
+  }
+  return {};
+}
+
+Status Forward::State::embed(std::span<const Sequence> batch, Rows x) {
+  const TensorInfo& embedding = *model.weights().embedding;
+  int64_t row = 0;
+  for (const Sequence& sequence : batch) {
+    for (const int32_t token : sequence.tokens) {
+      TRY_ASSIGN(const auto bytes, model.source().rows(embedding, static_cast<uint64_t>(token), 1, row_scratch));
+      decode_row(embedding.dtype, bytes.data(), x.row(row++), embedding.columns());
+    }
+  }
+  if (config.embedding_scale != 1) ops.scale(x, config.embedding_scale);
+  return {};
+}
+
+void Forward::State::fill_rope_tables(std::span<const Sequence> batch) {
+  int64_t row = 0;
+  for (const Sequence& sequence : batch) {
+    const auto fill = [&](const RopePlan& plan, Buffer<float>& table) {
+      rope_table(plan.inv_freq, sequence.cache->length(), count(sequence), plan.magnitude,
+                 table.data() + row * 2 * plan.half());
+    };
+    fill(model.ropes().full(sequence.cache->capacity()), rope_full);
+    if (config.has_rope_local) fill(model.ropes().local(), rope_local);
+    row += count(sequence);
+  }
+}
+
+void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
+  segments.clear();
+  int64_t row = 0;
+  for (const Sequence& sequence : batch) {
+    segments.push_back({nullptr, row, count(sequence), sequence.cache->length()});
+    row += count(sequence);
+  }
+  const RopeTable full = {rope_full.data(), config.rope.dimensions / 2, config.rope.pairs};
+  const RopeTable local = {rope_local.data(), config.rope_local.dimensions / 2, config.rope_local.pairs};
+  for (size_t i = 0; i < model.weights().layers.size(); ++i) {
+    for (size_t s = 0; s < batch.size(); ++s) segments[s].cache = &batch[s].cache->layers_[i];
+    const int64_t window = config.windows[i];
+    const Block block = {
+        ops,    config,  model.weights().layers[i], buffers, window > 0 && config.has_rope_local ? local : full,
+        window, segments};
+    model.family().layer(block, x);
+  }
+}
+
+void Forward::State::compute_logits(std::span<const Sequence> batch, Rows x) {
+  logit_begin.clear();
+  logit_begin.push_back(0);
+  int64_t row = 0, taken = 0;
+  for (const Sequence& sequence : batch) {
+    row += count(sequence);
+    for (int64_t i = row - logit_count(sequence); i < row; ++i) {
+      std::copy(x.row(i), x.row(i) + config.width, last.data() + taken++ * config.width);
+    }
+    logit_begin.push_back(taken);
+  }
+  if (taken == 0) return;
+  const Rows rows = {last.data(), taken, config.width, config.width};
+  const Rows out = {logits.data(), taken, config.vocabulary, padded_columns(config.vocabulary)};
+  ops.rms_norm(rows, model.weights().output_norm, config.norm_epsilon, rows);
+  ops.linear(rows, model.weights().head, out);
+  if (config.logit_softcap > 0) ops.softcap(out, config.logit_softcap);
+}
+
+Forward::Forward(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Forward::~Forward() = default;
+
+Result<std::unique_ptr<Forward>> Forward::create(const Model& model, const KernelTable& kernels, ThreadTeam& team,
+                                                 const ForwardLimits& limits) {
+  constexpr int64_t kRowsMax = 1 << 16;
+  for (const int64_t limit : {limits.rows, limits.logit_rows, limits.sequences}) {
+    if (limit < 1 || limit > kRowsMax) {
+      return make_error("a limit of {} rows or sequences in one run is not possible; 1 to {} are", limit, kRowsMax);
+    }
+  }
+  try {
+    return std::unique_ptr<Forward>(new Forward(std::make_unique<State>(model, kernels, team, limits)));
+  } catch (const std::bad_alloc&) {
+    return make_error("{}: no memory for runs of {} tokens; use a smaller limit", model.source().path(), limits.rows);
+  }
+}
+
+const ForwardLimits& Forward::limits() const { return state_->limits; }
+
+Status Forward::run(std::span<const Sequence> batch) {
+  State& state = *state_;
+  state.logit_begin.assign(1, 0);
+  TRY(state.check(batch));
+  int64_t tokens = 0;
+  for (const Sequence& sequence : batch) tokens += count(sequence);
+  if (tokens == 0) return {};
+
+  const Rows x = {state.buffers.x.data(), tokens, state.config.width, state.config.width};
+  TRY(state.embed(batch, x));
+  state.fill_rope_tables(batch);
+  state.run_layers(batch, x);
+  state.compute_logits(batch, x);
+
+  const Status intact = state.model.check_intact();
+  if (!intact.ok()) {
+    state.logit_begin.assign(1, 0);
+    return intact;
+  }
+  for (const Sequence& sequence : batch) sequence.cache->length_ += count(sequence);
+  return {};
+}
+
+Rows Forward::logits() const {
+  const int64_t vocabulary = state_->config.vocabulary;
+  return {state_->logits.data(), state_->logit_begin.back(), vocabulary, padded_columns(vocabulary)};
+}
+
+Rows Forward::logits(size_t sequence) const {
+  if (sequence + 1 >= state_->logit_begin.size()) return logits().slice(0, 0);
+  const int64_t first = state_->logit_begin[sequence];
+  return logits().slice(first, state_->logit_begin[sequence + 1] - first);
+}
+
+}  // namespace andiron

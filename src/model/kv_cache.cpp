@@ -1,0 +1,62 @@
+#include "model/kv_cache.h"
+
+#include <new>
+
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+// What one cache may reserve: a mistake in the capacity should be an error, not a machine without address space.
+constexpr uint64_t kBytesMax = uint64_t{1} << 42;
+constexpr int64_t kCapacityMax = int64_t{1} << 31;
+}  // namespace
+
+Result<KvCache> KvCache::create(const Model& model, int64_t capacity, KvFormat format) {
+  const ModelConfig& config = model.config();
+  if (capacity < 1 || capacity > kCapacityMax) {
+    return make_error("a context of {} positions is not possible; 1 to {} are", capacity, kCapacityMax);
+  }
+  if (format == kKvQ8_0 && config.padded_head_dim() % 32 != 0) {
+    return make_error("{}: its heads of {} numbers cannot be kept as q8_0, which takes 32 at a time; use f16",
+                      model.source().path(), config.head_dim);
+  }
+  const uint64_t bytes = KvLayer::bytes_needed(format, config.kv_heads, config.padded_head_dim(), capacity);
+  if (bytes > kBytesMax / static_cast<uint64_t>(config.blocks)) {
+    return make_error("{}: a context of {} positions would take more than {}", model.source().path(), capacity,
+                      human_bytes(kBytesMax));
+  }
+  KvCache cache;
+  cache.format_ = format;
+  cache.capacity_ = capacity;
+  cache.model_ = &model;
+  try {
+    for (int64_t i = 0; i < config.blocks; ++i) {
+      cache.layers_.emplace_back(format, config.kv_heads, config.padded_head_dim(), capacity);
+    }
+  } catch (const std::bad_alloc&) {
+    return make_error("{}: no memory for a context of {} positions ({})", model.source().path(), capacity,
+                      human_bytes(bytes * static_cast<uint64_t>(config.blocks)));
+  }
+  return cache;
+}
+
+uint64_t KvCache::bytes() const {
+  uint64_t sum = 0;
+  for (const KvLayer& layer : layers_) sum += layer.bytes();
+  return sum;
+}
+
+void KvCache::truncate(int64_t length) {
+  ANDIRON_CHECK(length >= 0 && length <= length_);
+  length_ = length;
+}
+
+Result<KvFormat> kv_format_from_name(std::string_view name) {
+  if (name == "f16") return kKvF16;
+  if (name == "q8_0") return kKvQ8_0;
+  return make_error("\"{}\" is not a format of the key and value cache; f16 and q8_0 are", quoted(name));
+}
+
+}  // namespace andiron

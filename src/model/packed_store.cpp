@@ -1,0 +1,147 @@
+#include "model/packed_store.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "base/strings.h"
+#include "kernels/packing.h"
+
+namespace andiron {
+
+PackedStore::PackedStore(PackedStore&& other) noexcept { *this = std::move(other); }
+
+PackedStore& PackedStore::operator=(PackedStore&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  std::swap(from_cache_, other.from_cache_);
+  std::swap(memory_, other.memory_);
+  std::swap(file_, other.file_);
+  return *this;
+}
+
+PackedStore::~PackedStore() {
+  if (memory_ != nullptr) munmap(memory_, bytes_);
+}
+
+namespace {
+
+// Matrices begin on whole pages, so that dropping or locking one never touches its neighbour.
+constexpr uint64_t kMatrixAlignment = 4096;
+// What is packed between two looks at progress, and between two writes to the cache file.
+constexpr uint64_t kSlabBytes = 8 << 20;
+
+// Where each matrix lies. In the order of the file, so that a disk is read from front to back.
+struct Layout {
+  std::vector<PackRequest> requests;
+  std::vector<uint64_t> offsets;
+  uint64_t bytes = 0;
+};
+
+PackedFormat format_of(const PackRequest& request) { return packed_format(request.tensor->dtype); }
+
+Layout lay_out(std::vector<PackRequest> requests) {
+  Layout out;
+  // TensorInfos of one source lie in one array in file order.
+  std::stable_sort(requests.begin(), requests.end(), [](const PackRequest& a, const PackRequest& b) {
+    return std::pair(a.tensor, a.first_row) < std::pair(b.tensor, b.first_row);
+  });
+  for (const PackRequest& request : requests) {
+    out.offsets.push_back(out.bytes);
+    const uint64_t size = packed_bytes(format_of(request), request.n, request.k);
+    out.bytes += (size + kMatrixAlignment - 1) / kMatrixAlignment * kMatrixAlignment;
+  }
+  out.requests = std::move(requests);
+  return out;
+}
+
+// Packs groups [begin, begin + count) of one matrix to `out`.
+Status pack_groups(const ModelSource& source, const PackRequest& request, int64_t begin, int64_t count,
+                   ThreadTeam& team, std::vector<uint8_t>& scratch, uint8_t* out) {
+  const int64_t first = begin * kGroupRows;
+  const int64_t rows = std::min(request.n, (begin + count) * kGroupRows) - first;
+  TRY_ASSIGN(const auto bytes, source.rows(*request.tensor, static_cast<uint64_t>(request.first_row + first),
+                                           static_cast<uint64_t>(rows), scratch));
+  const DType dtype = request.tensor->dtype;
+  const uint64_t stride = row_bytes(dtype, static_cast<uint64_t>(request.k));
+  const uint64_t group_bytes = packed_group_bytes(packed_format(dtype), request.k);
+  team.parallel_for(count, [&](int64_t i, int) {
+    const uint8_t* pointers[kGroupRows];
+    const int64_t in_group = std::min<int64_t>(kGroupRows, rows - i * kGroupRows);
+    for (int64_t r = 0; r < in_group; ++r) {
+      pointers[r] = bytes.data() + static_cast<uint64_t>(i * kGroupRows + r) * stride;
+    }
+    pack_group(dtype, pointers, static_cast<int>(in_group), request.k, out + static_cast<uint64_t>(i) * group_bytes);
+  });
+  return {};
+}
+
+// Packs everything, slab by slab. `place` gives the memory for `size` bytes at `offset` of the whole; `done` is called
+// when they are filled.
+template <typename Place, typename Done>
+Status pack_all(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team,
+                Place place, Done done) {
+  std::vector<uint8_t> scratch;
+  for (size_t i = 0; i < layout.requests.size(); ++i) {
+    const PackRequest& request = layout.requests[i];
+    const uint64_t group_bytes = packed_group_bytes(format_of(request), request.k);
+    const int64_t groups = packed_groups(request.n);
+    const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kSlabBytes / group_bytes));
+    for (int64_t begin = 0; begin < groups; begin += step) {
+      const int64_t count = std::min(step, groups - begin);
+      const uint64_t offset = layout.offsets[i] + static_cast<uint64_t>(begin) * group_bytes;
+      const uint64_t size = static_cast<uint64_t>(count) * group_bytes;
+      TRY_ASSIGN(uint8_t * memory, place(offset, size));
+      TRY(pack_groups(source, request, begin, count, team, scratch, memory));
+      TRY(done(offset, size));
+      if (options.progress && !options.progress(offset + size, layout.bytes)) {
+        return make_error("{}: loading was stopped", source.path());
+      }
+    }
+    const bool is_last = i + 1 == layout.requests.size() || layout.requests[i + 1].tensor != request.tensor;
+    if (is_last) source.drop(*request.tensor);
+  }
+  return source.check_intact();
+}
+
+Result<uint8_t*> reserve(uint64_t bytes, const std::string& path) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    return make_error("{}: no memory for {} of weights: {}", path, human_bytes(bytes), std::strerror(errno));
+  }
+  madvise(memory, bytes, MADV_HUGEPAGE);  // fewer address translations; a refusal does no harm
+  return static_cast<uint8_t*>(memory);
+}
+
+void point_linears(const Layout& layout, const uint8_t* memory) {
+  for (size_t i = 0; i < layout.requests.size(); ++i) {
+    Linear& linear = *layout.requests[i].out;
+    linear.format = format_of(layout.requests[i]);
+    linear.weight = memory + layout.offsets[i];
+  }
+}
+
+}  // namespace
+
+Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<PackRequest> requests,
+                                        const PackOptions& options, std::vector<std::string>& notes) {
+  (void)notes;
+  const Layout layout = lay_out(std::move(requests));
+  std::optional<ThreadTeam> own_team;
+  if (options.team == nullptr) own_team.emplace(1);
+  ThreadTeam& team = options.team != nullptr ? *options.team : *own_team;
+
+  PackedStore store;
+  TRY_ASSIGN(store.memory_, reserve(layout.bytes, source.path()));
+  store.bytes_ = layout.bytes;
+  const auto place = [&](uint64_t offset, uint64_t) -> Result<uint8_t*> { return store.memory_ + offset; };
+  const auto done = [](uint64_t, uint64_t) { return Status(); };
+  TRY(pack_all(source, layout, options, team, place, done));
+  point_linears(layout, store.memory_);
+  return store;
+}
+
+}  // namespace andiron
