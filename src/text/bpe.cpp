@@ -1,6 +1,9 @@
 // Byte-pair encoding with ranked merges: byte-level (GPT-2 and its many kin) and on code points with byte fallback
 // (SentencePiece models in Hugging Face's form, Gemma 4).
+#include <algorithm>
+#include <array>
 #include <bit>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -27,6 +30,7 @@ class MergeTable {
     Slot& slot = slots_[find_slot(left, right)];
     if (slot.merge.rank == Merge::kNoMerge) slot = {left, right, merge};
   }
+  void prefetch(int32_t left, int32_t right) const { __builtin_prefetch(&slots_[home(left, right)]); }
   Merge find(int32_t left, int32_t right) const { return slots_[find_slot(left, right)].merge; }
 
  private:
@@ -36,11 +40,14 @@ class MergeTable {
     Merge merge;
   };
 
-  size_t find_slot(int32_t left, int32_t right) const {
+  size_t home(int32_t left, int32_t right) const {
     const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
     const uint64_t mixed = (key ^ key >> 29) * 0x9e3779b97f4a7c15u;
+    return static_cast<size_t>(mixed >> 32) & (slots_.size() - 1);
+  }
+  size_t find_slot(int32_t left, int32_t right) const {
     const size_t mask = slots_.size() - 1;
-    size_t at = static_cast<size_t>(mixed >> 32) & mask;
+    size_t at = home(left, right);
     while (slots_[at].merge.rank != Merge::kNoMerge && (slots_[at].left != left || slots_[at].right != right)) {
       at = (at + 1) & mask;
     }
@@ -93,29 +100,54 @@ class BytePairEncoder : public StretchEncoder {
   // in later merges as its text would, and what is left of it at the end is written as its bytes. A merge with a part
   // that is neither a token nor such a result can never happen and is left out.
   void load_merges(const TokenizerSpec& spec) {
+    constexpr size_t kGroup = Vocabulary::kFindMany / 3;
     std::unordered_map<std::string, int32_t> beyond;
-    const auto find = [&](std::string_view text) {
-      const int32_t id = vocabulary_.find_spellable(text);
-      if (id != kNoToken || beyond.empty()) return id;
-      const auto found = beyond.find(std::string(text));
+    const auto find_beyond = [&](std::string_view text) {
+      const auto found = beyond.empty() ? beyond.end() : beyond.find(std::string(text));
       return found == beyond.end() ? kNoToken : found->second;
     };
+    std::array<std::string_view, Vocabulary::kFindMany> texts;
+    std::array<int32_t, Vocabulary::kFindMany> ids;
     std::string joined;
-    for (size_t rank = 0; rank < spec.merge_left.size(); ++rank) {
-      const std::string_view left_text = spec.merge_left[rank];
-      const std::string_view right_text = spec.merge_right[rank];
-      const int32_t left = find(left_text);
-      const int32_t right = find(right_text);
-      if (left == kNoToken || right == kNoToken) continue;
-      joined.assign(left_text).append(right_text);
-      int32_t id = find(joined);
-      if (id == kNoToken) {
-        id = vocabulary_.size() + static_cast<int32_t>(beyond.size());
-        beyond.emplace(joined, id);
+    for (size_t first = 0; first < spec.merge_left.size(); first += kGroup) {
+      const size_t count = std::min(kGroup, spec.merge_left.size() - first);
+      join_texts(spec, first, count, joined, texts);
+      vocabulary_.find_spellable(std::span(texts).first(3 * count), ids);
+      for (size_t i = 0; i < count; ++i) {
+        int32_t* parts = &ids[3 * i];
+        for (size_t k = 0; k < 3; ++k) {
+          if (parts[k] == kNoToken) parts[k] = find_beyond(texts[3 * i + k]);
+        }
+        if (parts[0] != kNoToken && parts[1] != kNoToken && parts[2] == kNoToken) {
+          parts[2] = vocabulary_.size() + static_cast<int32_t>(beyond.size());
+          beyond.emplace(texts[3 * i + 2], parts[2]);
+        }
+        merges_.prefetch(parts[0], parts[1]);
       }
-      merges_.insert(left, right, {static_cast<uint32_t>(rank), id});
+      for (size_t i = 0; i < count; ++i) {
+        const int32_t* parts = &ids[3 * i];
+        if (parts[0] == kNoToken || parts[1] == kNoToken) continue;
+        merges_.insert(parts[0], parts[1], {static_cast<uint32_t>(first + i), parts[2]});
+      }
     }
     if (!beyond.empty()) codec_.keep_whole();
+  }
+
+  // Left, right and joined text of `count` merges from `first` on; the joined ones are kept in `joined`.
+  static void join_texts(const TokenizerSpec& spec, size_t first, size_t count, std::string& joined,
+                         std::span<std::string_view> texts) {
+    joined.clear();
+    for (size_t i = first; i < first + count; ++i) joined.append(spec.merge_left[i]).append(spec.merge_right[i]);
+    size_t at = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const std::string_view left = spec.merge_left[first + i];
+      const std::string_view right = spec.merge_right[first + i];
+      const size_t size = left.size() + right.size();
+      texts[3 * i] = left;
+      texts[3 * i + 1] = right;
+      texts[3 * i + 2] = std::string_view(joined).substr(at, size);
+      at += size;
+    }
   }
 
   void encode_unit(std::string_view unit, Scratch& scratch, std::vector<int32_t>& out) const {

@@ -10,6 +10,8 @@ namespace andiron {
 
 class TextList {
  public:
+  static constexpr size_t kBytesMax = UINT32_MAX;
+
   size_t size() const { return ends_.size(); }
   bool empty() const { return ends_.empty(); }
   // Views last until the list is changed or destroyed. i < size().
@@ -17,9 +19,10 @@ class TextList {
     const size_t begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view(bytes_).substr(begin, ends_[i] - begin);
   }
+  // Past kBytesMax in all, texts come out empty: whoever reads from a file checks the sum first.
   void push_back(std::string_view text) {
-    bytes_ += text;
-    ends_.push_back(bytes_.size());
+    if (text.size() <= kBytesMax - bytes_.size()) bytes_ += text;
+    ends_.push_back(static_cast<uint32_t>(bytes_.size()));
   }
   void reserve(size_t count, size_t bytes) {
     ends_.reserve(count);
@@ -30,7 +33,7 @@ class TextList {
 
  private:
   std::string bytes_;
-  std::vector<size_t> ends_;
+  std::vector<uint32_t> ends_;
 };
 
 }  // namespace andiron

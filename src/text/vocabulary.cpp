@@ -1,6 +1,7 @@
 #include "text/vocabulary.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -86,9 +87,26 @@ void Vocabulary::index_texts() {
   }
 }
 
-int32_t Vocabulary::find(std::string_view token) const {
+int32_t Vocabulary::find(std::string_view token) const { return find_hashed(token, hash_text(token)); }
+
+void Vocabulary::find_spellable(std::span<const std::string_view> texts, std::span<int32_t> ids) const {
+  std::array<uint32_t, kFindMany> hashes;
   const size_t mask = slots_.size() - 1;
-  const uint32_t hash = hash_text(token);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    hashes[i] = hash_text(texts[i]);
+    __builtin_prefetch(&slots_[hashes[i] & mask]);
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (const int32_t id = slots_[hashes[i] & mask].id; id != kNoToken) __builtin_prefetch(text(id).data());
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const int32_t id = find_hashed(texts[i], hashes[i]);
+    ids[i] = id != kNoToken && is_spellable(id) ? id : kNoToken;
+  }
+}
+
+int32_t Vocabulary::find_hashed(std::string_view token, uint32_t hash) const {
+  const size_t mask = slots_.size() - 1;
   for (size_t at = hash & mask; slots_[at].id != kNoToken; at = (at + 1) & mask) {
     if (slots_[at].hash == hash && text(slots_[at].id) == token) return slots_[at].id;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -41,6 +42,10 @@ class Vocabulary {
     return id != kNoToken && is_spellable(id) ? id : kNoToken;
   }
 
+  // The same for many texts at once: their cache misses overlap. ids.size() == texts.size() <= kFindMany.
+  static constexpr size_t kFindMany = 96;
+  void find_spellable(std::span<const std::string_view> texts, std::span<int32_t> ids) const;
+
   // The token that stands for one byte by name ("<0x0A>"), or kNoToken.
   int32_t byte_token(uint8_t byte) const { return byte_tokens_[byte]; }
   // Bytes in the longest token text.
@@ -52,6 +57,7 @@ class Vocabulary {
     int32_t id = kNoToken;
   };
 
+  int32_t find_hashed(std::string_view text, uint32_t hash) const;
   void index_texts();
   void index_bytes();
   void mark_structure(std::string_view chat_template);
