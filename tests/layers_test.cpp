@@ -1,0 +1,129 @@
+// Reads the include table of ARCHITECTURE.md and holds every #include of src/ against it.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kRoot = ANDIRON_SOURCE_DIR;
+
+std::string trimmed(const std::string& text) {
+  const size_t first = text.find_first_not_of(' ');
+  return first == std::string::npos ? "" : text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+// Rows "| folder | what | may include |".
+std::map<std::string, std::set<std::string>> read_table() {
+  std::map<std::string, std::set<std::string>> table;
+  std::ifstream file(kRoot / "ARCHITECTURE.md");
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("| folder ")) inside = true;
+    if (!inside || line.starts_with("|---") || line.starts_with("| folder ")) continue;
+    if (!line.starts_with("|")) break;
+    std::stringstream cells(line.substr(1));
+    std::string folder, what, may;
+    std::getline(cells, folder, '|');
+    std::getline(cells, what, '|');
+    std::getline(cells, may, '|');
+    auto& allowed = table[trimmed(folder)];
+    std::stringstream names(may);
+    for (std::string name; std::getline(names, name, ',');) allowed.insert(trimmed(name));
+  }
+  return table;
+}
+
+std::set<std::string> includes_of(const fs::path& path, char open, char close) {
+  std::set<std::string> found;
+  std::ifstream file(path);
+  const std::string head = std::string("#include ") + open;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with(head)) continue;
+    found.insert(line.substr(head.size(), line.find(close, head.size()) - head.size()));
+  }
+  return found;
+}
+
+bool is_source(const fs::path& path) {
+  return path.extension() == ".cpp" || path.extension() == ".h" || path.extension() == ".inc";
+}
+
+TEST(Layers, EveryIncludeIsInTheTable) {
+  const auto table = read_table();
+  ASSERT_GE(table.size(), 8U);
+  for (const auto& entry : fs::recursive_directory_iterator(kRoot / "src")) {
+    if (!is_source(entry.path())) continue;
+    const fs::path relative = fs::relative(entry.path(), kRoot / "src");
+    const std::string folder = relative.begin()->string();
+    ASSERT_TRUE(table.count(folder) == 1) << folder << " has no row in ARCHITECTURE.md";
+    for (const std::string& include : includes_of(entry.path(), '"', '"')) {
+      const std::string target = include.substr(0, include.find('/'));
+      if (target == folder || target == "andiron") continue;
+      EXPECT_TRUE(table.at(folder).count(target) == 1) << relative << " includes " << include;
+    }
+  }
+}
+
+// Wider instructions must not leak through the C++ library's inline functions.
+TEST(Layers, IsaFoldersIncludeNoCppLibrary) {
+  const std::set<std::string> allowed = {"immintrin.h", "stdint.h", "string.h", "math.h"};
+  for (const char* folder : {"generic", "scalar", "avx2", "avx512", "amx"}) {
+    for (const auto& entry : fs::directory_iterator(kRoot / "src/kernels" / folder)) {
+      for (const std::string& include : includes_of(entry.path(), '<', '>')) {
+        EXPECT_TRUE(allowed.count(include) == 1) << entry.path() << " includes <" << include << ">";
+      }
+      for (const std::string& include : includes_of(entry.path(), '"', '"')) {
+        const bool fine = include == "kernels/kernel_table.h" || include == "tensor/quant_blocks.h" ||
+                          include.starts_with("kernels/generic/") || include.starts_with("kernels/avx512/") ||
+                          include.starts_with(std::string("kernels/") + folder + "/") ||
+                          (std::string(folder) == "scalar" && include == "tensor/half.h");
+        EXPECT_TRUE(fine) << entry.path() << " includes " << include;
+      }
+    }
+  }
+}
+
+// `nm` of each ISA object, listed by CMake in ANDIRON_ISA_OBJECTS: no weak symbol may be defined there.
+TEST(Layers, IsaObjectsDefineNoWeakSymbols) {
+  std::stringstream objects(ANDIRON_ISA_OBJECTS);
+  int seen = 0;
+  for (std::string object; std::getline(objects, object, ':');) {
+    const std::string command = "nm --defined-only " + object;
+    FILE* pipe = popen(command.c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    char line[4096];
+    while (fgets(line, sizeof line, pipe) != nullptr) {
+      const std::string text = line;
+      // "address type name"; W V u are weak or unique.
+      const bool weak = text.size() > 18 && std::string("WVuwv").find(text[17]) != std::string::npos;
+      EXPECT_FALSE(weak) << object << ": " << text;
+      ++seen;
+    }
+    EXPECT_EQ(pclose(pipe), 0) << command;
+  }
+  EXPECT_GT(seen, 0);
+}
+
+TEST(Layers, FilesEndBefore600Lines) {
+  for (const char* top : {"src", "include", "tests", "fuzz", "bench"}) {
+    if (!fs::exists(kRoot / top)) continue;
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / top)) {
+      if (!is_source(entry.path()) || entry.path().string().find("node_modules") != std::string::npos) continue;
+      std::ifstream file(entry.path());
+      std::string line;
+      std::getline(file, line);
+      if (line.find("Generated") != std::string::npos) continue;
+      int lines = 1;
+      while (std::getline(file, line)) ++lines;
+      EXPECT_LE(lines, 600) << entry.path();
+    }
+  }
+}
+
+}  // namespace
