@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <new>
 #include <span>
 #include <type_traits>
@@ -19,23 +19,25 @@ class Buffer {
   static constexpr size_t kAlignment = 64;  // one cache line, one AVX-512 register
 
   Buffer() = default;
-  // Zeroed. Throws std::bad_alloc when memory is out: callers check sizes against a budget first.
+  // Zeroed; large ones take memory from the system only as they are written. Throws std::bad_alloc when memory is out:
+  // callers check sizes against a budget first.
   explicit Buffer(size_t count) : size_(count) {
     if (count == 0) return;
-    const size_t bytes = (count * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    data_ = static_cast<T*>(std::aligned_alloc(kAlignment, bytes));
-    if (data_ == nullptr) throw std::bad_alloc();
-    std::memset(static_cast<void*>(data_), 0, bytes);
+    block_ = std::calloc(count * sizeof(T) + kAlignment, 1);
+    if (block_ == nullptr) throw std::bad_alloc();
+    const auto address = reinterpret_cast<uintptr_t>(block_);
+    data_ = reinterpret_cast<T*>((address + kAlignment - 1) / kAlignment * kAlignment);
   }
-  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {
+    std::swap(block_, other.block_);
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
   }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  ~Buffer() { std::free(data_); }
+  ~Buffer() { std::free(block_); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -46,6 +48,7 @@ class Buffer {
   std::span<const T> span() const { return {data_, size_}; }
 
  private:
+  void* block_ = nullptr;  // what free() wants; data_ is the first aligned address in it
   T* data_ = nullptr;
   size_t size_ = 0;
 };
