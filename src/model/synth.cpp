@@ -1,0 +1,294 @@
+#include "model/synth.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "base/random.h"
+#include "base/strings.h"
+#include "format/gguf.h"
+#include "tensor/quantize.h"
+
+namespace andiron {
+
+namespace {
+
+// The published configurations of the models named (config.json of HuggingFaceTB/SmolLM2-135M,
+// TinyLlama/TinyLlama-1.1B-Chat-v1.0, meta-llama/Llama-2-7b-hf).
+struct Shape {
+  std::string_view name;
+  uint32_t blocks, width, feed_forward, heads, kv_heads, vocabulary, context;
+  double rope_base;
+  bool tied;
+};
+constexpr Shape kShapes[] = {
+    {"smollm2-135m", 30, 576, 1536, 9, 3, 49152, 8192, 1e5, true},
+    {"tinyllama-1.1b", 22, 2048, 5632, 32, 4, 32000, 2048, 1e4, false},
+    {"llama-2-7b", 32, 4096, 11008, 32, 32, 32000, 4096, 1e4, false},
+    {"tiny", 2, 256, 512, 4, 2, 512, 512, 1e4, false},
+    {"tiny-odd", 3, 96, 224, 3, 1, 400, 256, 1e4, true},
+};
+
+struct Mix {
+  DType base = DType::kQ4_K;
+  bool is_k_m = false;
+};
+
+Result<Mix> parse_mix(const std::string& name) {
+  if (name == "q4_k_m" || name == "Q4_K_M") return Mix{DType::kQ4_K, true};
+  const auto dtype = dtype_from_name(name);
+  if (dtype) return Mix{*dtype, false};
+  return make_error("\"{}\" is not a number format; f32, f16, bf16, q8_0, q4_0, q4_k, q4_k_m and others are",
+                    quoted(name));
+}
+
+// What stands in where rows are no whole number of super-blocks: llama.cpp's choices (src/llama-quant.cpp,
+// tensor_type_fallback).
+DType fit(DType dtype, uint64_t columns) {
+  if (columns % dtype_info(dtype).block_elements == 0) return dtype;
+  switch (dtype) {
+    case DType::kQ4_K: return DType::kQ5_0;
+    case DType::kQ5_K: return DType::kQ5_1;
+    case DType::kQ6_K: return DType::kQ8_0;
+    default: return DType::kIQ4_NL;
+  }
+}
+
+// The layers whose attn_v and ffn_down get more bits in Q4_K_M: the first and last eighth and every third between
+// (llama.cpp, use_more_bits).
+bool gets_more_bits(uint32_t layer, uint32_t layers) {
+  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+}
+
+// As llama.cpp gives them: the output (or the embedding that serves as one) in Q6_K, Q8_0 where that does not fit.
+DType output_type(const Mix& mix, const Shape& shape) {
+  if (dtype_info(mix.base).is_float || mix.base == DType::kQ8_0) return mix.base;
+  return fit(DType::kQ6_K, shape.width);
+}
+
+class Plan {
+ public:
+  Plan(const Shape& shape, const Mix& mix) : shape_(shape), mix_(mix) {}
+
+  Result<std::vector<TensorInfo>> tensors() {
+    const uint32_t width = shape_.width, inner = shape_.feed_forward;
+    const uint32_t kv = width / shape_.heads * shape_.kv_heads;
+    TRY(add("token_embd.weight", shape_.vocabulary, width, shape_.tied ? output_type(mix_, shape_) : mix_.base));
+    for (uint32_t i = 0; i < shape_.blocks; ++i) {
+      const DType more = mix_.is_k_m && gets_more_bits(i, shape_.blocks) ? DType::kQ6_K : mix_.base;
+      const auto name = [&](std::string_view part) { return format("blk.{}.{}.weight", i, part); };
+      TRY(add_vector(name("attn_norm")));
+      TRY(add(name("attn_q"), width, width, mix_.base));
+      TRY(add(name("attn_k"), kv, width, mix_.base));
+      TRY(add(name("attn_v"), kv, width, more));
+      TRY(add(name("attn_output"), width, width, mix_.base));
+      TRY(add_vector(name("ffn_norm")));
+      TRY(add(name("ffn_gate"), inner, width, mix_.base));
+      TRY(add(name("ffn_up"), inner, width, mix_.base));
+      TRY(add(name("ffn_down"), width, inner, more));
+    }
+    TRY(add_vector("output_norm.weight"));
+    if (!shape_.tied) TRY(add("output.weight", shape_.vocabulary, width, output_type(mix_, shape_)));
+    return std::move(out_);
+  }
+
+ private:
+  Status add_checked(std::string name, DType dtype, std::vector<uint64_t> shape) {
+    TRY_ASSIGN(TensorInfo info, make_tensor_info(std::move(name), dtype, std::move(shape), "the synthetic model"));
+    out_.push_back(std::move(info));
+    return {};
+  }
+  Status add(std::string name, uint64_t rows, uint64_t columns, DType dtype) {
+    return add_checked(std::move(name), fit(dtype, columns), {rows, columns});
+  }
+  Status add_vector(std::string name) { return add_checked(std::move(name), DType::kF32, {shape_.width}); }
+
+  const Shape& shape_;
+  Mix mix_;
+  std::vector<TensorInfo> out_;
+};
+
+// A SentencePiece vocabulary: three control tokens, the 256 bytes, letters, then words of one to three made-up
+// syllables, with and without U+2581 (a space) before them. Every word is reached by merging shorter ones.
+std::vector<std::string> make_tokens(uint32_t count) {
+  constexpr std::string_view kConsonants = "bcdfghjklmnpqrstvwxz", kVowels = "aeiou", kSpace = "\u2581";
+  std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(format("<0x{:02X}>", byte));
+  tokens.emplace_back(kSpace);
+  for (char letter = 'a'; letter <= 'z'; ++letter) tokens.emplace_back(1, letter);
+  for (const char* mark : {".", ",", "!", "?", "'", "-"}) tokens.emplace_back(mark);
+  std::vector<std::string> syllables;
+  for (const char consonant : kConsonants) {
+    for (const char vowel : kVowels) syllables.push_back({consonant, vowel});
+  }
+  std::vector<std::string> words = {""};
+  while (tokens.size() < count) {
+    std::vector<std::string> longer;
+    for (const std::string& word : words) {
+      for (const std::string& syllable : syllables) {
+        longer.push_back(word + syllable);
+        if (tokens.size() < count) tokens.push_back(longer.back());
+        if (tokens.size() < count) tokens.push_back(std::string(kSpace) + longer.back());
+        if (tokens.size() == count) return tokens;
+      }
+    }
+    words = std::move(longer);
+  }
+  return tokens;
+}
+
+constexpr size_t kFirstByteToken = 3, kFirstNormalToken = 259;
+
+std::vector<MetaEntry> make_metadata(const Shape& shape, const std::vector<std::string>& tokens) {
+  std::vector<MetaEntry> out = {
+      MetaEntry::text("general.architecture", "llama"),
+      MetaEntry::text("general.name", shape.name),
+      MetaEntry::u32("general.quantization_version", 2),
+      MetaEntry::u32("llama.vocab_size", shape.vocabulary),
+      MetaEntry::u32("llama.block_count", shape.blocks),
+      MetaEntry::u32("llama.context_length", shape.context),
+      MetaEntry::u32("llama.embedding_length", shape.width),
+      MetaEntry::u32("llama.feed_forward_length", shape.feed_forward),
+      MetaEntry::u32("llama.attention.head_count", shape.heads),
+      MetaEntry::u32("llama.attention.head_count_kv", shape.kv_heads),
+      MetaEntry::f32("llama.attention.layer_norm_rms_epsilon", 1e-5),
+      MetaEntry::u32("llama.rope.dimension_count", shape.width / shape.heads),
+      MetaEntry::f32("llama.rope.freq_base", shape.rope_base),
+      MetaEntry::text("tokenizer.ggml.model", "llama"),
+      MetaEntry::text("tokenizer.ggml.pre", "default"),
+      MetaEntry::u32("tokenizer.ggml.bos_token_id", 1),
+      MetaEntry::u32("tokenizer.ggml.eos_token_id", 2),
+      MetaEntry::u32("tokenizer.ggml.unknown_token_id", 0),
+      MetaEntry::boolean("tokenizer.ggml.add_bos_token", true),
+      MetaEntry::boolean("tokenizer.ggml.add_eos_token", false),
+  };
+  MetaValue::Floats scores;
+  MetaValue::Ints types;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    // Earlier words are more frequent; the rest of the numbers: tokenizer.ggml.token_type.
+    scores.push_back(i < kFirstNormalToken ? 0 : -static_cast<double>(i - kFirstNormalToken));
+    types.push_back(i == 0 ? 2 : i < kFirstByteToken ? 3 : i < kFirstNormalToken ? 6 : 1);
+  }
+  out.push_back(MetaEntry::texts("tokenizer.ggml.tokens", MetaValue::Texts(tokens.begin(), tokens.end())));
+  out.push_back(MetaEntry::f32s("tokenizer.ggml.scores", std::move(scores)));
+  out.push_back(MetaEntry::i32s("tokenizer.ggml.token_type", std::move(types)));
+  return out;
+}
+
+// `count` numbers with the mean square 1 / columns, as trained matrices roughly have: the sizes of activations then
+// stay the same from layer to layer. A sum of four uniform numbers has the variance 1/3; no library function is
+// involved, so every machine agrees.
+std::vector<float> draw_numbers(const RandomStream& random, uint64_t count, uint64_t columns) {
+  const double spread = std::sqrt(3.0 / static_cast<double>(columns));
+  std::vector<float> numbers(count);
+  for (uint64_t i = 0; i < count; ++i) {
+    double sum = -2;
+    for (uint64_t j = 0; j < 4; ++j) sum += random.uniform(4 * i + j);
+    numbers[i] = static_cast<float>(sum * spread);
+  }
+  return numbers;
+}
+
+// Blocks that large tensors are filled from, by format and columns: drawing a block costs a copy, where encoding it
+// anew would make a 7B model take minutes.
+class BlockPools {
+ public:
+  explicit BlockPools(uint64_t seed) : seed_(seed) {}
+
+  const std::vector<uint8_t>& pool(DType dtype, uint64_t columns) {
+    constexpr uint64_t kElements = 256 * 1024;
+    auto& blocks = pools_[{dtype, columns}];
+    if (!blocks.empty()) return blocks;
+    const auto numbers = draw_numbers(RandomStream(seed_, pools_.size()), kElements, columns);
+    blocks.resize(row_bytes(dtype, kElements));
+    encode_row(dtype, numbers.data(), blocks.data(), kElements, nullptr);
+    return blocks;
+  }
+
+ private:
+  uint64_t seed_;
+  std::map<std::pair<DType, uint64_t>, std::vector<uint8_t>> pools_;
+};
+
+// A tensor's bytes, `size` at a time: blocks drawn from the pool.
+class BlockStream {
+ public:
+  BlockStream(const std::vector<uint8_t>& pool, DType dtype, RandomStream random)
+      : pool_(pool), random_(random), run_bytes_(row_bytes(dtype, std::max(32u, dtype_info(dtype).block_elements))) {}
+
+  void next(uint64_t size, std::vector<uint8_t>& out) {
+    out.clear();
+    while (out.size() < size) {
+      const uint64_t run = random_.bits(counter_++) % (pool_.size() / run_bytes_);
+      const uint8_t* from = pool_.data() + run * run_bytes_;
+      out.insert(out.end(), from, from + std::min<uint64_t>(run_bytes_, size - out.size()));
+    }
+  }
+
+ private:
+  const std::vector<uint8_t>& pool_;
+  RandomStream random_;
+  uint64_t run_bytes_;
+  uint64_t counter_ = 0;
+};
+
+Status write_tensor(GgufWriter& writer, const TensorInfo& tensor, BlockPools& pools, const RandomStream& random) {
+  if (tensor.shape.size() == 1) {
+    const std::vector<float> ones(tensor.elements, 1.0f);
+    return writer.append({reinterpret_cast<const uint8_t*>(ones.data()), tensor.bytes});
+  }
+  std::vector<uint8_t> chunk;
+  // A small matrix would meet the same blocks twice, and tokens with equal rows tie.
+  constexpr uint64_t kEncodeElementsMax = 128 * 1024;
+  if (tensor.elements <= kEncodeElementsMax) {
+    const auto numbers = draw_numbers(random, tensor.elements, tensor.columns());
+    chunk.resize(tensor.bytes);
+    encode_row(tensor.dtype, numbers.data(), chunk.data(), tensor.elements, nullptr);
+    return writer.append(chunk);
+  }
+  BlockStream blocks(pools.pool(tensor.dtype, tensor.columns()), tensor.dtype, random);
+  const uint64_t row = row_bytes(tensor.dtype, tensor.columns());
+  const uint64_t rows_in_chunk = std::max<uint64_t>(1, (4 << 20) / row);
+  for (uint64_t first = 0; first < tensor.rows(); first += rows_in_chunk) {
+    blocks.next(std::min(rows_in_chunk, tensor.rows() - first) * row, chunk);
+    TRY(writer.append(chunk));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string_view> synthetic_shapes() {
+  std::vector<std::string_view> names;
+  for (const Shape& shape : kShapes) names.push_back(shape.name);
+  return names;
+}
+
+Status write_synthetic_model(const SyntheticOptions& options, const std::string& path,
+                             const std::function<void(uint64_t done, uint64_t total)>& progress) {
+  const auto* shape = std::find_if(std::begin(kShapes), std::end(kShapes),
+                                   [&](const Shape& candidate) { return candidate.name == options.shape; });
+  if (shape == std::end(kShapes)) {
+    std::string known;
+    for (const std::string_view name : synthetic_shapes()) known += format("{}{}", known.empty() ? "" : ", ", name);
+    return make_error("\"{}\" is not a synthetic shape; {} are", quoted(options.shape), known);
+  }
+  TRY_ASSIGN(const Mix mix, parse_mix(options.mix));
+  TRY_ASSIGN(const auto tensors, Plan(*shape, mix).tensors());
+  const auto tokens = make_tokens(shape->vocabulary);
+  TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, make_metadata(*shape, tokens), tensors));
+  uint64_t total = 0, done = 0;
+  for (const TensorInfo& tensor : tensors) total += tensor.bytes;
+  BlockPools pools(options.seed);
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const RandomStream random(options.seed, uint64_t{1} << 32 | i);
+    TRY(write_tensor(writer, tensors[i], pools, random));
+    done += tensors[i].bytes;
+    if (progress) progress(done, total);
+  }
+  return writer.finish();
+}
+
+}  // namespace andiron
