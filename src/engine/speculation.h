@@ -1,0 +1,79 @@
+// Speculation: guess the next tokens cheaply, check them all in one run of the model.
+//
+// A token costs a pass over all weights, whatever the number of rows that share the pass (up to kStreamTokensMax of
+// kernels/kernel_table.h at the same cost, beyond it for little more). So tokens guessed by something cheap
+// are verified together, and every right guess saves a pass. The text is the same as without: a guess is kept only when
+// the sampler, given the model's own logits at that position, chooses the same token; and those logits are the same
+// bits in a batch as alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "kernels/kernel_table.h"
+#include "model/forward.h"
+#include "model/kv_cache.h"
+#include "model/model.h"
+
+namespace andiron {
+
+// Most guesses verified in one run.
+inline constexpr int64_t kDraftTokensMax = 15;
+
+// Guesses what comes next. One conversation, one thread.
+class DraftSource {
+ public:
+  virtual ~DraftSource() = default;
+  // Up to `count` guesses for what follows `tokens` (the whole sequence so far; not empty). The span is valid until
+  // the next call. None is a good answer: a wrong guess costs time.
+  virtual Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) = 0;
+};
+
+// Prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the last tokens occurred before, what followed them then
+// is the guess. The longest match wins, of those the most recent. Good for rewriting, quoting, code; costs nothing.
+class PromptLookup : public DraftSource {
+ public:
+  // A shorter match than `match_min` tokens is no reason to guess; longer than `match_max` is not looked for.
+  explicit PromptLookup(int64_t match_min = 2, int64_t match_max = 16);
+  Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) override;
+
+ private:
+  int64_t match_min_, match_max_;
+};
+
+// A small model with the same vocabulary guesses for a large one.
+class DraftModel : public DraftSource {
+ public:
+  // `draft` and what it runs on must outlive this. `context`: positions the large model's cache has.
+  static Result<std::unique_ptr<DraftModel>> create(std::shared_ptr<const Model> draft, const KernelTable& kernels,
+                                                    ThreadTeam& team, int64_t context);
+  Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) override;
+
+ private:
+  DraftModel(std::shared_ptr<const Model> model, std::unique_ptr<Forward> forward, KvCache cache);
+  Status catch_up(std::span<const int32_t> tokens);
+
+  std::shared_ptr<const Model> model_;
+  std::unique_ptr<Forward> forward_;
+  KvCache cache_;
+  std::vector<int32_t> cached_;  // the tokens in cache_
+  std::vector<int32_t> guesses_;
+};
+
+// How many tokens to guess next: longer after success, short after failure.
+class DraftLength {
+ public:
+  int64_t next() const { return length_; }
+  void record(int64_t proposed, int64_t accepted);
+
+ private:
+  // 3 guesses and the token before them are the 4 rows that stream at the cost of one.
+  static constexpr int64_t kShort = 3;
+  int64_t length_ = kShort;
+};
+
+}  // namespace andiron
