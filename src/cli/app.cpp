@@ -1,0 +1,161 @@
+#include "cli/app.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <limits>
+#include <random>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "kernels/dispatch.h"
+#include "model/tokenizer_source.h"
+
+namespace andiron {
+
+Result<Machine> make_machine(const GlobalOptions& global, bool pin) {
+  Machine machine;
+  TRY_ASSIGN(machine.kernels, select_kernels(global.isa));
+  TRY_ASSIGN(machine.kv_format, kv_format_from_name(global.kv));
+  const int threads = global.threads > 0 ? global.threads : ThreadTeam::processors_available();
+  machine.team = std::make_unique<ThreadTeam>(threads, pin);
+  return machine;
+}
+
+PackedCacheOptions cache_options(const GlobalOptions& global) {
+  PackedCacheOptions options;
+  options.enabled = !global.no_cache;
+  return options;
+}
+
+Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machine, const std::string& path) {
+  const auto begin = std::chrono::steady_clock::now();
+  Progress progress("packing weights", Progress::Unit::kBytes, global.quiet);
+  LoadOptions options;
+  options.team = machine.team.get();
+  options.cache = cache_options(global);
+  options.progress = [&](uint64_t done, uint64_t total) {
+    progress.update(done, total);
+    return true;
+  };
+  LoadedModel loaded;
+  TRY_ASSIGN(loaded.model, Model::load(path, options));
+  loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+  progress.clear();
+  if (!global.quiet) {
+    for (const std::string& note : loaded.model->notes()) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
+  }
+  return loaded;
+}
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source) {
+  TRY_ASSIGN(auto spec, tokenizer_spec(source));
+  TRY_ASSIGN(auto tokenizer, Tokenizer::create(std::move(spec)));
+  return std::make_shared<const Tokenizer>(std::move(tokenizer));
+}
+
+Result<std::string> read_input(const std::string& path) {
+  if (path != "-") return read_text_file(path);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+namespace {
+
+// "TOKEN=NUMBER": a token id, or text that is one token.
+Result<LogitBias> parse_bias(const std::string& text, const Tokenizer& tokenizer) {
+  const size_t equals = text.rfind('=');
+  if (equals == std::string::npos || equals == 0) {
+    return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", quoted(text));
+  }
+  LogitBias bias;
+  const std::string_view number = std::string_view(text).substr(equals + 1);
+  if (number == "-inf") {
+    bias.bias = -std::numeric_limits<float>::infinity();
+  } else {
+    TRY_ASSIGN(const double value, parse_double(number, "--logit-bias"));
+    bias.bias = static_cast<float>(value);
+  }
+  TRY_ASSIGN(const int64_t token, parse_int(std::string_view(text).substr(0, equals), "--logit-bias"));
+  if (token < 0 || token >= tokenizer.vocab_size()) {
+    return make_error("--logit-bias {}: expected a token from 0 to {}", quoted(text), tokenizer.vocab_size() - 1);
+  }
+  bias.token = static_cast<int32_t>(token);
+  return bias;
+}
+
+// Every token whose text holds one of the breaker texts.
+std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer) {
+  std::vector<std::vector<int32_t>> breakers;
+  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
+    const std::string_view piece = tokenizer.piece(id);
+    for (const std::string_view text : kDryBreakerTexts) {
+      if (piece.find(text) == std::string_view::npos) continue;
+      breakers.push_back({id});
+      break;
+    }
+  }
+  return breakers;
+}
+
+}  // namespace
+
+Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Tokenizer& tokenizer) {
+  SamplerOptions sampling = options.sampling;
+  if (options.greedy) sampling.temperature = 0;
+  // 53 bits, so that the number survives every JSON reader.
+  sampling.seed = options.seed ? *options.seed : (uint64_t{std::random_device{}()} << 21) ^ std::random_device{}();
+  for (const std::string& text : options.bias) {
+    TRY_ASSIGN(const LogitBias bias, parse_bias(text, tokenizer));
+    sampling.logit_bias.push_back(bias);
+  }
+  if (sampling.uses_dry()) sampling.dry_breakers = dry_breakers(tokenizer);
+  return sampling;
+}
+
+Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& global, const AnswerOptions& options,
+                                                       const Machine& machine, const Tokenizer& tokenizer,
+                                                       int64_t context) {
+  if (options.lookup) return std::unique_ptr<DraftSource>(std::make_unique<PromptLookup>());
+  if (options.draft.empty()) return std::unique_ptr<DraftSource>();
+  TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.draft));
+  TRY_ASSIGN(const auto other, load_tokenizer(loaded.model->source()));
+  const int32_t shared = std::min(tokenizer.vocab_size(), other->vocab_size());
+  for (int32_t id = 0; id < shared; ++id) {
+    if (tokenizer.piece(id) == other->piece(id)) continue;
+    return make_error(
+        "{}: this draft model has another vocabulary (token {} is \"{}\", the model's is \"{}\"); a "
+        "draft model must share the model's vocabulary",
+        options.draft, id, quoted(other->piece(id)), quoted(tokenizer.piece(id)));
+  }
+  TRY_ASSIGN(auto draft, DraftModel::create(loaded.model, *machine.kernels, *machine.team, context));
+  return std::unique_ptr<DraftSource>(std::move(draft));
+}
+
+Json timings_json(const PrefillReport& prefill, const GenerateReport& answer, double load_ms) {
+  Json json = Json::object();
+  const int64_t computed = prefill.tokens - prefill.reused;
+  json.set("load_ms", load_ms);
+  json.set("prompt_tokens", prefill.tokens);
+  json.set("prompt_tokens_reused", prefill.reused);
+  json.set("prefill_ms", prefill.ms);
+  json.set("prefill_tokens_per_s", prefill.ms > 0 ? 1000.0 * static_cast<double>(computed) / prefill.ms : 0.0);
+  json.set("first_token_ms", answer.first_token_ms);
+  json.set("generated_tokens", answer.tokens);
+  json.set("decode_ms", answer.decode_ms);
+  json.set("decode_tokens_per_s", answer.tokens_per_s());
+  json.set("model_runs", answer.runs);
+  json.set("draft_tokens", answer.drafted);
+  json.set("draft_accepted", answer.draft_accepted);
+  return json;
+}
+
+void print_json(const Json& json) {
+  const std::string line = json.dump() + "\n";
+  std::fwrite(line.data(), 1, line.size(), stdout);
+}
+
+}  // namespace andiron

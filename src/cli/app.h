@@ -1,0 +1,53 @@
+// What several commands need: the machine as the person wants it used, a loaded model, its tokenizer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "cli/options.h"
+#include "engine/session.h"
+#include "kernels/kernel_table.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace andiron {
+
+struct Machine {
+  const KernelTable* kernels = nullptr;
+  std::unique_ptr<ThreadTeam> team;
+  KvFormat kv_format = kKvF16;
+};
+// `pin`: threads stay on their processors, for measuring.
+Result<Machine> make_machine(const GlobalOptions& global, bool pin = false);
+
+struct LoadedModel {
+  std::shared_ptr<const Model> model;
+  double load_ms = 0;
+};
+// Shows progress and the model's notes on standard error.
+Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machine, const std::string& path);
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source);
+
+// The text of a file, "-" for standard input.
+Result<std::string> read_input(const std::string& path);
+
+PackedCacheOptions cache_options(const GlobalOptions& global);
+
+// Fills in what the options leave open (a seed) and turns texts into tokens (bias, DRY breakers).
+Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Tokenizer& tokenizer);
+
+// The source of guesses the options ask for, or null.
+Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& global, const AnswerOptions& options,
+                                                       const Machine& machine, const Tokenizer& tokenizer,
+                                                       int64_t context);
+
+Json timings_json(const PrefillReport& prefill, const GenerateReport& answer, double load_ms);
+
+// Writes one line of JSON to standard output.
+void print_json(const Json& json);
+
+}  // namespace andiron

@@ -1,0 +1,176 @@
+// CLI11 takes ten seconds to compile: it is included here and nowhere else.
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <memory>
+#include <string>
+
+#include "base/strings.h"
+#include "cli/commands.h"
+#include "cli/version.h"
+
+namespace andiron {
+
+namespace {
+
+using App = CLI::App;
+
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  andiron run model.gguf -p \"Once upon a time\" -n 200\n"
+    "  andiron run model.gguf --chat -p \"Name three trees.\" --json\n"
+    "  andiron chat model.gguf\n"
+    "  andiron inspect model.gguf\n"
+    "  andiron quantize hf-folder out.gguf --type Q4_K_M\n"
+    "  andiron bench model.gguf --json\n"
+    "MODEL is a .gguf file (of shards: the first) or a Hugging Face folder with config.json and safetensors.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C. More in the manual page, andiron(1).";
+
+constexpr int64_t kTokensLimit = int64_t{1} << 31;
+
+void add_model(App* app, std::string& model) {
+  app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
+}
+
+void add_global(App& app, GlobalOptions& o) {
+  app.add_option("--isa", o.isa, "Instruction set: scalar, avx2, avx512 or amx (default: the best there is)")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
+  app.add_option("--threads,-t", o.threads, "Threads (default: one for each processor)")->check(CLI::Range(1, 1024));
+  app.add_option("--kv", o.kv, "Format of the KV cache (default f16)")->check(CLI::IsMember({"f16", "q8_0"}));
+  app.add_option("--ctx,-c", o.context, "Context in tokens (default: what the model was trained for)")
+      ->check(CLI::Range(int64_t{1}, kTokensLimit));
+  app.add_flag("--no-cache", o.no_cache, "Do not keep packed weights on disk, nor use those kept");
+  app.add_flag("--quiet,-q", o.quiet, "No progress, no notes");
+}
+
+void add_sampling(App* app, SamplerOptions& s) {
+  constexpr const char* kGroup = "Sampling";
+  const auto number = [&](const char* name, double& value, const char* help) {
+    app->add_option(name, value, help)->group(kGroup)->capture_default_str();
+  };
+  const auto whole = [&](const char* name, int32_t& value, const char* help) {
+    app->add_option(name, value, help)->group(kGroup)->capture_default_str();
+  };
+  number("--temp", s.temperature, "Temperature; 0 takes the most likely token");
+  whole("--top-k", s.top_k, "Keep the k most likely tokens; 0 is off");
+  number("--top-p", s.top_p, "Keep the most likely tokens that hold this probability; 1 is off");
+  number("--min-p", s.min_p, "Keep tokens this many times as likely as the likeliest; 0 is off");
+  number("--typical-p", s.typical_p, "Locally typical sampling; 1 is off");
+  number("--xtc-probability", s.xtc_probability, "Exclude top choices with this probability; 0 is off");
+  number("--xtc-threshold", s.xtc_threshold, "Probability that makes a top choice");
+  app->add_flag("--mirostat", s.mirostat, "Mirostat 2 instead of the filters")->group(kGroup);
+  number("--mirostat-tau", s.mirostat_tau, "Its target surprise in bits");
+  number("--mirostat-eta", s.mirostat_eta, "Its rate");
+  number("--repetition-penalty", s.repetition_penalty, "Divides logits of tokens seen lately; 1 is off");
+  number("--presence-penalty", s.presence_penalty, "Subtracted from logits of tokens seen lately; 0 is off");
+  number("--frequency-penalty", s.frequency_penalty, "The same for each time they occurred; 0 is off");
+  whole("--penalty-last-n", s.penalty_last_n, "Tokens that count as lately; -1: many");
+  number("--dry-multiplier", s.dry_multiplier, "Strength of DRY against repeated phrases; 0 is off, 0.8 usual");
+  number("--dry-base", s.dry_base, "Its growth with the length of the phrase");
+  whole("--dry-allowed-length", s.dry_allowed_length, "Phrases shorter than this go free");
+  whole("--dry-last-n", s.dry_last_n, "Tokens it looks back over; -1: many");
+}
+
+void add_answer(App* app, AnswerOptions& o) {
+  app->add_option("-n,--tokens", o.tokens_max, "Most tokens to generate (default: until the model stops)")
+      ->check(CLI::Range(int64_t{0}, kTokensLimit));
+  app->add_flag("--greedy", o.greedy, "The most likely token each time, the same as --temp 0");
+  app->add_option("--seed", o.seed, "Seed: the same seed gives the same text (default: drawn)");
+  app->add_option("--stop", o.stop, "Stop before this text (may be repeated)")->allow_extra_args(false);
+  app->add_option("--logit-bias", o.bias, "TOKEN=NUMBER added to a token's logit; -inf forbids it (may be repeated)")
+      ->allow_extra_args(false);
+  auto* draft = app->add_option("--draft", o.draft, "A small model with the same vocabulary, to guess tokens with");
+  app->add_flag("--lookup", o.lookup, "Guess tokens from the text so far (prompt lookup)")->excludes(draft);
+  add_sampling(app, o.sampling);
+}
+
+template <typename Options, typename Command>
+void on_parsed(App* app, CommandLine& line, std::shared_ptr<Options> options, Command command) {
+  app->callback([&line, options, command] {
+    line.action = [&line, options, command] { return command(line.global, *options); };
+  });
+}
+
+void add_run(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("run", "Answer one prompt");
+  auto o = std::make_shared<RunOptions>();
+  add_model(sub, o->model);
+  auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The prompt (default: empty)");
+  sub->add_option("-f,--file", o->prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
+  sub->add_flag("--json", o->json, "Print one line of JSON at the end: text, ids, finish_reason, timings");
+  sub->add_flag("--no-special", o->no_special, "No token before the prompt, and control tokens in it are plain text");
+  sub->add_flag("--show-special", o->show_special, "Print control tokens too");
+  sub->add_flag("--ignore-end", o->ignore_end, "Go on after the model's end-of-answer token");
+  sub->add_option("--logprobs", o->logprobs, "With --json: log-probabilities, of this many other tokens too")
+      ->check(CLI::Range(0, 1000));
+  add_answer(sub, o->answer);
+  on_parsed(sub, line, o, run_command);
+}
+
+void add_tokenize(App& app, CommandLine& line) {
+  for (const bool decode : {false, true}) {
+    auto* sub = decode ? app.add_subcommand("detokenize", "Token ids to text")
+                       : app.add_subcommand("tokenize", "Text to token ids, with their pieces");
+    auto o = std::make_shared<TokenizeOptions>();
+    o->decode = decode;
+    add_model(sub, o->model);
+    const char* what = decode ? "Ids, divided by spaces or commas" : "The text";
+    auto* text = sub->add_option(decode ? "-i,--ids" : "-p,--text", o->text, what);
+    sub->add_option("--file,-f", o->file, "File to read; - is standard input (the default)")->excludes(text);
+    sub->add_flag("--no-special", o->no_special,
+                  decode ? "Leave out control tokens" : "Add no token; control tokens in the text are plain text");
+    sub->add_flag("--json", o->json, decode ? "Print JSON: text" : "Print JSON: ids, pieces");
+    sub->callback([&line, o, text] {
+      o->has_text = text->count() > 0;
+      line.action = [&line, o] { return tokenize_command(line.global, *o); };
+    });
+  }
+}
+
+void add_logits(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("logits", "Write the logits of given tokens: float32, little-endian, [T, V]");
+  auto o = std::make_shared<LogitsOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--tokens", o->tokens, "Ids, divided by spaces or commas")->required();
+  sub->add_option("--out", o->out, "File to write")->required();
+  on_parsed(sub, line, o, logits_command);
+}
+
+void add_synth(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("synth", "Write a model of random weights in the shape of a real one, for measuring");
+  auto o = std::make_shared<SynthOptions>();
+  sub->add_option("SHAPE", o->shape, "smollm2-135m, tinyllama-1.1b, llama-2-7b, ... (a wrong one lists them)")
+      ->required();
+  sub->add_option("OUT", o->out, "File to write")->required();
+  sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")->capture_default_str();
+  sub->add_option("--seed", o->seed, "Seed of the weights")->capture_default_str();
+  on_parsed(sub, line, o, synth_command);
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, char** argv) {
+  // The callbacks refer to it, so it stays where it is until the action has run.
+  static CommandLine line;
+  line = {};
+  App app("andiron: open language models on your own computer", "andiron");
+  app.footer(kExamples);
+  app.set_version_flag("--version", std::string("andiron ") + kVersion);
+  app.require_subcommand(1);
+  app.fallthrough();
+  add_global(app, line.global);
+  for (auto* add : {add_run, add_tokenize, add_logits, add_synth}) {
+    add(app, line);
+  }
+  for (auto* sub : app.get_subcommands({})) sub->fallthrough();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    line.action = nullptr;
+    line.exit_status = app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return line;
+}
+
+}  // namespace andiron

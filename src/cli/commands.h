@@ -1,0 +1,24 @@
+// The commands, one file each (cmd_NAME.cpp). Each returns the program's exit status, or an Error that main() prints
+// (status 1).
+#pragma once
+
+#include "base/result.h"
+#include "cli/options.h"
+
+namespace andiron {
+
+Result<int> run_command(const GlobalOptions& global, const RunOptions& options);
+Result<int> chat_command(const GlobalOptions& global, const ChatOptions& options);
+Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options);
+Result<int> tokenize_command(const GlobalOptions& global, const TokenizeOptions& options);
+Result<int> template_command(const GlobalOptions& global, const TemplateOptions& options);
+Result<int> logits_command(const GlobalOptions& global, const LogitsOptions& options);
+Result<int> ppl_command(const GlobalOptions& global, const PplOptions& options);
+Result<int> quantize_command(const GlobalOptions& global, const QuantizeOptions& options);
+Result<int> imatrix_command(const GlobalOptions& global, const ImatrixOptions& options);
+Result<int> bench_command(const GlobalOptions& global, const BenchOptions& options);
+Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options);
+Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& options);
+Result<int> synth_command(const GlobalOptions& global, const SynthOptions& options);
+
+}  // namespace andiron

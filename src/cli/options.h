@@ -1,0 +1,137 @@
+// What a person can ask for on the command line, as plain data. cli/command_line.cpp fills it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sample/sampler_options.h"
+
+namespace andiron {
+
+// Options of every command.
+struct GlobalOptions {
+  std::string isa;  // "": the best this machine has
+  int threads = 0;  // 0: one for each processor
+  std::string kv = "f16";
+  int64_t context = 0;  // 0: see SessionOptions
+  bool no_cache = false;
+  bool quiet = false;
+};
+
+// How the next token is chosen and when to stop; shared by run and chat.
+struct AnswerOptions {
+  int64_t tokens_max = -1;
+  SamplerOptions sampling;
+  bool greedy = false;
+  std::optional<uint64_t> seed;  // none: drawn, and reported
+  std::vector<std::string> stop;
+  std::vector<std::string> bias;  // "TOKEN=NUMBER"
+  std::string draft;              // path of a draft model
+  bool lookup = false;            // guess from the prompt
+};
+
+struct RunOptions {
+  std::string model;
+  std::string prompt;
+  std::string prompt_file;  // "-": standard input
+  std::string system;       // with chat
+  bool chat = false;
+  bool json = false;
+  bool no_special = false;
+  bool show_special = false;
+  bool ignore_end = false;
+  int32_t logprobs = -1;
+  AnswerOptions answer;
+};
+
+struct ChatOptions {
+  std::string model;
+  std::string system;
+  std::string load;
+  AnswerOptions answer;
+};
+
+struct InspectOptions {
+  std::string model;
+  bool json = false;
+  bool tensors = false;
+};
+
+struct TokenizeOptions {
+  std::string model;
+  std::string text;
+  std::string file;  // "-": standard input
+  bool has_text = false;
+  bool no_special = false;
+  bool json = false;
+  bool decode = false;  // the command was detokenize: `text` and `file` hold ids
+};
+
+struct TemplateOptions {
+  std::string model;
+  std::string messages;
+  std::string tools;
+  bool no_generation_prompt = false;
+  bool json = false;
+};
+
+struct LogitsOptions {
+  std::string model;
+  std::string tokens;
+  std::string out;
+};
+
+struct PplOptions {
+  std::string model;
+  std::string file;
+  std::string base;
+  int64_t window = 512;
+  int64_t windows_max = 0;
+  bool json = false;
+};
+
+struct QuantizeOptions {
+  std::string source;
+  std::string out;
+  std::string type;
+  std::string imatrix;
+  bool pure = false;
+};
+
+struct ImatrixOptions {
+  std::string model;
+  std::string file;
+  std::string out = "imatrix.gguf";
+  int64_t window = 512;
+  int64_t windows_max = 0;
+};
+
+struct BenchOptions {
+  std::string model;
+  int64_t prefill = 512;
+  int64_t decode = 128;
+  int64_t depth = 0;  // tokens in the cache before decoding is measured
+  int repeats = 5;
+  bool json = false;
+  bool limits_only = false;
+};
+
+struct CacheOptions {
+  bool clear = false;
+  bool json = false;
+};
+
+struct DoctorOptions {
+  bool json = false;
+};
+
+struct SynthOptions {
+  std::string shape;
+  std::string type = "q4_0";
+  std::string out;
+  uint64_t seed = 1;
+};
+
+}  // namespace andiron

@@ -1,0 +1,43 @@
+// Progress of long work, on standard error: one live line on a terminal, plain lines now and then elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace andiron {
+
+class Progress {
+ public:
+  enum class Unit : uint8_t { kBytes, kTokens, kTensors, kSteps };
+
+  // `label`: "packing weights". Nothing is shown before the work has taken half a second, nor ever when `quiet`.
+  Progress(std::string label, Unit unit, bool quiet);
+  // Wipes the live line.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Cheap enough to call often. `detail` follows the numbers.
+  void update(uint64_t done, uint64_t total, std::string_view detail = {});
+  // Wipes the live line; a later update() brings it back.
+  void clear();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string line(uint64_t done, uint64_t total, std::string_view detail, double seconds) const;
+
+  std::string label_;
+  Unit unit_;
+  bool quiet_, live_;
+  bool shown_ = false;
+  Clock::time_point begin_, last_;
+};
+
+// "8 s", "3 min 20 s", "2 h 5 min".
+std::string human_seconds(double seconds);
+// "12,345"
+std::string human_count(int64_t count);
+
+}  // namespace andiron

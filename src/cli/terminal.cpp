@@ -1,0 +1,82 @@
+#include "cli/terminal.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/strings.h"
+
+namespace andiron {
+
+bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
+
+int terminal_columns(std::FILE* stream, int fallback) {
+  struct winsize size {};
+  if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return fallback;
+}
+
+namespace {
+
+bool steers_terminal(uint32_t c) {
+  if (c == '\n' || c == '\t') return false;
+  return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
+
+// Unicode 15, section 23.2: explicit directional embeddings, overrides and isolates.
+bool turns_direction(uint32_t c) { return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069); }
+
+std::atomic<bool> g_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch only lock-free atomics");
+
+void on_interrupt(int) {
+  if (g_interrupted.exchange(true)) _exit(kExitInterrupted);
+}
+
+struct sigaction g_previous;
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    bool valid = true;
+    const uint32_t c = next_code_point(text, at, &valid);
+    if (!valid) {
+      append_utf8(out, 0xfffd);
+    } else if (steers_terminal(c)) {
+      out += format("\\x{:02x}", c);
+    } else if (turns_direction(c)) {
+      out += format("\\u{:04x}", c);
+    } else {
+      append_utf8(out, c);
+    }
+  }
+  return out;
+}
+
+void write_untrusted(std::FILE* stream, std::string_view text) {
+  if (is_terminal(stream)) {
+    const std::string safe = printable(text);
+    std::fwrite(safe.data(), 1, safe.size(), stream);
+  } else {
+    std::fwrite(text.data(), 1, text.size(), stream);
+  }
+}
+
+InterruptGuard::InterruptGuard() {
+  g_interrupted.store(false);
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, &g_previous);
+}
+
+InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &g_previous, nullptr); }
+
+const std::atomic<bool>* InterruptGuard::flag() const { return &g_interrupted; }
+
+}  // namespace andiron

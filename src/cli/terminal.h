@@ -1,0 +1,38 @@
+// What reaches the terminal: text by others without the power to control it, and the person's Ctrl-C.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+namespace andiron {
+
+bool is_terminal(std::FILE* stream);
+// Columns of the terminal behind `stream`, or `fallback`.
+int terminal_columns(std::FILE* stream, int fallback = 80);
+
+// `text` with everything that could steer a terminal made visible: control characters other than newline and tab as
+// \xNN, overrides of the writing direction as \u202e, bytes that are not UTF-8 as U+FFFD. Whole UTF-8 sequences only.
+std::string printable(std::string_view text);
+
+// Writes text that someone else wrote (a model, a file): as it is to a file or a pipe, printable() to a terminal.
+void write_untrusted(std::FILE* stream, std::string_view text);
+
+// While one lives, Ctrl-C sets a flag instead of ending the program; a second Ctrl-C ends it with status 130. One at a
+// time.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+  const std::atomic<bool>* flag() const;
+  bool interrupted() const { return flag()->load(std::memory_order_relaxed); }
+};
+
+// The exit status of a program that Ctrl-C ended (128 + SIGINT).
+inline constexpr int kExitInterrupted = 130;
+
+}  // namespace andiron
