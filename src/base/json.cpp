@@ -6,8 +6,8 @@
 #include <charconv>
 #include <cmath>
 #include <string_view>
-#include <unordered_set>
 
+#include "base/name_index.h"
 #include "base/strings.h"
 
 namespace andiron {
@@ -136,10 +136,11 @@ class Parser {
 
   Status check_unique(const Json::Object& members) const {
     if (members.size() < 2) return {};
-    std::unordered_set<std::string_view> seen;
-    seen.reserve(members.size());
-    for (const auto& [key, value] : members) {
-      if (!seen.insert(key).second) return fail(format("the member \"{}\" appears twice", quoted(key)));
+    std::vector<std::string_view> names;
+    names.reserve(members.size());
+    for (const auto& [key, value] : members) names.push_back(key);
+    if (const auto name = NameIndex(std::move(names)).duplicate()) {
+      return fail(format("the member \"{}\" appears twice", quoted(*name)));
     }
     return {};
   }

@@ -6,9 +6,9 @@
 #include <bit>
 #include <limits>
 #include <numeric>
-#include <unordered_set>
 
 #include "base/byte_reader.h"
+#include "base/name_index.h"
 #include "base/strings.h"
 
 namespace andiron {
@@ -95,7 +95,7 @@ class GgufReader {
 
   Status read_metadata() {
     out_.metadata.reserve(keys_count_);
-    std::unordered_set<std::string_view> seen;
+    std::vector<std::string_view> keys;
     for (uint64_t i = 0; i < keys_count_; ++i) {
       TRY_ASSIGN(const std::string_view key, read_text("a key"));
       // gguf.md: ASCII, at most 65,535 bytes. Control characters have no place in a name either.
@@ -104,12 +104,14 @@ class GgufReader {
         return make_error("{}: key {} is \"{}\"; a name of 1 to {} printable ASCII characters is expected", source_, i,
                           quoted(key), kKeyBytesMax);
       }
-      if (!seen.insert(key).second) return make_error("{}: the key \"{}\" appears twice", source_, key);
+      keys.push_back(key);
       MetaEntry entry;
       entry.key = key;
       TRY(read_value(entry));
       out_.metadata.push_back(std::move(entry));
     }
+    const auto twice = NameIndex(std::move(keys)).duplicate();
+    if (twice) return make_error("{}: the key \"{}\" appears twice", source_, *twice);
     return {};
   }
 
@@ -227,18 +229,18 @@ class GgufReader {
   Status read_tensors() {
     out_.tensors.reserve(tensors_count_);
     out_.offsets.reserve(tensors_count_);
-    std::unordered_set<std::string_view> seen;
+    std::vector<std::string_view> names;
     for (uint64_t i = 0; i < tensors_count_; ++i) {
       TRY_ASSIGN(const std::string_view name, read_text("a tensor's name"));
       if (name.empty() || name.size() > kNameBytesMax) {
         return make_error("{}: tensor {} has a name of {} bytes (\"{}\"); 1 to {} are expected", source_, i,
                           name.size(), quoted(name), kNameBytesMax);
       }
-      if (!seen.insert(name).second) {
-        return make_error("{}: the tensor \"{}\" appears twice", source_, quoted(name));
-      }
+      names.push_back(name);
       TRY(read_tensor(name));
     }
+    const auto twice = NameIndex(std::move(names)).duplicate();
+    if (twice) return make_error("{}: the tensor \"{}\" appears twice", source_, quoted(*twice));
     return {};
   }
 

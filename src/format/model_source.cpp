@@ -51,30 +51,29 @@ Result<TensorInfo> make_tensor_info(std::string name, DType dtype, std::vector<u
 Status ModelSource::set_contents(std::vector<MetaEntry> metadata, std::vector<TensorInfo> tensors) {
   metadata_ = std::move(metadata);
   tensors_ = std::move(tensors);
-  metadata_index_.reserve(metadata_.size());
-  tensors_index_.reserve(tensors_.size());
-  for (size_t i = 0; i < metadata_.size(); ++i) {
-    if (!metadata_index_.emplace(metadata_[i].key, i).second) {
-      return make_error("{}: the key \"{}\" appears twice", path_, quoted(metadata_[i].key));
-    }
+  std::vector<std::string_view> keys, names;
+  for (const MetaEntry& entry : metadata_) keys.push_back(entry.key);
+  for (const TensorInfo& tensor : tensors_) names.push_back(tensor.name);
+  metadata_index_ = NameIndex(std::move(keys));
+  tensors_index_ = NameIndex(std::move(names));
+  if (const auto key = metadata_index_.duplicate()) {
+    return make_error("{}: the key \"{}\" appears twice", path_, quoted(*key));
   }
-  for (size_t i = 0; i < tensors_.size(); ++i) {
-    if (!tensors_index_.emplace(tensors_[i].name, i).second) {
-      return make_error("{}: the tensor \"{}\" appears twice", path_, quoted(tensors_[i].name));
-    }
+  if (const auto name = tensors_index_.duplicate()) {
+    return make_error("{}: the tensor \"{}\" appears twice", path_, quoted(*name));
   }
   return {};
 }
 
 Result<size_t> ModelSource::check_rows(const TensorInfo& tensor, uint64_t first, uint64_t count) const {
   const auto found = tensors_index_.find(tensor.name);
-  if (found == tensors_index_.end()) return make_error("{}: has no tensor \"{}\"", path_, quoted(tensor.name));
-  const uint64_t rows = tensors_[found->second].rows();
+  if (!found) return make_error("{}: has no tensor \"{}\"", path_, quoted(tensor.name));
+  const uint64_t rows = tensors_[*found].rows();
   if (first > rows || count > rows - first) {
     return make_error("{}: tensor \"{}\" has {} rows; {} from row {} on were asked for", path_, quoted(tensor.name),
                       rows, count, first);
   }
-  return found->second;
+  return *found;
 }
 
 Result<std::string> ModelSource::side_file(std::string_view name) const {
@@ -83,12 +82,12 @@ Result<std::string> ModelSource::side_file(std::string_view name) const {
 
 const MetaValue* ModelSource::find_meta(std::string_view key) const {
   const auto found = metadata_index_.find(key);
-  return found == metadata_index_.end() ? nullptr : &metadata_[found->second].value;
+  return found ? &metadata_[*found].value : nullptr;
 }
 
 const TensorInfo* ModelSource::find_tensor(std::string_view name) const {
   const auto found = tensors_index_.find(name);
-  return found == tensors_index_.end() ? nullptr : &tensors_[found->second];
+  return found ? &tensors_[*found] : nullptr;
 }
 
 namespace {

@@ -14,10 +14,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <variant>
 #include <vector>
 
+#include "base/name_index.h"
 #include "base/result.h"
 #include "tensor/dtype.h"
 
@@ -95,7 +95,7 @@ class ModelSource {
   const std::string& path() const { return path_; }
   // What the source is made of: files, for cache keys and for reports.
   std::span<const std::string> files() const { return files_; }
-  // In file order. Lookups are hashed.
+  // In file order. Lookups are a binary search.
   std::span<const MetaEntry> metadata() const { return metadata_; }
   const MetaValue* find_meta(std::string_view key) const;
   std::span<const TensorInfo> tensors() const { return tensors_; }
@@ -151,8 +151,8 @@ class ModelSource {
   std::string path_;
   std::vector<MetaEntry> metadata_;
   std::vector<TensorInfo> tensors_;
-  std::unordered_map<std::string_view, size_t> metadata_index_;  // keys are views of the entries' own strings
-  std::unordered_map<std::string_view, size_t> tensors_index_;
+  NameIndex metadata_index_;  // of views of the entries' own strings
+  NameIndex tensors_index_;
 };
 
 // Opens a .gguf (one file, or the first of "-00001-of-0000N" shards), or a folder with config.json and safetensors.

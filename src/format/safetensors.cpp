@@ -175,15 +175,15 @@ Result<std::shared_ptr<const SafetensorsFile>> SafetensorsFile::open(const std::
   TRY_ASSIGN(self->file_, MappedFile::open(path));
   TRY_ASSIGN(self->contents_, read_safetensors(self->file_->bytes(), path));
   TRY(self->file_->check_intact());
-  const auto& tensors = self->contents_.tensors;
-  self->index_.reserve(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) self->index_.emplace(tensors[i].name, i);
+  std::vector<std::string_view> names;
+  for (const SafeTensor& tensor : self->contents_.tensors) names.push_back(tensor.name);
+  self->index_ = NameIndex(std::move(names));
   return std::shared_ptr<const SafetensorsFile>(std::move(self));
 }
 
 const SafeTensor* SafetensorsFile::find(std::string_view name) const {
   const auto found = index_.find(name);
-  return found == index_.end() ? nullptr : &contents_.tensors[found->second];
+  return found ? &contents_.tensors[*found] : nullptr;
 }
 
 const std::string* SafetensorsFile::metadata(std::string_view key) const {

@@ -9,11 +9,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "base/name_index.h"
 #include "base/result.h"
 #include "tensor/dtype.h"
 
@@ -63,7 +63,7 @@ class SafetensorsFile {
 
   std::shared_ptr<MappedFile> file_;
   SafetensorsContents contents_;
-  std::unordered_map<std::string_view, size_t> index_;
+  NameIndex index_;
 };
 
 // The weights of a Hugging Face folder: model.safetensors, or the files that model.safetensors.index.json names.

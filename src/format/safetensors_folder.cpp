@@ -1,6 +1,6 @@
 // The weights of a folder, in one file or in the shards that an index names.
 #include <algorithm>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "base/atomic_file.h"
 #include "base/json.h"
