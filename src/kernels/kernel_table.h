@@ -79,7 +79,7 @@ constexpr int kMatmulScratchBytes = 256 * 1024;
 
 /* Up to this many tokens a weight is streamed and used once per block (bound by memory); beyond it groups are
  * unpacked into the L1 cache and used for all tokens (bound by arithmetic). Both give the same bits. */
-constexpr int kStreamTokensMax = 4;
+constexpr int kStreamTokensMax = 8;
 
 /* The cache of keys and values of one layer and one kv head; layouts: generic/attention-inl.h. */
 enum KvFormat : uint32_t { kKvF16 = 0, kKvQ8_0 = 1 };
@@ -100,6 +100,8 @@ struct AttentionArgs {
   float* scratch;             /* kAttentionScratchFloats, 64-byte aligned, one per thread */
 };
 constexpr int kAttentionScratchFloats = kAttentionRowsMax * kAttentionTile;
+
+enum PeakKind : uint32_t { kPeakInt8 = 0, kPeakBF16 = 1, kPeakF32 = 2 };
 
 struct KernelTable {
   const char* name;
@@ -132,6 +134,10 @@ struct KernelTable {
   /* One flash-attention pass: softmax(scale * q k^T) v over the visible positions, in tiles of 64, nothing stored
    * per pair of positions. */
   void (*attention)(const AttentionArgs*);
+
+  /* For measuring: `rounds` rounds of multiply-adds at the full speed of the units, on operands in L1. Returns how many
+   * multiply-adds that were. scratch: kMatmulScratchBytes of zeros, 64-byte aligned. */
+  int64_t (*peak)(PeakKind kind, int64_t rounds, void* scratch);
 };
 
 /* Each is defined in its own folder. The AMX one changes entries of an AVX-512 table. */

@@ -199,7 +199,7 @@ void read_block(DType dtype, const uint8_t* p, PlainBlock& out) {
     case DType::kF16:
     case DType::kBF16: break;
   }
-  ANDIRON_CHECK(!"read_block: not a block format");
+  ANDIRON_UNREACHABLE("read_block: not a block format");
 }
 
 // Quads of one block of 32 columns (16 rows x 32 bytes) to planes of `bits`.
@@ -312,8 +312,7 @@ PackedFormat packed_format(DType dtype) {
     case DType::kIQ4_NL: return kPackedIQ4_NL;
     case DType::kIQ4_XS: return kPackedIQ4_XS;
   }
-  ANDIRON_CHECK(!"packed_format: not a DType");
-  return kPackedF32;
+  ANDIRON_UNREACHABLE("packed_format: not a DType");
 }
 
 uint64_t packed_group_bytes(PackedFormat format, int64_t k) {

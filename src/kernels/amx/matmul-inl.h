@@ -4,6 +4,7 @@
  * the tile over all of K. */
 #pragma once
 
+#include "kernels/amx/peak-inl.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/generic/matmul_quant-inl.h"
 
@@ -198,6 +199,7 @@ void matmul_bf16_tiles(const MatmulArgs* a) {
 
 void install_tiles(KernelTable* table) {
   table->name = "amx";
+  table->peak = peak_tiles;
   table->matmul[kPackedBF16] = matmul_bf16_tiles;
   table->matmul[kPackedQ4_0] = matmul_tiles<FormatQ4_0>;
   table->matmul[kPackedQ4_1] = matmul_tiles<FormatQ4_1>;

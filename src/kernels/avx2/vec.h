@@ -146,12 +146,18 @@ struct V {
     return _mm256_set1_epi32(v);
   }
 
-  template <int Bits, int Quads>
-  static I dot_stream(const B* w, const int8_t* x, int32_t sum, int offset) {
-    __m256i a = _mm256_setzero_si256(), b = a;
-    dot_half<Bits, Quads>(w, x, a, b);
-    const __m256i bias = _mm256_set1_epi32(Bits == 8 ? 0 : -offset * sum);
-    return {_mm256_add_epi32(a, bias), _mm256_add_epi32(b, bias)};
+  /* out[t] = sum over Quads quads of (w - offset) * x[t] from element `at`; the offset comes off by the sum of x. */
+  template <int Bits, int Quads, int NT>
+  static KERNEL_INLINE void dot_stream(const B* w, const int8_t* const* q8, const uint8_t* const*,
+                                       const int32_t* const* sum16, int64_t at, int offset, I (&out)[NT]) {
+    for (int t = 0; t < NT; ++t) {
+      __m256i a = _mm256_setzero_si256(), b = a;
+      dot_half<Bits, Quads>(w, q8[t] + at, a, b);
+      const int32_t* sums = sum16[t] + at / 16;
+      const int32_t sum = Quads == 8 ? sums[0] + sums[1] : sums[0];
+      const __m256i bias = _mm256_set1_epi32(Bits == 8 ? 0 : -offset * sum);
+      out[t] = {_mm256_add_epi32(a, bias), _mm256_add_epi32(b, bias)};
+    }
   }
 
   template <int Bits>

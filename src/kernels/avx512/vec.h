@@ -99,17 +99,36 @@ struct V {
     return v;
   }
 
-  /* Sum over Quads quads of (w - offset) * x for one token. w: unsigned bytes below 2^Bits, or signed when Bits is 8.
-   * sum: of x over these elements. */
-  template <int Bits, int Quads>
-  static I dot_stream(const B* w, const int8_t* x, int32_t sum, int offset) {
-    const int bias = Bits == 8 ? 128 : offset;
-    I acc = i_set1(-bias * sum);
-    for (int j = 0; j < Quads; ++j) {
-      const B u = Bits == 8 ? _mm512_xor_si512(w[j], _mm512_set1_epi8((char)0x80)) : w[j];
-      acc = _mm512_dpbusd_epi32(acc, u, i_set1(quad_at(x, j)));
+  /* out[t] = sum over Quads quads of (w - offset) * x[t] from element `at`. w: unsigned bytes below 2^Bits, or signed
+   * when Bits is
+   * 8. sum16: sums of x over 16 elements. vpdpbusd wants one unsigned factor: for few tokens that is the weight, and
+   * the offset comes off by the sum of x; for many it is x + 128, and the 128 comes off once for all tokens by the sum
+   * of w. */
+  template <int Bits, int Quads, int NT>
+  static KERNEL_INLINE void dot_stream(const B* w, const int8_t* const* q8, const uint8_t* const* u8,
+                                       const int32_t* const* sum16, int64_t at, int offset, I (&out)[NT]) {
+    if constexpr (NT <= 2) {
+      const int bias = Bits == 8 ? 128 : offset;
+      for (int t = 0; t < NT; ++t) {
+        const int32_t* sums = sum16[t] + at / 16;
+        out[t] = i_set1(-bias * (Quads == 8 ? sums[0] + sums[1] : sums[0]));
+      }
+#pragma GCC unroll 8
+      for (int j = 0; j < Quads; ++j) {
+        const B u = Bits == 8 ? _mm512_xor_si512(w[j], _mm512_set1_epi8((char)0x80)) : w[j];
+        for (int t = 0; t < NT; ++t) out[t] = _mm512_dpbusd_epi32(out[t], u, i_set1(quad_at(q8[t] + at, j)));
+      }
+    } else {
+      B s[Quads];
+      for (int j = 0; j < Quads; ++j) s[j] = panel_quad<Bits>(w[j], offset);
+      const I init = panel_init<Quads>(s);
+      for (int t = 0; t < NT; ++t) out[t] = init;
+#pragma GCC unroll 8
+      for (int j = 0; j < Quads; ++j) {
+#pragma GCC unroll 8
+        for (int t = 0; t < NT; ++t) out[t] = _mm512_dpbusd_epi32(out[t], i_set1(quad_at(u8[t] + at, j)), s[j]);
+      }
     }
-    return acc;
   }
 
   /* A quad of the panel: w - offset as signed bytes. */

@@ -52,6 +52,12 @@ struct BlockScales {
   V::F min[2];   /* m_w of each sub-block: what is added per unit of x */
 };
 
+/* Some blocks ahead: the hardware prefetcher stops at 4 KiB pages, and a group is read end to end. */
+template <class Fmt>
+KERNEL_INLINE void prefetch_block(const uint8_t* p) {
+  for (int line = 0; line < Fmt::kBlockBytes; line += 64) __builtin_prefetch(p + line + 2048, 0, 3);
+}
+
 /* The planes of one block to 8 quads. */
 template <class Fmt>
 KERNEL_INLINE void unpack_quads(const uint8_t* p, V::B (&q)[8]) {

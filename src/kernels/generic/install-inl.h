@@ -5,6 +5,7 @@
 #include "kernels/generic/elementwise-inl.h"
 #include "kernels/generic/matmul_float-inl.h"
 #include "kernels/generic/matmul_quant-inl.h"
+#include "kernels/generic/peak-inl.h"
 
 namespace andiron {
 namespace {
@@ -39,6 +40,7 @@ void install(KernelTable* table, const char* name) {
   table->to_f16 = to_f16;
   table->from_f16 = from_f16;
   table->attention = attention;
+  table->peak = peak;
 }
 
 }  // namespace

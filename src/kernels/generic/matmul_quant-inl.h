@@ -11,42 +11,56 @@ namespace {
 
 /* ---- stream ---- */
 
-/* One token step of one block: acc += d_w d_x (q . x) [+ m_w d_x sum(x)]. */
+/* The rows of NT tokens. Beyond the last token the last one is repeated: its sums are computed and dropped. */
+template <int NT>
+struct StreamTokens {
+  const int8_t* q8[NT];
+  const uint8_t* u8[NT];
+  const float* scale[NT];
+  const int32_t* sum16[NT];
+  const float* dsum[NT]; /* dsum32 or dsum16, as the format wants */
+};
+
 template <class Fmt, int NT>
-KERNEL_INLINE void accumulate_block(const V::B (&q)[8], const BlockScales& s, const Activations& x, int64_t block,
+inline StreamTokens<NT> stream_tokens(const Activations& x) {
+  StreamTokens<NT> s;
+  for (int64_t t = 0; t < NT; ++t) {
+    const int64_t row = t < x.tokens ? t : x.tokens - 1;
+    s.q8[t] = x.q8 + row * x.k;
+    s.u8[t] = x.u8 + row * x.k;
+    s.scale[t] = x.scale + row * (x.k / 32);
+    s.sum16[t] = x.sum16 + row * (x.k / 16);
+    s.dsum[t] = Fmt::kSubs == 1 ? x.dsum32 + row * (x.k / 32) : x.dsum16 + row * (x.k / 16);
+  }
+  return s;
+}
+
+/* One block for all tokens: acc += d_w d_x (q . x) [+ m_w d_x sum(x)]. */
+template <class Fmt, int NT>
+KERNEL_INLINE void accumulate_block(const V::B (&q)[8], const BlockScales& s, const StreamTokens<NT>& x, int64_t block,
                                     V::F (&acc)[NT]) {
-#pragma GCC unroll 4
-  for (int t = 0; t < NT; ++t) {
-    const int8_t* q8 = x.q8 + t * x.k + 32 * block;
-    const float dx = x.scale[t * (x.k / 32) + block];
-    const int32_t* sum = x.sum16 + t * (x.k / 16) + 2 * block;
 #pragma GCC unroll 2
-    for (int i = 0; i < Fmt::kSubs; ++i) {
-      const int32_t total = Fmt::kSubs == 1 ? sum[0] + sum[1] : sum[i];
-      const V::I dot = V::dot_stream<Fmt::kBits, Fmt::kQuads>(q + i * Fmt::kQuads, q8 + 16 * i, total, Fmt::kOffset);
-      acc[t] = V::f_fma(V::f_from_i(dot), V::f_mul(s.scale[i], V::f_set1(dx)), acc[t]);
+  for (int i = 0; i < Fmt::kSubs; ++i) {
+    V::I dot[NT];
+    V::template dot_stream<Fmt::kBits, Fmt::kQuads, NT>(q + i * Fmt::kQuads, x.q8, x.u8, x.sum16, 32 * block + 16 * i,
+                                                        Fmt::kOffset, dot);
+#pragma GCC unroll 8
+    for (int t = 0; t < NT; ++t) {
+      acc[t] = V::f_fma(V::f_from_i(dot[t]), V::f_mul(s.scale[i], V::f_set1(x.scale[t][block])), acc[t]);
       if constexpr (Fmt::kHasMin) {
-        const float dsum =
-            Fmt::kSubs == 1 ? x.dsum32[t * (x.k / 32) + block] : x.dsum16[t * (x.k / 16) + 2 * block + i];
-        acc[t] = V::f_fma(s.min[i], V::f_set1(dsum), acc[t]);
+        acc[t] = V::f_fma(s.min[i], V::f_set1(x.dsum[t][block * Fmt::kSubs + i]), acc[t]);
       }
     }
   }
 }
 
-/* G groups, `stride` groups apart, against NT tokens. Several distant groups at once keep several streams of memory
- * open. */
+/* G groups, `stride` groups apart, against up to NT tokens. Several distant groups keep several streams of memory open.
+ */
 template <class Fmt, int G, int NT>
-void stream_groups(const MatmulArgs* a, int64_t group, int64_t stride, int64_t token) {
-  const int64_t blocks = a->x.k / 32;
-  const int64_t supers = blocks / Fmt::kBlocksPerSuper;
+void stream_groups(const MatmulArgs* a, int64_t group, int64_t stride) {
+  const int64_t supers = a->x.k / 32 / Fmt::kBlocksPerSuper;
   const int64_t group_bytes = supers * Fmt::kSuperBytes;
-  Activations x = a->x;
-  x.q8 += token * x.k;
-  x.scale += token * blocks;
-  x.sum16 += token * blocks * 2;
-  x.dsum32 += token * blocks;
-  x.dsum16 += token * blocks * 2;
+  const StreamTokens<NT> x = stream_tokens<Fmt, NT>(a->x);
   const uint8_t* p[G];
   V::F acc[G][NT];
   for (int g = 0; g < G; ++g) {
@@ -63,8 +77,7 @@ void stream_groups(const MatmulArgs* a, int64_t group, int64_t stride, int64_t t
     for (int b = 0; b < Fmt::kBlocksPerSuper; ++b) {
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
-        /* A few blocks ahead: the hardware prefetcher stops at 4 KiB pages, and a group is read end to end. */
-        for (int line = 0; line < Fmt::kBlockBytes; line += 64) __builtin_prefetch(p[g] + line + 2048, 0, 3);
+        prefetch_block<Fmt>(p[g]);
         V::B q[8];
         unpack_quads<Fmt>(p[g] + Fmt::kScaleBytes, q);
         const BlockScales s = load_scales<Fmt>(header[g], p[g]);
@@ -73,15 +86,17 @@ void stream_groups(const MatmulArgs* a, int64_t group, int64_t stride, int64_t t
       }
     }
   }
+  const int64_t tokens = a->x.tokens < NT ? a->x.tokens : NT;
   for (int g = 0; g < G; ++g)
-    for (int t = 0; t < NT; ++t) V::f_store(a->y + (token + t) * a->ldy + (group + g * stride) * 16, acc[g][t]);
+    for (int64_t t = 0; t < tokens; ++t) V::f_store(a->y + t * a->ldy + (group + g * stride) * 16, acc[g][t]);
 }
 
-template <class Fmt, int NT>
-void stream(const MatmulArgs* a, int64_t token) {
-  const int64_t quarter = (a->group_end - a->group_begin) / 4;
-  for (int64_t g = 0; g < quarter; ++g) stream_groups<Fmt, 4, NT>(a, a->group_begin + g, quarter, token);
-  for (int64_t g = a->group_begin + 4 * quarter; g < a->group_end; ++g) stream_groups<Fmt, 1, NT>(a, g, 1, token);
+/* G streams at once, as many as leave the sums in registers. */
+template <class Fmt, int G, int NT>
+void stream(const MatmulArgs* a) {
+  const int64_t each = (a->group_end - a->group_begin) / G;
+  for (int64_t g = 0; g < each; ++g) stream_groups<Fmt, G, NT>(a, a->group_begin + g, each);
+  for (int64_t g = a->group_begin + G * each; g < a->group_end; ++g) stream_groups<Fmt, 1, NT>(a, g, 1);
 }
 
 /* ---- panel ---- */
@@ -118,6 +133,7 @@ void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
       header = load_header<Fmt>(p);
       p += Fmt::kHeaderBytes;
     }
+    prefetch_block<Fmt>(p);
     V::B q[8];
     unpack_quads<Fmt>(p + Fmt::kScaleBytes, q);
     const BlockScales s = load_scales<Fmt>(header, p);
@@ -256,12 +272,18 @@ void panel(const MatmulArgs* a) {
 
 template <class Fmt>
 void matmul_quant(const MatmulArgs* a) {
+  static_assert(kStreamTokensMax == 8, "the cases below");
   switch (a->x.tokens) {
-    case 1: stream<Fmt, 1>(a, 0); return;
-    case 2: stream<Fmt, 2>(a, 0); return;
-    case 3: stream<Fmt, 3>(a, 0); return;
-    case 4: stream<Fmt, 4>(a, 0); return;
-    default: panel<Fmt>(a);
+    case 1: stream<Fmt, 4, 1>(a); return;
+    case 2: stream<Fmt, 4, 2>(a); return;
+    case 3:
+    case 4: stream<Fmt, 2, 4>(a); return;
+    default: break;
+  }
+  if (a->x.tokens <= kStreamTokensMax) {
+    stream<Fmt, 1, 8>(a);
+  } else {
+    panel<Fmt>(a);
   }
 }
 

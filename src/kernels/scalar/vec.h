@@ -170,8 +170,9 @@ struct V {
     return bytes([&](int i) { return table[index.v[i]]; });
   }
 
+  /* (w - offset) . x over Quads quads, lane by lane. */
   template <int Bits, int Quads>
-  static I dot_stream(const B* w, const int8_t* x, int32_t, int offset) {
+  static I dot_one(const B* w, const int8_t* x, int offset) {
     return lanes<I>([&](int i) {
       int32_t acc = 0;
       for (int k = 0; k < 4 * Quads; ++k) {
@@ -180,6 +181,11 @@ struct V {
       }
       return acc;
     });
+  }
+  template <int Bits, int Quads, int NT>
+  static void dot_stream(const B* w, const int8_t* const* q8, const uint8_t* const*, const int32_t* const*, int64_t at,
+                         int offset, I (&out)[NT]) {
+    for (int t = 0; t < NT; ++t) out[t] = dot_one<Bits, Quads>(w, q8[t] + at, offset);
   }
 
   template <int Bits>
@@ -198,7 +204,7 @@ struct V {
       for (int t = 0; t < NT; ++t) {
         B w[Quads];
         for (int j = 0; j < Quads; ++j) w[j] = b_load(panel[g] + 64 * j);
-        out[g][t] = dot_stream<8, Quads>(w, q8 + t * ldx, 0, 0);
+        out[g][t] = dot_one<8, Quads>(w, q8 + t * ldx, 0);
       }
     }
   }
