@@ -2,10 +2,11 @@
 
 namespace andiron {
 
-extern const Family kLlama;
+// Each is defined in its own file.
+extern const Family kLlama, kQwen2, kQwen3, kQwen3Moe, kGemma2, kGemma3, kPhi3;
 
 namespace {
-constexpr const Family* kFamilies[] = {&kLlama};
+constexpr const Family* kFamilies[] = {&kLlama, &kQwen2, &kQwen3, &kQwen3Moe, &kGemma2, &kGemma3, &kPhi3};
 }  // namespace
 
 std::span<const Family* const> all_families() { return kFamilies; }

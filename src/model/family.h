@@ -20,6 +20,9 @@ struct Family {
   void (*layer)(const Block& block, Rows x);
 };
 
+// Llama's layer, which others compute too, from weights found elsewhere (llama.cpp).
+void llama_layer(const Block& block, Rows x);
+
 std::span<const Family* const> all_families();
 // Null when there is none of this name.
 const Family* find_family(std::string_view name);

@@ -19,7 +19,9 @@ Status load_layer(LayerLoader& in, LayerWeights& out) {
   return in.feed_forward(out);
 }
 
-void layer(const Block& b, Rows x) {
+}  // namespace
+
+void llama_layer(const Block& b, Rows x) {
   const LayerWeights& w = b.weights;
   const Heads heads = b.project(b.norm(x, w.attn_norm));
   b.rotate(heads);
@@ -29,9 +31,7 @@ void layer(const Block& b, Rows x) {
   b.add(b.linear(hidden, w.ffn_down), x);
 }
 
-}  // namespace
-
 extern const Family kLlama;
-const Family kLlama = {"llama", read_config, load_layer, layer};
+const Family kLlama = {"llama", read_config, load_layer, llama_layer};
 
 }  // namespace andiron
