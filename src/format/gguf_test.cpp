@@ -7,6 +7,9 @@
 #include <filesystem>
 #include <string>
 
+#include "base/test_folder.h"
+#include "format/gguf_builder.h"
+
 namespace andiron {
 namespace {
 
@@ -62,6 +65,70 @@ TEST(GgufFile, VocabulariesWithoutWeightsOpen) {
     ++opened;
   }
   EXPECT_GT(opened, 0);
+}
+
+// Reading the lost part would end the process; here it reads as zeros, and the source says so.
+TEST(GgufFile, AFileCutShortWhileInUseIsAnErrorNotADeath) {
+  const TestFolder folder;
+  constexpr uint64_t kRows = 64, kColumns = 4096;
+  GgufBuilder builder;
+  builder.text("general.architecture", "toy").texts("toy.names", {"a", "b"}).tensor("t", {kColumns, kRows}, 0, 0);
+  const auto bytes = builder.build(std::vector<uint8_t>(kRows * kColumns * 4, 1));
+  for (int i = 0; i < 20; ++i) {
+    const std::string path = folder.write("x.gguf", bytes);
+    const auto source = open_gguf(path);
+    ASSERT_TRUE(source.ok()) << source.error().message;
+    EXPECT_TRUE((*source)->check_intact().ok());
+    std::filesystem::resize_file(path, bytes.size() * static_cast<size_t>(i) / 20);
+    std::vector<uint8_t> scratch;
+    const TensorInfo& tensor = *(*source)->find_tensor("t");
+    for (uint64_t row = 0; row < kRows; ++row) {
+      const auto data = (*source)->rows(tensor, row, 1, scratch);
+      ASSERT_TRUE(data.ok());
+      for (const uint8_t byte : *data) ASSERT_LE(byte, 1);
+    }
+    EXPECT_EQ((*(*source)->meta_texts("toy.names"))->size(), 2u);
+    const Status status = (*source)->check_intact();
+    ASSERT_FALSE(status.ok()) << "cut to " << i << " twentieths";
+    EXPECT_NE(status.error().message.find("cut short while in use"), std::string::npos);
+    (*source)->drop(tensor);
+  }
+}
+
+TEST(GgufFile, RowsOfAnyTypeAndTensorsOfAnyNameAreChecked) {
+  const TestFolder folder;
+  GgufBuilder builder;
+  builder.alignment = 1;
+  builder.u32("general.alignment", 1).tensor("f", {2, 3}, 0, 0).tensor("q", {64, 2}, 8, 25).tensor("h", {3}, 1, 161);
+  std::vector<uint8_t> data(167);
+  for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<uint8_t>(i);
+  const auto source = open_gguf(folder.write("x.gguf", builder.build(data)));
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  struct Case {
+    const char* tensor;
+    uint64_t first, count;
+    std::vector<uint8_t> expected_ends;  // the first byte and the last; empty: refused, or nothing to read
+    bool refused;
+  };
+  const Case cases[] = {
+      {"f", 0, 3, {0, 23}, false},    {"f", 1, 1, {8, 15}, false},
+      {"f", 3, 0, {}, false},         {"f", 3, 1, {}, true},
+      {"f", 4, 0, {}, true},          {"f", 1, UINT64_MAX, {}, true},
+      {"f", UINT64_MAX, 2, {}, true}, {"q", 1, 1, {25 + 68, 160}, false},
+      {"h", 0, 1, {161, 166}, false},
+  };
+  std::vector<uint8_t> scratch;
+  for (const Case& c : cases) {
+    const auto rows = (*source)->rows(*(*source)->find_tensor(c.tensor), c.first, c.count, scratch);
+    ASSERT_EQ(rows.ok(), !c.refused) << c.tensor << " " << c.first << " " << c.count;
+    if (!rows.ok() || rows->empty()) continue;
+    EXPECT_EQ((std::vector<uint8_t>{rows->front(), rows->back()}), c.expected_ends);
+    const size_t alignment = c.tensor[0] == 'f' ? 4 : 2;
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(rows->data()) % alignment, 0u) << "whatever the file's own alignment";
+  }
+  const TensorInfo stranger{"stranger", DType::kF32, {1}, 1, 4};
+  EXPECT_FALSE((*source)->whole(stranger, scratch).ok());
+  (*source)->drop(stranger);
 }
 
 }  // namespace
