@@ -137,6 +137,29 @@ void add_logits(App& app, CommandLine& line) {
   on_parsed(sub, line, o, logits_command);
 }
 
+void add_bench(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("bench", "Measure a model's speed, and what this machine allows");
+  auto o = std::make_shared<BenchOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--pp", o->prefill, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  sub->add_option("--tg", o->decode, "Tokens to generate")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  sub->add_option("--depth", o->depth, "Tokens before those generated")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  sub->add_option("--reps", o->repeats, "Repeats; medians are reported")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, bench_command);
+}
+
+void add_doctor(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("doctor", "What this machine can do, and what size of model runs well on it");
+  auto o = std::make_shared<DoctorOptions>();
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, doctor_command);
+}
+
 void add_synth(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("synth", "Write a model of random weights in the shape of a real one, for measuring");
   auto o = std::make_shared<SynthOptions>();
@@ -160,7 +183,7 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run, add_tokenize, add_logits, add_synth}) {
+  for (auto* add : {add_run, add_tokenize, add_logits, add_bench, add_doctor, add_synth}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -61,7 +61,9 @@ std::string Progress::line(uint64_t done, uint64_t total, std::string_view detai
   const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
   std::string text = format("{}: {} of {}", label_, amount(unit_, static_cast<double>(done)),
                             amount(unit_, static_cast<double>(total)));
-  if (rate > 0) {
+  if (rate > 0 && unit_ == Unit::kSteps) {
+    text += format(", {} left", human_seconds(static_cast<double>(total - done) / rate));
+  } else if (rate > 0) {
     text += format(", {}/s, {} left", amount(unit_, rate), human_seconds(static_cast<double>(total - done) / rate));
   }
   if (!detail.empty()) text += format("  {}", quoted(detail));

@@ -1,0 +1,49 @@
+// What this machine allows: the two numbers that bound every model on it, measured, not looked up.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "kernels/kernel_table.h"
+
+namespace andiron {
+
+// Billions a second.
+struct MachineLimits {
+  double read_bytes = 0;  // streamed from memory, all threads together
+  double int8_ops = 0;    // multiplications and additions of int8 in register tiles, operands in L1
+  double bf16_ops = 0;    // the same for bf16 weights, with the instructions this tier multiplies them with
+  double f32_ops = 0;
+};
+
+double median(std::vector<double> values);
+
+// Takes samples; what a program interleaves with its own measurements so that both see the same machine. One thread.
+class LimitMeter {
+ public:
+  // Fails when there is no memory for a buffer that the caches cannot hold.
+  static Result<LimitMeter> create(const KernelTable& kernels, ThreadTeam& team);
+
+  void sample_read();   // about 0.1 s
+  void sample_peaks();  // about 0.1 s
+  // Medians of the samples so far; 0 where there are none.
+  MachineLimits limits() const;
+
+ private:
+  LimitMeter(const KernelTable& kernels, ThreadTeam& team, Buffer<uint8_t> buffer);
+  double sample_peak(PeakKind kind);
+
+  const KernelTable& kernels_;
+  ThreadTeam& team_;
+  Buffer<uint8_t> buffer_;
+  Buffer<uint8_t> scratch_;
+  std::vector<double> read_, int8_, bf16_, f32_;
+};
+
+// Bytes of the last-level cache, or 0 when the system does not say.
+uint64_t last_level_cache_bytes();
+
+}  // namespace andiron
