@@ -1,5 +1,6 @@
 /* How fast the arithmetic units are: the register tiles of the matrix products, over operands that stay in the L1
- * cache, without the scaling, unpacking and storing that real products need. What a real product is measured against. */
+ * cache, without the scaling, unpacking and storing that real products need. What a real product is measured against.
+ */
 #pragma once
 
 #include "kernels/generic/matmul_float-inl.h"
