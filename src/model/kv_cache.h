@@ -29,6 +29,9 @@ class KvCache {
   KvFormat format() const { return format_; }
   uint64_t bytes() const;  // when full
 
+  // The keys and values of one layer, 0 <= i < config().blocks; layout: kernels/generic/attention-inl.h.
+  const KvLayer& layer(size_t i) const { return layers_[i]; }
+
   // Forgets positions from `length` on. Requires 0 <= length <= length().
   void truncate(int64_t length);
 
