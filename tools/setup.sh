@@ -1,0 +1,84 @@
+# What andiron needs from the system, and how to get it. Sourced by ./run, ./test and .ci/run, which set `root`.
+# shellcheck shell=sh
+
+# Debian 12 names. The only list there is.
+packages_build="g++ cmake ninja-build libfmt-dev libcli11-dev libedit-dev libgtest-dev"
+packages_test="python3 python3-jinja2 binutils"
+packages_ci="clang clang-format clang-tidy libclang-rt-14-dev git"
+
+# The packages of $@ that are not installed.
+packages_missing() {
+  for package; do
+    dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^.i' || printf '%s ' "$package"
+  done
+}
+
+# Installs those of $@ that are missing. Without apt it trusts the system: what is missing shows when configuring.
+packages_ensure() {
+  command -v apt-get >/dev/null && command -v dpkg-query >/dev/null || return 0
+  missing=$(packages_missing "$@")
+  [ -n "$missing" ] || return 0
+  as_root=
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+      echo "andiron needs these packages; install them as root: apt-get install $missing" >&2
+      return 1
+    fi
+    as_root=sudo
+  fi
+  echo "Installing: $missing" >&2
+  log=$(mktemp)
+  if $as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 &&
+      $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qy -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 \
+        install --no-install-recommends $missing >>"$log" 2>&1; then
+    rm -f "$log"
+  else
+    tail -n 20 "$log" >&2
+    echo "Installing failed (the whole log: $log). These packages are needed: $missing" >&2
+    return 1
+  fi
+}
+
+# Configures preset $1 unless it is.
+configure() {
+  [ -f "$root/build/$1/build.ninja" ] && return 0
+  log=$(mktemp)
+  if (cd "$root" && cmake --preset "$1") >"$log" 2>&1; then
+    rm -f "$log"
+  else
+    cat "$log" >&2
+    rm -f "$log"
+    echo "CMake could not set up the build. It needs what Debian 12 calls: $packages_build" >&2
+    echo "(a C++20 compiler, CMake 3.25, Ninja, fmt 9, CLI11 2, libedit, GoogleTest)" >&2
+    return 1
+  fi
+}
+
+# build PRESET [TARGET]: says nothing when there is nothing to do.
+build() {
+  configure "$1" || return 1
+  case $(ninja -C "$root/build/$1" -n "${2:-all}" 2>/dev/null) in
+    *"no work to do"*) return 0 ;;
+  esac
+  echo "Building (${2:-everything}, $1); the first time takes minutes" >&2
+  cmake --build "$root/build/$1" --target "${2:-all}" >&2
+}
+
+# run_tests PRESET [CTEST OPTION...]: fails when a test does. Ends with "N passed, N failed, N skipped".
+run_tests() {
+  preset=$1
+  shift
+  report=$root/build/$preset/tests.xml
+  rm -f "$report"
+  failed=0
+  (cd "$root" && ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$report" "$@") || failed=1
+  # The attributes of the report's first element, which CMake writes one to a line.
+  count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
+  if [ ! -f "$report" ] || [ "$(count tests)" -eq 0 ]; then
+    echo "no test ran" >&2
+    return 1
+  fi
+  skipped=$(($(count skipped) + $(count disabled)))
+  echo "$(($(count tests) - $(count failures) - skipped)) passed, $(count failures) failed, $skipped skipped"
+  return $failed
+}
