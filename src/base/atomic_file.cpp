@@ -73,15 +73,23 @@ Status AtomicFile::pad_to(uint64_t multiple) {
   return write(zeros);
 }
 
-Status AtomicFile::commit() {
-  const auto fail = [&](const char* step) {
-    return make_error("{}: cannot {}: {}; the old file, if any, is untouched", path_, step, std::strerror(errno));
-  };
-  if (fsync(fd_) != 0) return fail("sync it to disk");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) return fail("put it in place");
+Status AtomicFile::commit_unsynced() {
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return make_error("{}: cannot put it in place: {}; the old file, if any, is untouched", path_,
+                      std::strerror(errno));
+  }
   ::close(std::exchange(fd_, -1));
+  return {};
+}
+
+Status AtomicFile::commit() {
+  if (fsync(fd_) != 0) {
+    return make_error("{}: cannot sync it to disk: {}; the old file, if any, is untouched", path_,
+                      std::strerror(errno));
+  }
+  TRY(commit_unsynced());
   const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return fail("open its folder");
+  if (folder < 0) return make_error("{}: cannot open its folder: {}", path_, std::strerror(errno));
   const int synced = fsync(folder);
   ::close(folder);
   // Some file systems cannot sync a folder (EINVAL); the rename itself has been done.

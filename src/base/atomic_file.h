@@ -29,6 +29,9 @@ class AtomicFile {
   Status pad_to(uint64_t multiple);  // zeros until the append position is a multiple of `multiple`
   uint64_t offset() const { return offset_; }
   Status commit();
+  // As commit(), but leaves the syncing to the system, for a file that can be made again: after a crash of the machine
+  // (not of the process) it may be there and hold anything.
+  Status commit_unsynced();
 
  private:
   AtomicFile(std::string path, std::string temporary, int fd)

@@ -35,6 +35,17 @@ TEST(AtomicFile, AppearsWholeOnCommitAndNotBefore) {
   EXPECT_EQ(files_in(folder.path()), 1u);
 }
 
+TEST(AtomicFile, AppearsWholeWithoutSyncingToo) {
+  const TestFolder folder;
+  const std::string path = folder.file("out.txt");
+  auto file = AtomicFile::create(path);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(file->write("whole").ok());
+  EXPECT_FALSE(file_exists(path));
+  ASSERT_TRUE(file->commit_unsynced().ok());
+  EXPECT_EQ(read_text_file(path).value(), "whole");
+}
+
 TEST(AtomicFile, WithoutCommitTheOldFileStays) {
   const TestFolder folder;
   const std::string path = folder.write("out", "old");
