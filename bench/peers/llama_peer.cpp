@@ -100,7 +100,10 @@ Peer load(const Arguments& arguments) {
         if (level == GGML_LOG_LEVEL_ERROR) std::fputs(text, stderr);
       },
       nullptr);
-  ggml_backend_load_all_from_path(LLAMA_LIBRARIES);  // takes the backend that scores best on this processor
+  // Takes the backend that scores best on this processor. LLAMA_BACKENDS names a folder with a choice of them instead:
+  // with only libggml-cpu-haswell.so in it, llama.cpp runs as on a machine that has AVX2 and nothing wider.
+  const char* backends = std::getenv("LLAMA_BACKENDS");
+  ggml_backend_load_all_from_path(backends != nullptr ? backends : LLAMA_LIBRARIES);
   llama_backend_init();
   const Clock::time_point start = Clock::now();
   llama_model_params params = llama_model_default_params();
