@@ -21,7 +21,7 @@ constexpr size_t kClassesMax = 255;
 constexpr uint64_t kBuildStepsMax = 20'000'000;
 // An attempt that has gone this far past its last match starts to leave a trail.
 constexpr size_t kTrailFrom = 32;
-constexpr size_t kAttemptBytesOverBudget = 256;
+constexpr size_t kAttemptBytesOverBudget = 64;
 
 using Kind = RegexNode::Kind;
 

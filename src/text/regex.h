@@ -49,12 +49,12 @@ class Regex {
 
 // Finds matches in one text, by one thread. Steps over the whole text stay within a constant times its length: a
 // failed attempt leaves its trail of states, on which a later attempt recognises that it would fail the same way;
-// should a pattern evade that, attempts are cut to 256 bytes once 64 steps for each byte of text are spent.
+// should a pattern evade that, attempts are cut to 64 bytes once 16 steps for each byte of text are spent.
 class RegexScanner {
  public:
   // Both must outlive the scanner. Bytes that are not UTF-8 count as U+FFFD, one each.
   RegexScanner(const Regex& regex, std::string_view text)
-      : regex_(regex), text_(text), steps_left_(64 * text.size() + 4096) {}
+      : regex_(regex), text_(text), steps_left_(16 * text.size() + 4096) {}
 
   // Bytes in the match that begins at `at`, or 0 when there is none (or only an empty one). at < text.size().
   size_t match_at(size_t at);

@@ -84,6 +84,8 @@ Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
   TRY_ASSIGN(Vocabulary vocabulary, Vocabulary::create(spec));
   out.vocabulary_ = std::make_unique<const Vocabulary>(std::move(vocabulary));
   TRY(out.take_special_ids(spec));
+  // Some files name a control token as the unknown one; text must not turn into that either.
+  if (spec.unk == spec.bos || spec.unk == spec.eos || out.is_end_of_generation(spec.unk)) spec.unk = kNoToken;
   switch (spec.model) {
     case TokenizerModel::kSentencePiece:
       if (spec.merge_left.empty()) {

@@ -54,7 +54,10 @@ class Reader {
     TRY(apply_config_flags());
     read_chat_template();
     if (spec_.model == TokenizerModel::kSentencePiece) score_by_merges();
-    if (spec_.byte_level) spec_.pre = name_pre_tokenizer(spec_.stages, spec_.ignore_merges);
+    if (spec_.byte_level) {
+      spec_.pre = name_pre_tokenizer(spec_.stages, spec_.ignore_merges);
+      if (spec_.pre.empty()) spec_.pre = name_pre_tokenizer(spec_.stages, !spec_.ignore_merges);
+    }
     return std::move(spec_);
   }
 
@@ -75,7 +78,8 @@ class Reader {
       if (chars.is_int()) spec_.word_chars_max = static_cast<int32_t>(std::clamp<int64_t>(chars.as_int(), 0, 1 << 20));
       return {};
     }
-    if (type != "BPE") return fail("the tokenizer model is {}, but only BPE and WordPiece are supported", quoted(type));
+    if (type != "BPE")
+      return fail("the tokenizer model is \"{}\", but only BPE and WordPiece are supported", quoted(type));
     spec_.ignore_merges = bool_or(member(model_, "ignore_merges"), false);
     spec_.fuse_unknown = bool_or(member(model_, "fuse_unk"), false);
     for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
@@ -218,17 +222,14 @@ class Reader {
     return {};
   }
 
-  // The id of a token by its text in the file, or kNoToken.
-  int32_t find(std::string_view text) {
-    if (ids_.empty()) {
-      for (size_t id = 0; id < texts_.size(); ++id) ids_.emplace(texts_[id], static_cast<int32_t>(id));
-    }
-    const auto found = text.empty() ? ids_.end() : ids_.find(text);
-    return found == ids_.end() ? kNoToken : found->second;
+  // The id of a token by its text in the file, or kNoToken. Asked for a handful of tokens: a scan beats an index.
+  int32_t find(std::string_view text) const {
+    const auto found = text.empty() ? texts_.end() : std::find(texts_.begin(), texts_.end(), text);
+    return found == texts_.end() ? kNoToken : static_cast<int32_t>(found - texts_.begin());
   }
 
   // A token named in the config or the map: a text, or an object with its content.
-  int32_t named(std::string_view key) {
+  int32_t named(std::string_view key) const {
     for (const Json* file : {&config_, &map_}) {
       const Json& value = member(*file, key);
       const std::string_view text = text_or(value.is_object() ? member(value, "content") : value, "");
@@ -263,11 +264,11 @@ class Reader {
     if (type == "BertProcessing" || type == "RobertaProcessing") {
       return surround(pair_id(member(processor, "cls")), pair_id(member(processor, "sep")));
     }
-    if (type != "TemplateProcessing") return fail("the post-processor {} is not supported", quoted(type));
+    if (type != "TemplateProcessing") return fail("the post-processor \"{}\" is not supported", quoted(type));
     return read_template(processor);
   }
 
-  int32_t pair_id(const Json& pair) {
+  int32_t pair_id(const Json& pair) const {
     return pair.is_array() && !pair.items().empty() ? find(text_or(pair.items()[0], "")) : kNoToken;
   }
 
@@ -325,12 +326,14 @@ class Reader {
   }
 
   void score_by_merges() {
+    std::unordered_map<std::string_view, size_t> ids;
+    for (size_t id = 0; id < texts_.size(); ++id) ids.emplace(texts_[id], id);
     std::string joined;
     spec_.scores.assign(spec_.tokens.size(), 0.0f);
     for (size_t rank = spec_.merge_left.size(); rank-- > 0;) {
       joined.assign(spec_.merge_left[rank]).append(spec_.merge_right[rank]);
-      if (const int32_t id = find(joined); id != kNoToken) {
-        spec_.scores[static_cast<size_t>(id)] = -static_cast<float>(rank + 1);
+      if (const auto found = ids.find(joined); found != ids.end()) {
+        spec_.scores[found->second] = -static_cast<float>(rank + 1);
       }
     }
   }
@@ -342,7 +345,6 @@ class Reader {
   std::string_view source_;
   std::vector<std::string_view> texts_;  // by id; data() is nullptr where there is none
   std::vector<TokenType> types_;
-  std::unordered_map<std::string_view, int32_t> ids_;
   size_t claimed_ = 0;
   int64_t vocabulary_size_ = 0;
   TokenizerSpec spec_;

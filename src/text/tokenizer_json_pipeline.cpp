@@ -114,7 +114,7 @@ class PipelineReader {
     const std::string_view type = text_at(step, "type");
     if (spec_.model == TokenizerModel::kWordPiece) {
       if (type == "BertPreTokenizer") return {};
-      return make_error("{}: the pre-tokenizer {} is not supported with WordPiece", source_, quoted(type));
+      return make_error("{}: the pre-tokenizer \"{}\" is not supported with WordPiece", source_, quoted(type));
     }
     if (type == "Split") return read_split(step);
     if (type == "ByteLevel") {

@@ -20,6 +20,9 @@ constexpr std::string_view kPrefixNames[] = {"none", "first", "each"};
 constexpr std::string_view kDigitTriples = "digit-triples";
 constexpr std::string_view kDigitTriplesBeforeEnd = "digit-triples-before-end";
 
+// What a pre-tokenizer without a name is called in a file: other programs refuse it instead of splitting wrongly.
+constexpr std::string_view kNamelessPre = "andiron";
+
 constexpr std::string_view kStagesKey = "andiron.tokenizer.stages";
 constexpr std::string_view kNormalizationKey = "andiron.tokenizer.normalization";
 constexpr std::string_view kSpacePrefixKey = "andiron.tokenizer.space_prefix";
@@ -296,8 +299,10 @@ void write_own_keys(const TokenizerSpec& spec, const TokenizerSpec& base, Entrie
     for (const Normalization step : spec.normalizations) names.emplace_back(name_of(kNormalizationNames, step));
     put(kNormalizationKey, std::move(names));
   }
-  if (spec.space_prefix == SpacePrefix::kFirst)
+  const bool said_by_gguf = spec.model == TokenizerModel::kSentencePiece && spec.space_prefix != SpacePrefix::kFirst;
+  if (spec.space_prefix != base.space_prefix && !said_by_gguf) {
     put(kSpacePrefixKey, std::string(name_of(kPrefixNames, spec.space_prefix)));
+  }
   if (spec.space_prefix_if_missing) put(kPrefixIfMissingKey, true);
   if (spec.ignore_merges != base.ignore_merges) put(kIgnoreMergesKey, spec.ignore_merges);
   if (spec.byte_level != base.byte_level) put(kByteLevelKey, spec.byte_level);
@@ -342,13 +347,14 @@ Result<TokenizerSpec> spec_from_metadata(const MetadataReader& metadata, std::st
 
 Entries metadata_from_spec(const TokenizerSpec& spec) {
   Entries out;
-  const bool code_point_bpe = spec.model == TokenizerModel::kBpe && !spec.byte_level;
-  const std::string model = spec.model == TokenizerModel::kSentencePiece ? "llama"
-                            : spec.model == TokenizerModel::kWordPiece   ? "bert"
-                                                                         : "gpt2";
-  std::string pre = spec.pre;
-  if (pre.empty()) pre = code_point_bpe ? "gemma4" : "default";
-  const auto base = implied(model, pre, spec.source);
+  const bool is_bpe = spec.model == TokenizerModel::kBpe;
+  const std::string model = is_bpe ? "gpt2" : spec.model == TokenizerModel::kWordPiece ? "bert" : "llama";
+  auto base = implied(model, is_bpe ? spec.pre : "", spec.source);
+  std::string pre = !is_bpe || spec.pre.empty() ? "default" : spec.pre;
+  if (is_bpe && (!base.ok() || base->stages != spec.stages)) {
+    pre = kNamelessPre;
+    base = implied(model, "", spec.source);
+  }
   out.emplace_back("tokenizer.ggml.model", model);
   out.emplace_back("tokenizer.ggml.pre", pre);
   write_tokens(spec, out);
@@ -366,7 +372,7 @@ Entries metadata_from_spec(const TokenizerSpec& spec) {
     out.emplace_back("tokenizer.ggml.add_space_prefix", spec.space_prefix != SpacePrefix::kNone);
   }
   if (!spec.chat_template.empty()) out.emplace_back("tokenizer.chat_template", spec.chat_template);
-  write_own_keys(spec, base.ok() ? *base : TokenizerSpec(), out);
+  write_own_keys(spec, *base, out);
   return out;
 }
 

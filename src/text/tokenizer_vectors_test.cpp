@@ -30,7 +30,7 @@ TEST_P(TokenizerVectors, EveryTextGivesTheOriginalIds) {
   constexpr std::string_view kDivider = "\n__ggml_vocab_test__\n";
   std::string line;
   size_t at = 0;
-  for (; std::getline(answers, line); ) {
+  for (; std::getline(answers, line);) {
     const size_t end = std::min(texts.find(kDivider, at), texts.size());
     const std::string_view text = std::string_view(texts).substr(at, end - at);
     at = std::min(end + kDivider.size(), texts.size());
