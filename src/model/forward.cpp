@@ -199,6 +199,8 @@ Result<std::unique_ptr<Forward>> Forward::create(const Model& model, const Kerne
 
 const ForwardLimits& Forward::limits() const { return state_->limits; }
 
+void Forward::observe(LinearObserver observer) { state_->ops.observe(observer); }
+
 Status Forward::run(std::span<const Sequence> batch) {
   State& state = *state_;
   state.logit_begin.assign(1, 0);

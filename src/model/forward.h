@@ -47,6 +47,8 @@ class Forward {
   Forward& operator=(const Forward&) = delete;
 
   const ForwardLimits& limits() const;
+  // From now on `observer` sees the input of every linear layer (ops/ops.h).
+  void observe(LinearObserver observer);
 
   // Computes the logits asked for, appends keys and values, and moves every cache's length on. On an Error (a token
   // outside the vocabulary, a full cache, too many rows, a model file that was cut short) no length has moved.

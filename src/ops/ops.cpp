@@ -88,6 +88,7 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   for (const LinearJob& job : jobs) {
     ANDIRON_CHECK(job.layer->k == x.cols && job.y.rows == x.rows && job.y.stride >= padded_columns(job.layer->n));
     (is_float(job.layer->format) ? any_float : any_quantized) = true;
+    if (observer_.on_linear != nullptr) observer_.on_linear(observer_.context, *job.layer, x);
   }
   if (any_float && x.stride != x.cols && x.rows > 1) {
     each_row(team_, x.rows, x.cols, [&](int64_t i) {

@@ -51,6 +51,13 @@ struct LinearJob {
   Rows y;
 };
 
+// Called by Ops::linear with the input of every layer, before the product; on the calling thread, which may use the
+// team. Null: nobody looks.
+struct LinearObserver {
+  void (*on_linear)(void* context, const Linear& layer, Rows x) = nullptr;
+  void* context = nullptr;
+};
+
 class KvLayer;  // ops/kv_cache.h
 
 // Which rows of a batch belong to one sequence, and where they stand in it.
@@ -77,6 +84,7 @@ class Ops {
 
   const KernelTable& kernels() const { return kernels_; }
   ThreadTeam& team() { return team_; }
+  void observe(LinearObserver observer) { observer_ = observer; }
 
   // All jobs read the same x [T, k]. x is quantised once where a job's weight is.
   void linear(Rows x, std::span<const LinearJob> jobs);
@@ -110,6 +118,7 @@ class Ops {
 
   const KernelTable& kernels_;
   ThreadTeam& team_;
+  LinearObserver observer_;
   int64_t rows_max_, k_max_;
   Buffer<float> contiguous_;  // x where its rows do not lie end to end
   Buffer<int8_t> q8_;
