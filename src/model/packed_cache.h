@@ -24,6 +24,8 @@ struct PackedCacheOptions {
   std::string folder;
   // All packed files together; 0: 64 GiB, or a fifth of what the disk could hold if that is less.
   uint64_t bytes_max = 0;
+  // Models with fewer packed bytes are packed anew each time, which takes a moment.
+  uint64_t model_bytes_min = 64 << 20;
 };
 
 struct PackedCacheEntry {

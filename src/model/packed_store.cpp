@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "base/strings.h"
 #include "kernels/packing.h"
+#include "model/packed_folder.h"
 
 namespace andiron {
 
@@ -124,19 +126,125 @@ void point_linears(const Layout& layout, const uint8_t* memory) {
   }
 }
 
+PackedTable table_of(const Layout& layout) {
+  PackedTable table;
+  table.data_bytes = layout.bytes;
+  for (size_t i = 0; i < layout.requests.size(); ++i) {
+    const PackRequest& request = layout.requests[i];
+    table.add(request.tensor->name, request.first_row, format_of(request), request.n, request.k, layout.offsets[i]);
+  }
+  return table;
+}
+
+// Weights found in the cache, or packed into it; null when loading should pack in memory instead.
+struct Cached {
+  std::shared_ptr<const MappedFile> file;
+  const uint8_t* data = nullptr;
+  bool found = false;
+};
+
+class CachedPacking {
+ public:
+  CachedPacking(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team)
+      : source_(source), layout_(layout), options_(options), team_(team), table_(table_of(layout)) {}
+
+  Result<Cached> run() {
+    TRY_ASSIGN(const PackedFolder folder, PackedFolder::open(options_.cache));
+    TRY_ASSIGN(stamps_, stamp_files(source_.files()));
+    Cached out;
+    auto key = folder.remembered_key(stamps_);
+    const bool was_remembered = key.has_value();
+    if (!key && folder.may_know(total_bytes(stamps_))) {
+      TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
+      TRY_ASSIGN(key, hasher.finish());
+    }
+    if (key) out.file = folder.find(*key, table_, out.data);
+    out.found = out.file != nullptr;
+    if (!out.found) {
+      TRY(folder.make_room(layout_.bytes));
+      TRY_ASSIGN(key, pack(folder));
+      out.file = folder.find(*key, table_, out.data);
+      if (out.file == nullptr) return make_error("the packed weights cannot be read back");
+    }
+    if (!was_remembered || !out.found) TRY(folder.remember(stamps_, *key));
+    return out;
+  }
+
+  // Packing itself failed, or was stopped: packing in memory would fail alike.
+  bool is_final() const { return is_final_; }
+
+ private:
+  // Packs into a new file of the folder; returns the key.
+  Result<std::string> pack(const PackedFolder& folder) {
+    PackedFileInfo info = {std::string(32, '0'), stamps_.front().path, total_bytes(stamps_)};
+    const uint64_t begin = packed_data_offset(info, table_);
+    const std::string unnamed = folder.unnamed_path();
+    TRY_ASSIGN(AtomicFile file, AtomicFile::create(unnamed, true));
+    TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
+    std::vector<uint8_t> slab;
+    const auto place = [&](uint64_t, uint64_t size) -> Result<uint8_t*> {
+      slab.resize(size);
+      return slab.data();
+    };
+    std::optional<Error> write_error;
+    const auto done = [&](uint64_t offset, uint64_t size) -> Status {
+      const Status written = file.write_at(begin + offset, {slab.data(), size});
+      data_end_ = offset + size;
+      if (!written.ok()) write_error = written.error();
+      // Just behind the packing, while the pages are in memory.
+      const double share = static_cast<double>(offset) / static_cast<double>(layout_.bytes);
+      hasher.advance(static_cast<uint64_t>(share * static_cast<double>(info.source_bytes)));
+      return written;
+    };
+    const Status packed = pack_all(source_, layout_, options_, team_, place, done);
+    is_final_ = !packed.ok() && !write_error;
+    TRY(packed);
+    if (data_end_ < layout_.bytes) {  // the last matrix is padded like the others
+      TRY(file.write_at(begin + layout_.bytes - 1, std::vector<uint8_t>(1, 0)));
+    }
+    TRY_ASSIGN(info.key, hasher.finish());
+    TRY(file.write_at(0, packed_header(info, table_)));
+    TRY(file.commit_unsynced());
+    if (std::rename(unnamed.c_str(), folder.new_path(info.key).c_str()) != 0) {
+      return make_error("{}: cannot be renamed: {}", unnamed, std::strerror(errno));
+    }
+    return info.key;
+  }
+
+  const ModelSource& source_;
+  const Layout& layout_;
+  const PackOptions& options_;
+  ThreadTeam& team_;
+  PackedTable table_;
+  std::vector<FileStamp> stamps_;
+  uint64_t data_end_ = 0;  // of what is written
+  bool is_final_ = false;
+};
+
 }  // namespace
 
 Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<PackRequest> requests,
                                         const PackOptions& options, std::vector<std::string>& notes) {
-  (void)notes;
   const Layout layout = lay_out(std::move(requests));
   std::optional<ThreadTeam> own_team;
   if (options.team == nullptr) own_team.emplace(1);
   ThreadTeam& team = options.team != nullptr ? *options.team : *own_team;
 
   PackedStore store;
-  TRY_ASSIGN(store.memory_, reserve(layout.bytes, source.path()));
   store.bytes_ = layout.bytes;
+  if (layout.bytes >= options.cache.model_bytes_min && !packed_cache_folder(options.cache).empty()) {
+    CachedPacking packing(source, layout, options, team);
+    auto cached = packing.run();
+    if (cached.ok()) {
+      store.file_ = cached->file;
+      store.from_cache_ = cached->found;
+      point_linears(layout, cached->data);
+      return store;
+    }
+    if (packing.is_final()) return std::move(cached).error();
+    notes.push_back(format("packed weights are not kept for the next start: {}", cached.error().message));
+  }
+  TRY_ASSIGN(store.memory_, reserve(layout.bytes, source.path()));
   const auto place = [&](uint64_t offset, uint64_t) -> Result<uint8_t*> { return store.memory_ + offset; };
   const auto done = [](uint64_t, uint64_t) { return Status(); };
   TRY(pack_all(source, layout, options, team, place, done));
