@@ -135,6 +135,18 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
   return std::unique_ptr<DraftSource>(std::move(draft));
 }
 
+SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens) {
+  SessionOptions options;
+  options.context = global.context;
+  options.kv_format = machine.kv_format;
+  options.chunk = std::clamp<int64_t>(static_cast<int64_t>(prompt_tokens), 1, options.chunk);
+  return options;
+}
+
+Json chat_message(std::string_view role, std::string_view content) {
+  return Json(Json::Object{{"role", Json(role)}, {"content", Json(content)}});
+}
+
 Json timings_json(const PrefillReport& prefill, const GenerateReport& answer, double load_ms) {
   Json json = Json::object();
   const int64_t computed = prefill.tokens - prefill.reused;

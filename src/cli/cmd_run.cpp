@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "engine/chat_prompt.h"
 
 namespace andiron {
 
@@ -31,6 +32,21 @@ Json logprobs_json(const Logprobs& logprobs, const Tokenizer& tokenizer) {
   for (const TokenLogprob& one : logprobs.top) top.push(entry(one));
   json.set("top", std::move(top));
   return json;
+}
+
+Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
+                                           const Tokenizer& tokenizer) {
+  if (!options.chat) {
+    // The person at the terminal writes the whole prompt, markup included.
+    return text_prompt_tokens(tokenizer, prompt,
+                              {.add_special = !options.no_special, .parse_special = !options.no_special});
+  }
+  TRY_ASSIGN(const auto chat, ChatPrompt::create(tokenizer, options.model));
+  Json messages = Json::array();
+  if (!options.system.empty()) messages.push(chat_message("system", options.system));
+  messages.push(chat_message("user", prompt));
+  TRY_ASSIGN(const auto rendered, chat.render(messages));
+  return chat.tokens(rendered);
 }
 
 void print_summary(const PrefillReport& prefill, const GenerateReport& answer) {
@@ -63,14 +79,13 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
-  const EncodeOptions encode = {.add_special = !options.no_special, .parse_special = !options.no_special};
-  const std::vector<int32_t> tokens = tokenizer->encode(prompt, encode);
+  TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
-                                           {.context = global.context, .kv_format = machine.kv_format}));
+                                           session_options(global, machine, tokens.size())));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(const SamplerOptions sampling, resolve_sampling(options.answer, *tokenizer));
 
-  const InterruptGuard interrupt;
+  const InterruptGuard interrupt(/*second_ends=*/true);
   Progress progress("reading the prompt", Progress::Unit::kTokens, global.quiet);
   TRY_ASSIGN(
       const PrefillReport prefill,

@@ -98,6 +98,8 @@ void add_run(App& app, CommandLine& line) {
   add_model(sub, o->model);
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The prompt (default: empty)");
   sub->add_option("-f,--file", o->prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
+  auto* chat = sub->add_flag("--chat", o->chat, "The prompt is a user's message: use the model's chat template");
+  sub->add_option("--system", o->system, "System message, with --chat")->needs(chat);
   sub->add_flag("--json", o->json, "Print one line of JSON at the end: text, ids, finish_reason, timings");
   sub->add_flag("--no-special", o->no_special, "No token before the prompt, and control tokens in it are plain text");
   sub->add_flag("--show-special", o->show_special, "Print control tokens too");
@@ -106,6 +108,25 @@ void add_run(App& app, CommandLine& line) {
       ->check(CLI::Range(0, 1000));
   add_answer(sub, o->answer);
   on_parsed(sub, line, o, run_command);
+}
+
+void add_chat(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("chat", "Talk with a model; /help inside lists the commands");
+  auto o = std::make_shared<ChatCommandOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--system", o->system, "System message");
+  sub->add_option("--load", o->load, "Go on with a chat that /save wrote");
+  add_answer(sub, o->answer);
+  on_parsed(sub, line, o, chat_command);
+}
+
+void add_inspect(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("inspect", "What a model is, what it needs and how fast it should run here");
+  auto o = std::make_shared<InspectOptions>();
+  add_model(sub, o->model);
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  sub->add_flag("--tensors", o->tensors, "List every tensor");
+  on_parsed(sub, line, o, inspect_command);
 }
 
 void add_tokenize(App& app, CommandLine& line) {
@@ -128,6 +149,17 @@ void add_tokenize(App& app, CommandLine& line) {
   }
 }
 
+void add_template(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("template", "Print a chat exactly as the model will see it");
+  auto o = std::make_shared<TemplateOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--messages", o->messages, "JSON file: a list of {role, content}; - is standard input")->required();
+  sub->add_option("--tools", o->tools, "JSON file: a list of tools");
+  sub->add_flag("--no-generation-prompt", o->no_generation_prompt, "Do not open the model's answer at the end");
+  sub->add_flag("--json", o->json, "Print JSON: text, segments, ids");
+  on_parsed(sub, line, o, template_command);
+}
+
 void add_logits(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("logits", "Write the logits of given tokens: float32, little-endian, [T, V]");
   auto o = std::make_shared<LogitsOptions>();
@@ -135,6 +167,44 @@ void add_logits(App& app, CommandLine& line) {
   sub->add_option("--tokens", o->tokens, "Ids, divided by spaces or commas")->required();
   sub->add_option("--out", o->out, "File to write")->required();
   on_parsed(sub, line, o, logits_command);
+}
+
+void add_windows(App* sub, int64_t& window, int64_t& windows_max) {
+  sub->add_option("--window", window, "Tokens per window")->check(CLI::Range(4, 1 << 20))->capture_default_str();
+  sub->add_option("--windows", windows_max, "Use only this many windows (default: the whole text)")
+      ->check(CLI::Range(int64_t{1}, kTokensLimit));
+}
+
+void add_ppl(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("ppl", "Perplexity of a text, and how far a model is from another");
+  auto o = std::make_shared<PplOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--file", o->file, "The text")->required();
+  sub->add_option("--base", o->base, "Model to compare with: mean KL divergence and same-top rate");
+  add_windows(sub, o->window, o->windows_max);
+  sub->add_flag("--json", o->json, "Print one line of JSON: perplexity, kl_mean, same_top");
+  on_parsed(sub, line, o, ppl_command);
+}
+
+void add_quantize(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("quantize", "Write a model as GGUF in another number format");
+  auto o = std::make_shared<QuantizeCommandOptions>();
+  sub->add_option("SRC", o->source, ".gguf file or Hugging Face folder")->required();
+  sub->add_option("OUT", o->out, "File to write")->required();
+  sub->add_option("--type", o->type, "Q4_K_M, Q8_0, F16, ... (a wrong one lists them all)")->required();
+  sub->add_option("--imatrix", o->imatrix, "Importance of the columns, from andiron imatrix or llama.cpp (GGUF)");
+  sub->add_flag("--pure", o->pure, "Every matrix in the one format, no recipe");
+  on_parsed(sub, line, o, quantize_command);
+}
+
+void add_imatrix(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("imatrix", "Measure which columns matter, for quantize --imatrix");
+  auto o = std::make_shared<ImatrixOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--file", o->file, "Text like that the model will see")->required();
+  sub->add_option("--out,-o", o->out, "File to write")->capture_default_str();
+  add_windows(sub, o->window, o->windows_max);
+  on_parsed(sub, line, o, imatrix_command);
 }
 
 void add_bench(App& app, CommandLine& line) {
@@ -151,6 +221,16 @@ void add_bench(App& app, CommandLine& line) {
       ->capture_default_str();
   sub->add_flag("--json", o->json, "Print one line of JSON");
   on_parsed(sub, line, o, bench_command);
+}
+
+void add_cache(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("cache", "Packed weights kept on disk for quick starts");
+  auto o = std::make_shared<CacheOptions>();
+  sub->require_subcommand(0, 1);
+  sub->add_subcommand("list", "Which, how large (the default)")->fallthrough();
+  sub->add_subcommand("clear", "Remove them all")->fallthrough()->callback([o] { o->clear = true; });
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, cache_command);
 }
 
 void add_doctor(App& app, CommandLine& line) {
@@ -183,7 +263,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run, add_tokenize, add_logits, add_bench, add_doctor, add_synth}) {
+  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_template, add_logits, add_ppl, add_quantize,
+                    add_imatrix, add_bench, add_cache, add_doctor, add_synth}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -8,13 +8,13 @@
 namespace andiron {
 
 Result<int> run_command(const GlobalOptions& global, const RunOptions& options);
-Result<int> chat_command(const GlobalOptions& global, const ChatOptions& options);
+Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& options);
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options);
 Result<int> tokenize_command(const GlobalOptions& global, const TokenizeOptions& options);
 Result<int> template_command(const GlobalOptions& global, const TemplateOptions& options);
 Result<int> logits_command(const GlobalOptions& global, const LogitsOptions& options);
 Result<int> ppl_command(const GlobalOptions& global, const PplOptions& options);
-Result<int> quantize_command(const GlobalOptions& global, const QuantizeOptions& options);
+Result<int> quantize_command(const GlobalOptions& global, const QuantizeCommandOptions& options);
 Result<int> imatrix_command(const GlobalOptions& global, const ImatrixOptions& options);
 Result<int> bench_command(const GlobalOptions& global, const BenchOptions& options);
 Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options);

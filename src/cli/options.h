@@ -46,7 +46,7 @@ struct RunOptions {
   AnswerOptions answer;
 };
 
-struct ChatOptions {
+struct ChatCommandOptions {
   std::string model;
   std::string system;
   std::string load;
@@ -92,7 +92,7 @@ struct PplOptions {
   bool json = false;
 };
 
-struct QuantizeOptions {
+struct QuantizeCommandOptions {
   std::string source;
   std::string out;
   std::string type;

@@ -29,10 +29,11 @@ bool steers_terminal(uint32_t c) {
 bool turns_direction(uint32_t c) { return (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069); }
 
 std::atomic<bool> g_interrupted{false};
+std::atomic<bool> g_second_ends{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch only lock-free atomics");
 
 void on_interrupt(int) {
-  if (g_interrupted.exchange(true)) _exit(kExitInterrupted);
+  if (g_interrupted.exchange(true) && g_second_ends.load()) _exit(kExitInterrupted);
 }
 
 struct sigaction g_previous;
@@ -67,8 +68,9 @@ void write_untrusted(std::FILE* stream, std::string_view text) {
   }
 }
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(bool second_ends) {
   g_interrupted.store(false);
+  g_second_ends.store(second_ends);
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   sigemptyset(&action.sa_mask);
@@ -76,6 +78,8 @@ InterruptGuard::InterruptGuard() {
 }
 
 InterruptGuard::~InterruptGuard() { sigaction(SIGINT, &g_previous, nullptr); }
+
+void InterruptGuard::clear() { g_interrupted.store(false); }
 
 const std::atomic<bool>* InterruptGuard::flag() const { return &g_interrupted; }
 

@@ -19,17 +19,19 @@ std::string printable(std::string_view text);
 // Writes text that someone else wrote (a model, a file): as it is to a file or a pipe, printable() to a terminal.
 void write_untrusted(std::FILE* stream, std::string_view text);
 
-// While one lives, Ctrl-C sets a flag instead of ending the program; a second Ctrl-C ends it with status 130. One at a
-// time.
+// While one lives, Ctrl-C sets a flag instead of ending the program, and calls that wait for input return (EINTR). One
+// at a time.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  // `second_ends`: a second Ctrl-C ends the program with status 130.
+  explicit InterruptGuard(bool second_ends);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
 
   const std::atomic<bool>* flag() const;
   bool interrupted() const { return flag()->load(std::memory_order_relaxed); }
+  void clear();
 };
 
 // The exit status of a program that Ctrl-C ended (128 + SIGINT).

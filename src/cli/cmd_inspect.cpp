@@ -1,0 +1,228 @@
+// andiron inspect: what a model is, what it needs, how fast it should run here.
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+#include "base/cpu_info.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "cli/app.h"
+#include "cli/commands.h"
+#include "cli/machine_limits.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "engine/model_cost.h"
+#include "engine/quant_mix.h"
+
+namespace andiron {
+
+namespace {
+
+struct FormatShare {
+  int64_t tensors = 0;
+  uint64_t bytes = 0;
+  uint64_t elements = 0;
+};
+
+struct Facts {
+  std::string architecture, name, licence, file_type;
+  uint64_t parameters = 0;
+  uint64_t file_bytes = 0;  // of the tensors
+  std::map<DType, FormatShare> formats;
+  const ModelConfig* config = nullptr;
+  int64_t context = 0;    // that a session here gets
+  uint64_t kv_bytes = 0;  // at that context
+  uint64_t packed_bytes = 0;
+  uint64_t scratch = 0;
+  double read_gb_per_s = 0;
+  double tokens_per_s = 0;  // expected, nearly empty context
+};
+
+std::string text_of(const ModelSource& source, std::string_view key) {
+  const auto text = source.meta_text(key, "");
+  return text.ok() ? std::string(*text) : std::string();
+}
+
+std::string file_type_name(const ModelSource& source) {
+  const auto number = source.meta_int("general.file_type", -1);
+  for (const QuantType& type : all_quant_types()) {
+    if (number.ok() && *number == static_cast<int64_t>(type.file_type)) return std::string(type.name);
+  }
+  return "";
+}
+
+// FNV-1a (Fowler, Noll, Vo): enough to see whether two models bring the same template.
+uint64_t fingerprint(std::string_view text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
+  return hash;
+}
+
+// A model's weights rarely stream quite as fast as a plain read.
+constexpr double kShareReached = 0.9;
+
+Result<Facts> find_facts(const Model& model, const Machine& machine, const GlobalOptions& global) {
+  const ModelSource& source = model.source();
+  Facts facts;
+  facts.config = &model.config();
+  facts.architecture = facts.config->architecture;
+  facts.name = facts.config->name;
+  facts.licence = text_of(source, "general.license");
+  facts.file_type = file_type_name(source);
+  facts.parameters = model.parameters();
+  for (const TensorInfo& tensor : source.tensors()) {
+    FormatShare& share = facts.formats[tensor.dtype];
+    ++share.tensors;
+    share.bytes += tensor.bytes;
+    share.elements += tensor.elements;
+    facts.file_bytes += tensor.bytes;
+  }
+  facts.context = global.context > 0 ? global.context : default_context(model, machine.kv_format);
+  facts.kv_bytes = model.kv_bytes_per_position(machine.kv_format) * static_cast<uint64_t>(facts.context);
+  facts.packed_bytes = model.weight_bytes();
+  facts.scratch = scratch_bytes(model, std::min<int64_t>(512, facts.context));
+  // Without the memory to measure with, the speed stays unknown.
+  if (auto meter = LimitMeter::create(*machine.kernels, *machine.team); meter.ok()) {
+    for (int i = 0; i < 3; ++i) meter->sample_read();
+    facts.read_gb_per_s = meter->limits().read_bytes;
+    facts.tokens_per_s = kShareReached * facts.read_gb_per_s * 1e9 /
+                         static_cast<double>(std::max<uint64_t>(1, bytes_per_token(model, machine.kv_format, 256)));
+  }
+  return facts;
+}
+
+Json config_json(const ModelConfig& c) {
+  Json json = Json::object();
+  json.set("blocks", c.blocks);
+  json.set("width", c.width);
+  json.set("heads", c.heads);
+  json.set("kv_heads", c.kv_heads);
+  json.set("head_dim", c.head_dim);
+  json.set("feed_forward", c.feed_forward);
+  json.set("experts", c.experts.count);
+  json.set("experts_used", c.experts.used);
+  json.set("vocabulary", c.vocabulary);
+  json.set("context", c.context);
+  json.set("rope_base", c.rope.base);
+  return json;
+}
+
+Json inspect_json(const Model& model, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
+  Json json = Json::object();
+  json.set("path", model.source().path());
+  json.set("architecture", f.architecture);
+  json.set("name", f.name);
+  json.set("license", f.licence);
+  json.set("parameters", f.parameters);
+  json.set("file_type", f.file_type);
+  json.set("config", config_json(*f.config));
+  Json formats = Json::array();
+  for (const auto& [dtype, share] : f.formats) {
+    formats.push(Json(Json::Object{{"format", Json(dtype_info(dtype).name)},
+                                   {"tensors", Json(share.tensors)},
+                                   {"elements", Json(share.elements)},
+                                   {"bytes", Json(share.bytes)}}));
+  }
+  json.set("formats", std::move(formats));
+  json.set("vocabulary", Json(Json::Object{{"tokens", Json(int64_t{tokenizer.vocab_size()})},
+                                           {"bos", Json(int64_t{tokenizer.bos()})},
+                                           {"eos", Json(int64_t{tokenizer.eos()})}}));
+  json.set("chat_template", tokenizer.chat_template());
+  json.set("memory", Json(Json::Object{{"file_bytes", Json(f.file_bytes)},
+                                       {"packed_bytes", Json(f.packed_bytes)},
+                                       {"context", Json(f.context)},
+                                       {"kv_bytes", Json(f.kv_bytes)},
+                                       {"scratch_bytes", Json(f.scratch)}}));
+  json.set("expected_tokens_per_s", f.tokens_per_s);
+  json.set("read_gb_per_s", f.read_gb_per_s);
+  if (tensors) {
+    Json list = Json::array();
+    for (const TensorInfo& tensor : model.source().tensors()) {
+      Json shape = Json::array();
+      for (const uint64_t n : tensor.shape) shape.push(n);
+      list.push(Json(Json::Object{{"name", Json(tensor.name)},
+                                  {"format", Json(dtype_info(tensor.dtype).name)},
+                                  {"shape", std::move(shape)},
+                                  {"bytes", Json(tensor.bytes)}}));
+    }
+    json.set("tensors", std::move(list));
+  }
+  return json;
+}
+
+void line(const char* label, const std::string& text) { std::fprintf(stdout, "%-13s %s\n", label, text.c_str()); }
+
+std::string token_note(const Tokenizer& tokenizer, int32_t id) {
+  return id == kNoToken ? "none" : format("{} \"{}\"", id, quoted(tokenizer.piece(id), 40));
+}
+
+void print_template(const std::string& source) {
+  if (source.empty()) {
+    line("template", "none: a model that continues text");
+    return;
+  }
+  line("template", format("{} bytes, fingerprint {:016x}, begins:", source.size(), fingerprint(source)));
+  constexpr int kLines = 3;
+  size_t at = 0;
+  for (int i = 0; i < kLines && at < source.size(); ++i) {
+    const size_t end = std::min(source.find('\n', at), source.size());
+    std::fprintf(stdout, "              | %s\n", quoted(std::string_view(source).substr(at, end - at), 100).c_str());
+    at = end + 1;
+  }
+}
+
+void print_shape(const ModelConfig& c) {
+  std::string text = format("{} layers, width {}, {} heads of {}, {} for keys and values", c.blocks, c.width, c.heads,
+                            c.head_dim, c.kv_heads);
+  text += c.experts.count > 0 ? format(", {} experts of {}, {} used", c.experts.count, c.experts.width, c.experts.used)
+                              : format(", feed-forward {}", c.feed_forward);
+  line("shape", text);
+}
+
+void print_text(const Model& model, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
+  line("file", printable(model.source().path()));
+  line("name", f.name.empty() ? "(not said)" : quoted(f.name));
+  line("architecture", quoted(f.architecture));
+  line("licence", f.licence.empty() ? "(not said)" : quoted(f.licence));
+  line("parameters", human_count(static_cast<int64_t>(f.parameters)));
+  print_shape(*f.config);
+  line("context", format("{} tokens as trained", human_count(f.config->context)));
+  line("format", format("{}{:.2f} bits a weight", f.file_type.empty() ? "" : f.file_type + ", ",
+                        8 * static_cast<double>(f.file_bytes) / static_cast<double>(f.parameters)));
+  for (const auto& [dtype, share] : f.formats) {
+    std::fprintf(stdout, "              %-7s %5lld tensors %10s\n", std::string(dtype_info(dtype).name).c_str(),
+                 static_cast<long long>(share.tensors), human_bytes(share.bytes).c_str());
+  }
+  line("vocabulary", format("{} tokens, bos {}, eos {}", human_count(tokenizer.vocab_size()),
+                            token_note(tokenizer, tokenizer.bos()), token_note(tokenizer, tokenizer.eos())));
+  print_template(tokenizer.chat_template());
+  line("memory", format("{} weights + {} for a context of {} + {} to work in", human_bytes(f.packed_bytes),
+                        human_bytes(f.kv_bytes), human_count(f.context), human_bytes(f.scratch)));
+  line("speed here", f.tokens_per_s > 0 ? format("about {:.1f} tokens/s (memory reads at {:.1f} GB/s)", f.tokens_per_s,
+                                                 f.read_gb_per_s)
+                                        : std::string("not measured: too little free memory"));
+  if (!tensors) return;
+  for (const TensorInfo& tensor : model.source().tensors()) {
+    std::string shape;
+    for (const uint64_t n : tensor.shape) shape += format("{}{}", shape.empty() ? "" : " x ", n);
+    std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", quoted(tensor.name).c_str(),
+                 std::string(dtype_info(tensor.dtype).name).c_str(), shape.c_str(), human_bytes(tensor.bytes).c_str());
+  }
+}
+
+}  // namespace
+
+Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options) {
+  TRY_ASSIGN(const Machine machine, make_machine(global));
+  TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
+  TRY_ASSIGN(const Facts facts, find_facts(*loaded.model, machine, global));
+  if (options.json) {
+    print_json(inspect_json(*loaded.model, *tokenizer, facts, options.tensors));
+  } else {
+    print_text(*loaded.model, *tokenizer, facts, options.tensors);
+  }
+  return 0;
+}
+
+}  // namespace andiron

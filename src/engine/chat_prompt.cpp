@@ -1,0 +1,52 @@
+#include "engine/chat_prompt.h"
+
+#include <ctime>
+
+namespace andiron {
+
+namespace {
+
+// Seconds since 1970-01-01 00:00 of the clock on the wall.
+int64_t local_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  return localtime_r(&now, &local) == nullptr ? now : now + local.tm_gmtoff;
+}
+
+std::string token_text(const Tokenizer& tokenizer, int32_t id) {
+  return id == kNoToken ? std::string() : std::string(tokenizer.piece(id));
+}
+
+void drop_end_token(const Tokenizer& tokenizer, std::vector<int32_t>& tokens) {
+  if (tokenizer.adds_eos() && !tokens.empty() && tokens.back() == tokenizer.eos()) tokens.pop_back();
+}
+
+}  // namespace
+
+Result<ChatPrompt> ChatPrompt::create(const Tokenizer& tokenizer, std::string_view name) {
+  const bool chatml = tokenizer.id("<|im_start|>") != kNoToken && tokenizer.id("<|im_end|>") != kNoToken;
+  TRY_ASSIGN(auto chat_template, choose_chat_template(tokenizer.chat_template(), chatml, name));
+  return ChatPrompt(tokenizer, std::move(chat_template));
+}
+
+Result<RenderedPrompt> ChatPrompt::render(const Json& messages, const Json& tools, ChatOptions options) const {
+  options.bos_token = token_text(tokenizer_, tokenizer_.bos());
+  options.eos_token = token_text(tokenizer_, tokenizer_.eos());
+  if (!options.now) options.now = local_now();
+  return template_.render(messages, tools, options);
+}
+
+std::vector<int32_t> ChatPrompt::tokens(const RenderedPrompt& prompt) const {
+  const bool add_special = !template_.capabilities().writes_bos;
+  std::vector<int32_t> tokens = tokenizer_.encode(prompt.segments, add_special);
+  if (add_special) drop_end_token(tokenizer_, tokens);
+  return tokens;
+}
+
+std::vector<int32_t> text_prompt_tokens(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options) {
+  std::vector<int32_t> tokens = tokenizer.encode(text, options);
+  if (options.add_special) drop_end_token(tokenizer, tokens);
+  return tokens;
+}
+
+}  // namespace andiron

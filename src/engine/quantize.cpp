@@ -1,0 +1,207 @@
+#include "engine/quantize.h"
+
+#include <algorithm>
+#include <optional>
+#include <span>
+
+#include "base/strings.h"
+#include "format/gguf.h"
+#include "model/tokenizer_source.h"
+#include "tensor/quantize.h"
+#include "text/tokenizer_metadata.h"
+
+namespace andiron {
+
+namespace {
+
+// Numbers decoded at a time: enough for every thread to have some rows, little enough to stay in memory.
+constexpr uint64_t kChunkElements = uint64_t{4} << 20;
+
+// ggml's GGML_QNT_VERSION, which readers compare with general.quantization_version.
+constexpr uint32_t kQuantizationVersion = 2;
+
+// The metadata of the output. Texts of a translated tokenizer live in `spec_values`.
+class Metadata {
+ public:
+  static Result<Metadata> create(const ModelSource& source, const QuantType& type) {
+    Metadata metadata;
+    const bool translated = source.find_meta("tokenizer.ggml.tokens") == nullptr;
+    for (const MetaEntry& entry : source.metadata()) {
+      const bool replaced = entry.key == "general.file_type" || entry.key == "general.quantization_version";
+      if (!replaced && !(translated && entry.key.starts_with("tokenizer."))) metadata.entries_.push_back(entry);
+    }
+    metadata.entries_.push_back(MetaEntry::u32("general.file_type", type.file_type));
+    metadata.entries_.push_back(MetaEntry::u32("general.quantization_version", kQuantizationVersion));
+    if (translated) {
+      TRY_ASSIGN(const TokenizerSpec spec, tokenizer_spec(source));
+      metadata.spec_values_ = metadata_from_spec(spec);
+      for (const auto& [key, value] : metadata.spec_values_) metadata.add(key, value);
+    }
+    return metadata;
+  }
+
+  std::span<const MetaEntry> entries() const { return entries_; }
+
+ private:
+  void add(const std::string& key, const MetadataValue& value) {
+    if (const auto* flag = std::get_if<bool>(&value)) {
+      entries_.push_back(MetaEntry::boolean(key, *flag));
+    } else if (const auto* number = std::get_if<int64_t>(&value)) {
+      entries_.push_back(MetaEntry::u32(key, static_cast<uint32_t>(*number)));
+    } else if (const auto* text = std::get_if<std::string>(&value)) {
+      entries_.push_back(MetaEntry::text(key, *text));
+    } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+      entries_.push_back(MetaEntry::texts(key, {texts->begin(), texts->end()}));
+    } else if (const auto* ints = std::get_if<std::vector<int32_t>>(&value)) {
+      entries_.push_back(MetaEntry::i32s(key, {ints->begin(), ints->end()}));
+    } else if (const auto* floats = std::get_if<std::vector<float>>(&value)) {
+      entries_.push_back(MetaEntry::f32s(key, {floats->begin(), floats->end()}));
+    }
+  }
+
+  std::vector<MetaEntry> entries_;
+  std::vector<std::pair<std::string, MetadataValue>> spec_values_;
+};
+
+// Encodes the tensors of one model, one after the other, rows in parallel.
+class Encoder {
+ public:
+  Encoder(const ModelSource& source, ThreadTeam& team, const QuantizeOptions& options, GgufWriter& writer,
+          QuantizeReport& report)
+      : source_(source), team_(team), options_(options), writer_(writer), report_(report) {
+    errors_.resize(static_cast<size_t>(team.size()));
+    floats_.resize(static_cast<size_t>(team.size()));
+  }
+
+  Status encode(const TensorInfo& tensor, const TensorInfo& target, uint64_t bytes_total) {
+    TRY(find_importance(tensor, target));
+    const uint64_t rows_each = std::max<uint64_t>(1, kChunkElements / tensor.columns());
+    for (uint64_t row = 0; row < tensor.rows(); row += rows_each) {
+      if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
+        report_.cancelled = true;
+        return {};
+      }
+      const uint64_t count = std::min(rows_each, tensor.rows() - row);
+      TRY_ASSIGN(const auto bytes, source_.rows(tensor, row, count, scratch_));
+      if (tensor.dtype == target.dtype) {
+        TRY(writer_.append(bytes));
+      } else {
+        TRY(encode_rows(tensor, target, bytes, row, count));
+      }
+      done_ += bytes.size();
+      if (options_.progress) options_.progress(done_, bytes_total, tensor.name);
+    }
+    source_.drop(tensor);
+    return source_.check_intact();
+  }
+
+ private:
+  // importance_ [experts][K], empty where there is none.
+  Status find_importance(const TensorInfo& tensor, const TensorInfo& target) {
+    importance_.clear();
+    if (options_.importance == nullptr || dtype_info(target.dtype).is_float) return {};
+    const uint64_t experts = tensor.shape.size() == 3 ? tensor.shape[0] : 1;
+    rows_per_expert_ = tensor.rows() / experts;
+    importance_.resize(experts);
+    bool any = false;
+    for (uint64_t e = 0; e < experts; ++e) {
+      TRY_ASSIGN(const bool found, options_.importance->lookup(tensor.name, static_cast<int64_t>(e),
+                                                               static_cast<int64_t>(tensor.columns()), importance_[e]));
+      any = any || found;
+    }
+    const bool embedding = tensor.name == "token_embd.weight" || tensor.name == "output.weight";
+    if (!any && !embedding) {
+      report_.notes.push_back(
+          format("{}: the importance matrix does not have it; its columns count alike", tensor.name));
+    }
+    return {};
+  }
+
+  const float* importance_of(uint64_t row) const {
+    if (importance_.empty()) return nullptr;
+    const auto& values = importance_[row / rows_per_expert_];
+    return values.empty() ? nullptr : values.data();
+  }
+
+  Status encode_rows(const TensorInfo& tensor, const TensorInfo& target, std::span<const uint8_t> bytes, uint64_t first,
+                     uint64_t count) {
+    const uint64_t columns = tensor.columns();
+    const uint64_t from_bytes = row_bytes(tensor.dtype, columns), to_bytes = row_bytes(target.dtype, columns);
+    encoded_.resize(count * to_bytes);
+    team_.parallel_for(static_cast<int64_t>(count), [&](int64_t row, int worker) {
+      std::vector<float>& values = floats_[static_cast<size_t>(worker)];
+      values.resize(columns);
+      const auto index = static_cast<uint64_t>(row);
+      decode_row(tensor.dtype, bytes.data() + index * from_bytes, values.data(), columns);
+      const Status finite = check_finite(values.data(), columns, tensor.name);
+      if (!finite.ok()) errors_[static_cast<size_t>(worker)] = finite.error();
+      encode_row(target.dtype, values.data(), encoded_.data() + index * to_bytes, columns,
+                 importance_of(first + index));
+    });
+    for (const auto& error : errors_) {
+      if (error) return make_error("{}: {}", source_.path(), error->message);
+    }
+    return writer_.append(encoded_);
+  }
+
+  const ModelSource& source_;
+  ThreadTeam& team_;
+  const QuantizeOptions& options_;
+  GgufWriter& writer_;
+  QuantizeReport& report_;
+  uint64_t done_ = 0;
+  uint64_t rows_per_expert_ = 1;
+  std::vector<std::vector<float>> importance_;
+  std::vector<std::vector<float>> floats_;  // of each worker
+  std::vector<std::optional<Error>> errors_;
+  std::vector<uint8_t> scratch_, encoded_;
+};
+
+// What each tensor becomes.
+Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::string& out, const QuantizeOptions& options,
+                                     QuantizeReport& report) {
+  QuantContext context = quant_context(source);
+  context.has_importance = options.importance != nullptr;
+  std::vector<TensorInfo> targets;
+  int64_t quantised_before = 0;
+  for (const TensorInfo& tensor : source.tensors()) {
+    const TensorPlan one = plan_tensor(tensor, options.type, context, options.pure);
+    if (one.fell_back_from) {
+      report.notes.push_back(format("{}: rows of {} columns do not fit {} (blocks of {}); {} instead", tensor.name,
+                                    tensor.columns(), dtype_info(*one.fell_back_from).name,
+                                    dtype_info(*one.fell_back_from).block_elements, dtype_info(one.dtype).name));
+    }
+    quantised_before += !dtype_info(tensor.dtype).is_float && tensor.dtype != one.dtype ? 1 : 0;
+    TRY_ASSIGN(TensorInfo target, make_tensor_info(tensor.name, one.dtype, tensor.shape, out));
+    report.bytes_before += tensor.bytes;
+    report.bytes_after += target.bytes;
+    report.parameters += tensor.elements;
+    ++report.tensors[one.dtype];
+    targets.push_back(std::move(target));
+  }
+  if (quantised_before > 0) {
+    report.notes.push_back(
+        format("{} tensors of the source are quantised already; quantising twice loses more than "
+               "once. Start from F16, BF16 or F32 where you can",
+               quantised_before));
+  }
+  return targets;
+}
+
+}  // namespace
+
+Result<QuantizeReport> quantize_model(const ModelSource& source, const std::string& out, ThreadTeam& team,
+                                      const QuantizeOptions& options) {
+  QuantizeReport report;
+  TRY_ASSIGN(const auto targets, plan(source, out, options, report));
+  TRY_ASSIGN(const Metadata metadata, Metadata::create(source, options.type));
+  TRY_ASSIGN(auto writer, GgufWriter::create(out, metadata.entries(), targets));
+  Encoder encoder(source, team, options, writer, report);
+  for (size_t i = 0; i < targets.size() && !report.cancelled; ++i) {
+    TRY(encoder.encode(source.tensors()[i], targets[i], report.bytes_before));
+  }
+  if (!report.cancelled) TRY(writer.finish());
+  return report;
+}
+
+}  // namespace andiron
