@@ -178,7 +178,7 @@ Result<Call> Interpreter::evaluate_arguments(const Arguments& arguments, Frame& 
     if (more.dict().entries.size() > kMaxNamed) return make_error("more than {} named arguments", kMaxNamed);
     for (const auto& [key, value] : more.dict().entries) {
       if (!key.is_string()) return make_error("named arguments need strings as names, got a {}", type_name(key));
-      const auto same = [&](const auto& entry) { return entry.first == key.view(); };
+      const auto same = [name = key.view()](const auto& entry) { return entry.first == name; };
       if (std::any_of(call.named.begin(), call.named.end(), same)) {
         return make_error("the argument '{}' is given twice", quoted(key.view()));
       }
