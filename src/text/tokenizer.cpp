@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "text/byte_level.h"
+#include "text/end_tokens.h"
 #include "text/unicode.h"
 
 namespace andiron {
@@ -12,38 +13,6 @@ namespace andiron {
 namespace {
 
 constexpr std::string_view kSpace = "\u2581";
-
-// Texts of tokens that end a reply, in models whose files do not say so. Gathered by llama.cpp (src/llama-vocab.cpp,
-// "tokens that cause end of generation"). The first list also gives `eot` where the file does not.
-constexpr std::string_view kEndOfTurn[] = {
-    "<|eot_id|>",             // Llama 3
-    "<|im_end|>",             // ChatML
-    "<|end|>",                // Phi-3, o200k_harmony
-    "<end_of_turn>",          // Gemma
-    "<|endoftext|>",          // GPT-2
-    "<|end_of_text|>",        // Granite
-    "<EOT>",                  // CodeLlama
-    "_<EOT>",                 //
-    "[EOT]",                  // Kimi K2
-    "<｜end▁of▁sentence｜>",  // DeepSeek
-    "<end_of_utterance>",     // SmolDocling
-};
-constexpr std::string_view kEndOfMessage = "<|eom_id|>";
-constexpr std::string_view kOtherEnds[] = {
-    "<|return|>",        // o200k_harmony
-    "<|call|>",          // o200k_harmony
-    "<|flush|>",         // Solar Open
-    "<|calls|>",         // Solar Open
-    "</s>",              // SentencePiece
-    "[EOS]",             // Kimi K2
-    "<eos>",             // Gemma
-    "<turn|>",           // Gemma 4
-    "<|tool_response>",  // Gemma 4
-    "[e~[",              // MiniMax
-    "<|fim_pad|>",       // fill-in-the-middle: nothing sensible follows these
-    "<|repo_name|>",     //
-    "<|file_sep|>",      //
-};
 
 void replace_spaces(std::string& text) {
   std::string out;
@@ -137,13 +106,14 @@ Status Tokenizer::take_special_ids(const TokenizerSpec& spec) {
 }
 
 void Tokenizer::find_end_of_generation() {
-  for (const std::string_view text : kEndOfTurn) {
-    if (ids_.eot == kNoToken) ids_.eot = id(text);
-  }
-  if (ids_.eom == kNoToken) ids_.eom = id(kEndOfMessage);
   auto& ends = end_of_generation_;
-  for (const std::string_view text : kEndOfTurn) ends.push_back(id(text));
-  for (const std::string_view text : kOtherEnds) ends.push_back(id(text));
+  for (const EndToken& token : kEndTokens) {
+    const int32_t found = id(token.text);
+    if (!is_structural(found)) continue;
+    ends.push_back(found);
+    if (ids_.eot == kNoToken && token.ends_turn) ids_.eot = found;
+    if (ids_.eom == kNoToken && token.text == kEndOfMessage) ids_.eom = found;
+  }
   ends.insert(ends.end(), {ids_.eos, ids_.eot, ids_.eom});
   // Where a reply ends with <|return|> or <|call|>, <|end|> only closes one message of it (o200k_harmony; Solar Open
   // with its own names); and Gemma 4 has a </s> that means nothing.

@@ -8,8 +8,8 @@
 //
 // Trust. A control token ("<|im_end|>") steers the model, so text that people wrote must not turn into one by spelling
 // it. Text is trusted (the chat template's own words) or not; only trusted text yields control tokens, and the same
-// goes for "structural" tokens: user-defined ones such as "<think>" that look like markup and occur in the model's chat
-// template. Spelled in untrusted text they are encoded as the characters they are made of.
+// goes for "structural" tokens: user-defined ones that end replies, or look like markup ("<think>") and occur in the
+// model's chat template. Spelled in untrusted text they are encoded as the characters they are made of.
 #pragma once
 
 #include <array>

@@ -31,6 +31,8 @@ constexpr std::string_view kIgnoreMergesKey = "andiron.tokenizer.ignore_merges";
 constexpr std::string_view kByteLevelKey = "andiron.tokenizer.byte_level";
 constexpr std::string_view kFuseUnknownKey = "andiron.tokenizer.fuse_unknown";
 constexpr std::string_view kRulesKey = "andiron.tokenizer.rules";  // id, flags, id, flags ...
+constexpr std::string_view kRankedKey =
+    "andiron.tokenizer.ranked";  // SentencePiece: the merges say more than the scores
 constexpr std::string_view kSplitChineseKey = "andiron.tokenizer.split_chinese";
 constexpr std::string_view kWordCharsMaxKey = "andiron.tokenizer.word_chars_max";
 constexpr int64_t kStripLeft = 1, kStripRight = 2, kSingleWord = 4;
@@ -138,6 +140,7 @@ Status read_tokens(const MetadataReader& metadata, TokenizerSpec& spec) {
   if (tokens == nullptr) return make_error("{}: there is no vocabulary (tokenizer.ggml.tokens)", spec.source);
   size_t bytes = 0;
   for (const std::string_view token : *tokens) bytes += token.size();
+  if (bytes > TextList::kBytesMax) return make_error("{}: the tokens are larger than 4 GiB", spec.source);
   spec.tokens.reserve(tokens->size(), bytes);
   for (const std::string_view token : *tokens) spec.tokens.push_back(token);
   if (const auto* scores = metadata.floats("tokenizer.ggml.scores"); scores != nullptr) {
@@ -156,13 +159,15 @@ Status read_tokens(const MetadataReader& metadata, TokenizerSpec& spec) {
 // "left right": split at the first space that does not begin the line.
 Status read_merges(const MetadataReader& metadata, TokenizerSpec& spec) {
   if (spec.model == TokenizerModel::kWordPiece) return {};
+  // Where other programs put merges beside the scores of a SentencePiece model, nobody has read them yet.
+  if (spec.model == TokenizerModel::kSentencePiece && !metadata.boolean(kRankedKey).value_or(false)) return {};
   const auto* merges = metadata.texts("tokenizer.ggml.merges");
   if (merges == nullptr) {
-    if (spec.model == TokenizerModel::kSentencePiece) return {};
-    return make_error("{}: there are no merges (tokenizer.ggml.merges), which a gpt2 tokenizer needs", spec.source);
+    return make_error("{}: there are no merges (tokenizer.ggml.merges), which this tokenizer needs", spec.source);
   }
   size_t bytes = 0;
   for (const std::string_view merge : *merges) bytes += merge.size();
+  if (bytes > TextList::kBytesMax) return make_error("{}: the merges are larger than 4 GiB", spec.source);
   spec.merge_left.reserve(merges->size(), bytes / 2);
   spec.merge_right.reserve(merges->size(), bytes / 2);
   for (const std::string_view merge : *merges) {
@@ -306,6 +311,7 @@ void write_own_keys(const TokenizerSpec& spec, const TokenizerSpec& base, Entrie
   if (spec.space_prefix_if_missing) put(kPrefixIfMissingKey, true);
   if (spec.ignore_merges != base.ignore_merges) put(kIgnoreMergesKey, spec.ignore_merges);
   if (spec.byte_level != base.byte_level) put(kByteLevelKey, spec.byte_level);
+  if (spec.model == TokenizerModel::kSentencePiece && !spec.merge_left.empty()) put(kRankedKey, true);
   if (!spec.fuse_unknown) put(kFuseUnknownKey, false);
   if (!spec.split_chinese) put(kSplitChineseKey, false);
   if (spec.word_chars_max != base.word_chars_max) put(kWordCharsMaxKey, int64_t{spec.word_chars_max});

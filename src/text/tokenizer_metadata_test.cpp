@@ -175,8 +175,8 @@ TEST(TokenizerMetadata, EverySettingMakesTheRound) {
 // No name that other programs know may stand for stages it does not mean.
 TEST(TokenizerMetadata, NamelessStagesHaveANameNobodyKnows) {
   TokenizerSpec spec = *spec_from_metadata(TestMetadata(small_bpe()), "test");
-  const auto pre_of = [&] { return *TestMetadata(metadata_from_spec(spec)).text("tokenizer.ggml.pre"); };
-  EXPECT_EQ(std::string(pre_of()), "llama-bpe");
+  const TestMetadata named(metadata_from_spec(spec));
+  EXPECT_EQ(*named.text("tokenizer.ggml.pre"), "llama-bpe");
   spec.stages[0].pattern = "x";
   const TestMetadata written(metadata_from_spec(spec));
   EXPECT_EQ(*written.text("tokenizer.ggml.pre"), "andiron");

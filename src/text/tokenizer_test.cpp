@@ -318,6 +318,28 @@ TEST(Tokenizer, KnowsWhatEndsAReply) {
   EXPECT_FALSE(builder.build().is_end_of_generation(end));
 }
 
+// "</s>" closes a strike-through in HTML; as an ordinary token it ends nothing, as an added one it does. What is
+// spelled like nothing else is markup whatever its type.
+TEST(Tokenizer, EndTokensByTypeAndSpelling) {
+  ByteLevelBuilder builder;
+  const int32_t html = builder.add("</s>", TokenType::kNormal);
+  const int32_t im_end = builder.add("<|im_end|>", TokenType::kNormal);
+  const int32_t bos = builder.add("<s>", TokenType::kNormal);
+  builder.spec.bos = bos;
+  Tokenizer tokenizer = builder.build();
+  EXPECT_FALSE(tokenizer.is_end_of_generation(html));
+  EXPECT_TRUE(tokenizer.is_normal(html));
+  EXPECT_TRUE(tokenizer.is_end_of_generation(im_end));
+  EXPECT_TRUE(tokenizer.is_control(im_end));
+  EXPECT_TRUE(tokenizer.is_control(bos));
+  EXPECT_EQ(tokenizer.encode("<|im_end|>", kTrusted), Ids{im_end});
+  builder.spec.types[static_cast<size_t>(html)] = TokenType::kUserDefined;
+  tokenizer = builder.build();
+  EXPECT_TRUE(tokenizer.is_end_of_generation(html));
+  EXPECT_EQ(tokenizer.encode("</s>", kPlain).size(), 4u);
+  EXPECT_EQ(tokenizer.encode("</s>", kTrusted), Ids{html});
+}
+
 TEST(Tokenizer, OddVocabulariesHaveDefinedMeanings) {
   ByteLevelBuilder builder;
   builder.add("", TokenType::kNormal);
@@ -397,14 +419,13 @@ TEST_P(SharedTokenizer, NoTypedTextBecomesAControlToken) {
   const Tokenizer& tokenizer = *tokenizer_;
   int checked = 0;
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    const TokenType type = tokenizer.type(id);
-    if (type != TokenType::kControl && type != TokenType::kUnknown) continue;
+    if (!tokenizer.is_structural(id) && tokenizer.type(id) != TokenType::kUnknown) continue;
     ++checked;
     const std::string text(tokenizer.piece(id));
     for (const std::string& typed : {text, "a" + text + "b", " " + text, text + text, "\n" + text + " "}) {
       for (const int32_t out : tokenizer.encode(typed, kPlain)) {
         if (out == tokenizer.unk() && tokenizer.model() == TokenizerModel::kWordPiece) continue;  // an honest unknown
-        ASSERT_FALSE(tokenizer.is_control(out)) << quoted(typed) << " gave " << out;
+        ASSERT_FALSE(tokenizer.is_structural(out)) << quoted(typed) << " gave " << out;
       }
     }
     // Trusted, it is found: alone and twice in a row.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "text/end_tokens.h"
 
 namespace andiron {
 
@@ -34,6 +35,11 @@ uint32_t hash_text(std::string_view text) {
   uint64_t tail = 0;
   for (size_t i = 0; i < left; ++i) tail |= static_cast<uint64_t>(static_cast<uint8_t>(data[i])) << (8 * i);
   return static_cast<uint32_t>(mix(hash ^ tail, 0xa0761d6478bd642fu));
+}
+
+// "<think>", "[INST]", "<s>".
+bool looks_like_markup(std::string_view text) {
+  return text.size() >= 3 && (text.front() == '<' || text.front() == '[') && (text.back() == '>' || text.back() == ']');
 }
 
 }  // namespace
@@ -68,7 +74,7 @@ Result<Vocabulary> Vocabulary::create(TokenizerSpec& spec) {
   out.types_.resize(count, TokenType::kNormal);
   out.index_texts();
   out.index_bytes();
-  out.mark_structure(spec.chat_template);
+  out.mark_structure(spec);
   return out;
 }
 
@@ -120,16 +126,29 @@ void Vocabulary::index_bytes() {
   }
 }
 
-// Every control token, and every user-defined one that stands between '<' or '[' and '>' or ']' in the template.
-void Vocabulary::mark_structure(std::string_view chat_template) {
+void Vocabulary::make_structural(int32_t id) {
+  auto& type = types_[static_cast<size_t>(id)];
+  if (type == TokenType::kNormal || type == TokenType::kUndefined) type = TokenType::kControl;
+  structural_[static_cast<size_t>(id)] = true;
+}
+
+void Vocabulary::mark_structure(const TokenizerSpec& spec) {
   structural_.resize(types_.size());
   for (int32_t id = 0; id < size(); ++id) structural_[static_cast<size_t>(id)] = type(id) == TokenType::kControl;
-  for (size_t begin = 0; begin < chat_template.size(); ++begin) {
-    if (chat_template[begin] != '<' && chat_template[begin] != '[') continue;
-    for (size_t end = begin + 3; end <= chat_template.size() && end - begin <= kMarkupBytesMax; ++end) {
-      if (chat_template[end - 1] != '>' && chat_template[end - 1] != ']') continue;
-      const int32_t id = find(chat_template.substr(begin, end - begin));
-      if (id != kNoToken && type(id) == TokenType::kUserDefined) structural_[static_cast<size_t>(id)] = true;
+  for (const EndToken& token : kEndTokens) {
+    const int32_t id = find(token.text);
+    if (id != kNoToken && (token.distinctive || type(id) == TokenType::kUserDefined)) make_structural(id);
+  }
+  for (const int32_t id : {spec.bos, spec.eos, spec.eot, spec.eom}) {
+    if (holds(id) && looks_like_markup(text(id))) make_structural(id);
+  }
+  const std::string_view chat = spec.chat_template;
+  for (size_t begin = 0; begin < chat.size(); ++begin) {
+    if (chat[begin] != '<' && chat[begin] != '[') continue;
+    for (size_t end = begin + 3; end <= chat.size() && end - begin <= kMarkupBytesMax; ++end) {
+      if (!looks_like_markup(chat.substr(begin, end - begin))) continue;
+      const int32_t id = find(chat.substr(begin, end - begin));
+      if (id != kNoToken && type(id) == TokenType::kUserDefined) make_structural(id);
     }
   }
 }

@@ -13,7 +13,7 @@ namespace andiron {
 
 class Vocabulary {
  public:
-  // Takes tokens, scores, types and chat_template from the spec. Fails on lists of different lengths and on more
+  // Takes tokens, scores and types out of the spec. Fails on lists of different lengths and on more
   // tokens or bytes than an int32 id can stand for. Where two tokens have the same text the lower id is found.
   static Result<Vocabulary> create(TokenizerSpec& spec);
 
@@ -24,8 +24,10 @@ class Vocabulary {
   std::string_view text(int32_t id) const { return texts_[static_cast<size_t>(id)]; }
   TokenType type(int32_t id) const { return types_[static_cast<size_t>(id)]; }
   float score(int32_t id) const { return scores_.empty() ? 0.0f : scores_[static_cast<size_t>(id)]; }
-  // The token is markup that only trusted text may yield: a control token, or a user-defined one that looks like
-  // markup ("<think>") and occurs in the chat template.
+  // The token is markup that only trusted text may yield: a control token, a user-defined one that ends replies
+  // (end_tokens.h), is the spec's bos, eos, eot or eom, or looks like markup ("<think>") and occurs in the chat
+  // template. A token of which all this but its type says so is made a control token: some files have no types, or
+  // wrong ones.
   bool is_structural(int32_t id) const { return structural_[static_cast<size_t>(id)]; }
   // The token may come out of merging ordinary text.
   bool is_spellable(int32_t id) const {
@@ -60,7 +62,8 @@ class Vocabulary {
   int32_t find_hashed(std::string_view text, uint32_t hash) const;
   void index_texts();
   void index_bytes();
-  void mark_structure(std::string_view chat_template);
+  void mark_structure(const TokenizerSpec& spec);
+  void make_structural(int32_t id);
 
   TextList texts_;
   std::vector<float> scores_;
