@@ -1,0 +1,308 @@
+// What Forward promises: the same bits however a text was run, no allocation, and errors that change nothing.
+#include "model/forward.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <new>
+
+#include "base/atomic_file.h"
+#include "base/test_folder.h"
+#include "kernels/dispatch.h"
+#include "model/tiny_model.h"
+
+namespace {
+std::atomic<int64_t> g_allocations{0};
+}
+
+// Every allocation of this program through new is counted. Not inlined, or GCC sees malloc meet delete and warns.
+[[gnu::noinline]] void* operator new(size_t size) {
+  ++g_allocations;
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  ++g_allocations;
+  return std::malloc(size == 0 ? 1 : size);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+namespace andiron {
+namespace {
+
+std::vector<int32_t> some_tokens(int64_t count, int64_t vocabulary, int64_t step = 3) {
+  std::vector<int32_t> tokens;
+  for (int64_t i = 0; i < count; ++i) tokens.push_back(static_cast<int32_t>((7 * i * i + step * i + 1) % vocabulary));
+  return tokens;
+}
+
+std::shared_ptr<const Model> load_tiny(TinyModel tiny, const TestFolder& folder) {
+  tiny.build();
+  const std::string path = folder.file("model.gguf");
+  EXPECT_TRUE(tiny.write(path).ok());
+  LoadOptions options;
+  options.cache.enabled = false;
+  auto model = Model::load(path, options);
+  EXPECT_TRUE(model.ok()) << (model.ok() ? "" : model.error().message);
+  return std::move(model).value();
+}
+
+using Logits = std::vector<float>;
+
+Logits copy_rows(Rows rows) {
+  Logits out;
+  for (int64_t i = 0; i < rows.rows; ++i) out.insert(out.end(), rows.row(i), rows.row(i) + rows.cols);
+  return out;
+}
+
+// The logits after every token, the text cut into runs of `chunk`.
+Logits run_in_chunks(Forward& forward, const Model& model, const std::vector<int32_t>& tokens, size_t chunk,
+                     KvFormat format = kKvF16) {
+  auto cache = KvCache::create(model, static_cast<int64_t>(tokens.size()), format).value();
+  Logits out;
+  for (size_t at = 0; at < tokens.size(); at += chunk) {
+    const auto piece = std::span(tokens).subspan(at, std::min(chunk, tokens.size() - at));
+    const Sequence sequence = {&cache, piece, LogitRows::kAll};
+    const Status status = forward.run({&sequence, 1});
+    EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+    const Logits rows = copy_rows(forward.logits());
+    out.insert(out.end(), rows.begin(), rows.end());
+  }
+  return out;
+}
+
+bool same_bits(const Logits& a, const Logits& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+struct BitsCase {
+  std::string name;
+  std::function<void(TinyModel&)> set;
+};
+void PrintTo(const BitsCase& c, std::ostream* out) { *out << c.name; }
+
+const std::vector<BitsCase>& bits_cases() {
+  static const std::vector<BitsCase> list = {
+      {"llama_f32", [](TinyModel&) {}},
+      {"llama_f16_odd_width", [](TinyModel& m) { m.dtype = DType::kF16, m.width = 50, m.head_dim = 20; }},
+      {"qwen2_q4_0",
+       [](TinyModel& m) { m.architecture = "qwen2", m.biases = true, m.dtype = DType::kQ4_0, m.tied = true; }},
+      {"llama_q4_k",
+       [](TinyModel& m) { m.dtype = DType::kQ4_K, m.width = m.inner = 256, m.heads = 8, m.head_dim = 32; }},
+      {"llama_q6_k", [](TinyModel& m) { m.dtype = DType::kQ6_K, m.width = m.inner = 256, m.heads = 16; }},
+      {"qwen3moe_q8_0",
+       [](TinyModel& m) { m.architecture = "qwen3moe", m.experts = 5, m.experts_used = 2, m.dtype = DType::kQ8_0; }},
+      {"gemma3_f32",
+       [](TinyModel& m) {
+         m.architecture = "gemma3", m.tied = true, m.blocks = 6, m.window = 20, m.rope_base_local = 1e4;
+       }},
+  };
+  return list;
+}
+
+class SameBits : public testing::TestWithParam<BitsCase> {
+ protected:
+  void SetUp() override {
+    TinyModel tiny;
+    GetParam().set(tiny);
+    model_ = load_tiny(tiny, folder_);
+    tokens_ = some_tokens(80, tiny.vocabulary);
+  }
+  std::unique_ptr<Forward> forward(ThreadTeam& team, Isa isa) const {
+    ForwardLimits limits;
+    limits.logit_rows = limits.rows;
+    return Forward::create(*model_, kernels_of(isa), team, limits).value();
+  }
+
+  TestFolder folder_;
+  std::shared_ptr<const Model> model_;
+  std::vector<int32_t> tokens_;
+};
+
+TEST_P(SameBits, WithAnyThreadsChunksAndInstructionSet) {
+  ThreadTeam one(1);
+  const Logits expected = run_in_chunks(*forward(one, Isa::kScalar), *model_, tokens_, 512);
+  for (const Isa isa : available_isas()) {
+    for (const int threads : {1, 2, 3}) {
+      ThreadTeam team(threads);
+      const auto runner = forward(team, isa);
+      for (const size_t chunk : {1, 3, 7, 64, 512}) {
+        EXPECT_TRUE(same_bits(run_in_chunks(*runner, *model_, tokens_, chunk), expected))
+            << isa_name(isa) << ", " << threads << " threads, chunks of " << chunk;
+      }
+    }
+  }
+}
+
+TEST_P(SameBits, InABatchAndAlone) {
+  ThreadTeam team(2);
+  const auto runner = forward(team, available_isas().back());
+  const std::vector<std::vector<int32_t>> texts = {some_tokens(40, 83, 3), some_tokens(1, 83, 5),
+                                                   some_tokens(17, 83, 11)};
+  std::vector<Logits> alone;
+  for (const auto& text : texts) alone.push_back(run_in_chunks(*runner, *model_, text, 512));
+  std::vector<KvCache> caches;
+  for (const auto& text : texts) caches.push_back(KvCache::create(*model_, static_cast<int64_t>(text.size())).value());
+  const std::vector<Sequence> batch = {{&caches[0], texts[0], LogitRows::kAll},
+                                       {&caches[1], texts[1], LogitRows::kLast},
+                                       {&caches[2], texts[2], LogitRows::kAll}};
+  ASSERT_TRUE(runner->run(batch).ok());
+  for (size_t i = 0; i < texts.size(); ++i) EXPECT_TRUE(same_bits(copy_rows(runner->logits(i)), alone[i])) << i;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SameBits, testing::ValuesIn(bits_cases()),
+                         [](const auto& instance) { return instance.param.name; });
+
+class ForwardTest : public testing::Test {
+ protected:
+  std::unique_ptr<Forward> forward(const ForwardLimits& limits = {}) {
+    return Forward::create(*model_, *select_kernels().value(), team_, limits).value();
+  }
+
+  TestFolder folder_;
+  std::shared_ptr<const Model> model_ = load_tiny(TinyModel(), folder_);
+  ThreadTeam team_{2};
+};
+
+TEST_F(ForwardTest, TruncatingGoesBack) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(30, 83);
+  const Logits straight = run_in_chunks(*runner, *model_, tokens, 30);
+  auto cache = KvCache::create(*model_, 64).value();
+  const std::vector<int32_t> detour = some_tokens(25, 83, 13);
+  const std::span<const int32_t> whole(tokens);
+  for (const Sequence& sequence :
+       {Sequence{&cache, whole.first(10), LogitRows::kNone}, Sequence{&cache, detour, LogitRows::kNone}}) {
+    ASSERT_TRUE(runner->run({&sequence, 1}).ok());
+    EXPECT_EQ(runner->logits().rows, 0);
+  }
+  cache.truncate(10);
+  const Sequence rest = {&cache, whole.subspan(10), LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&rest, 1}).ok());
+  EXPECT_EQ(cache.length(), 30);
+  EXPECT_TRUE(same_bits(copy_rows(runner->logits()), Logits(straight.end() - 83, straight.end())));
+}
+
+TEST_F(ForwardTest, AllocatesNothing) {
+  TinyModel tiny;
+  tiny.architecture = "qwen3moe", tiny.experts = 4, tiny.experts_used = 2, tiny.dtype = DType::kQ8_0;
+  model_ = load_tiny(tiny, folder_);
+  const auto runner = forward();
+  auto cache = KvCache::create(*model_, 100).value(), other = KvCache::create(*model_, 100).value();
+  const auto tokens = some_tokens(50, 83);
+  const Sequence prompts[] = {{&cache, tokens, LogitRows::kLast},
+                              {&other, std::span(tokens).first(20), LogitRows::kAll}};
+  const Sequence single = {&cache, std::span(tokens).first(1), LogitRows::kLast};
+  const int64_t before = g_allocations;
+  const bool prompts_ran = runner->run(prompts).ok();
+  bool tokens_ran = true;
+  for (int i = 0; i < 20; ++i) tokens_ran = tokens_ran && runner->run({&single, 1}).ok();
+  EXPECT_EQ(g_allocations - before, 0);
+  EXPECT_TRUE(prompts_ran);
+  EXPECT_TRUE(tokens_ran);
+}
+
+// Four roundings, of the keys and values of two layers, each by at most 1/254 of the largest number in a block of 32;
+// twice that leaves room for what the layers between make of them.
+TEST_F(ForwardTest, CachesOf8BitsAreNear) {
+  TinyModel tiny;
+  tiny.head_dim = 32;
+  model_ = load_tiny(tiny, folder_);
+  const auto runner = forward({.rows = 512, .logit_rows = 512});
+  const auto tokens = some_tokens(60, 83);
+  const Logits exact = run_in_chunks(*runner, *model_, tokens, 60);
+  const Logits rounded = run_in_chunks(*runner, *model_, tokens, 60, kKvQ8_0);
+  float largest = 0, difference = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    largest = std::max(largest, std::fabs(exact[i]));
+    difference = std::max(difference, std::fabs(exact[i] - rounded[i]));
+  }
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, largest * 2 * 4 / 254);
+  EXPECT_TRUE(same_bits(rounded, run_in_chunks(*runner, *model_, tokens, 7, kKvQ8_0)));
+  EXPECT_LT(model_->kv_bytes_per_position(kKvQ8_0), model_->kv_bytes_per_position(kKvF16));
+}
+
+TEST_F(ForwardTest, WrongBatchesAreErrorsAndChangeNothing) {
+  const auto runner = forward({.rows = 8, .logit_rows = 4, .sequences = 2});
+  auto cache = KvCache::create(*model_, 10).value(), other = KvCache::create(*model_, 10).value();
+  auto third = KvCache::create(*model_, 10).value();
+  const std::vector<int32_t> good = {1, 2, 3}, negative = {1, -1}, beyond = {83}, many(9, 1), five(5, 1);
+  const TestFolder elsewhere;
+  const auto another_model = load_tiny(TinyModel(), elsewhere);
+  auto foreign = KvCache::create(*another_model, 10).value();
+  const Sequence first = {&cache, good, LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&first, 1}).ok());
+
+  struct Wrong {
+    std::vector<Sequence> batch;
+    std::string_view says;
+  };
+  const Wrong wrongs[] = {
+      {{{&cache, negative, LogitRows::kLast}}, "the token -1 is not one of the 83"},
+      {{{&cache, beyond, LogitRows::kLast}}, "the token 83"},
+      {{{&cache, {}, LogitRows::kLast}}, "without tokens"},
+      {{{nullptr, good, LogitRows::kLast}}, "without a cache"},
+      {{{&foreign, good, LogitRows::kLast}}, "without a cache of this model"},
+      {{{&other, many, LogitRows::kLast}}, "too large"},
+      {{{&other, five, LogitRows::kAll}}, "too large"},
+      {{{&cache, good, {}}, {&other, good, {}}, {&third, good, {}}}, "too large"},
+      {{{&cache, good, LogitRows::kLast}, {&cache, good, LogitRows::kLast}}, "two sequences"},
+      {{{&cache, std::span(many).first(8), LogitRows::kLast}}, "the context of 10 positions is full"},
+  };
+  for (const Wrong& wrong : wrongs) {
+    const Status status = runner->run(wrong.batch);
+    ASSERT_FALSE(status.ok()) << wrong.says;
+    EXPECT_NE(status.error().message.find(wrong.says), std::string::npos) << status.error().message;
+    EXPECT_EQ(runner->logits().rows, 0);
+    EXPECT_EQ(cache.length(), 3);
+    EXPECT_EQ(other.length(), 0);
+  }
+  EXPECT_TRUE(runner->run({}).ok()) << "nothing to do is fine";
+  EXPECT_TRUE(runner->run({&first, 1}).ok());
+}
+
+TEST_F(ForwardTest, LimitsAreChecked) {
+  for (const ForwardLimits limits : {ForwardLimits{0, 1, 1}, {1, 0, 1}, {1, 1, -3}, {int64_t{1} << 40, 1, 1}}) {
+    EXPECT_FALSE(Forward::create(*model_, *select_kernels().value(), team_, limits).ok());
+  }
+  EXPECT_FALSE(KvCache::create(*model_, 0).ok());
+  EXPECT_FALSE(KvCache::create(*model_, int64_t{1} << 60).ok());
+  EXPECT_FALSE(KvCache::create(*model_, 8, kKvQ8_0).ok()) << "heads of 16 numbers";
+  EXPECT_EQ(kv_format_from_name("q8_0").value(), kKvQ8_0);
+  EXPECT_FALSE(kv_format_from_name("q4").ok());
+}
+
+// llama2.c's 260K-parameter story teller, whose continuation llama2.c and llama.cpp agree on (see the data's README).
+TEST(Stories260K, TellsItsStory) {
+  const std::string folder = ANDIRON_SOURCE_DIR "/../shared/data/models/stories260K/";
+  if (!file_exists(folder)) GTEST_SKIP() << folder << " is not there";
+  const auto model = Model::load(folder + "stories260K.f32.gguf", {}).value();
+  const std::string expected = read_text_file(folder + "expected_greedy_200.txt").value();
+  const auto pieces = *model->source().meta_texts("tokenizer.ggml.tokens").value();
+  for (const Isa isa : available_isas()) {
+    ThreadTeam team(2);
+    auto cache = KvCache::create(*model, 256).value();
+    const auto runner = Forward::create(*model, kernels_of(isa), team).value();
+    std::string story;
+    for (int32_t token = 1, i = 0; i < 200; ++i) {
+      const Sequence sequence = {&cache, {&token, 1}, LogitRows::kLast};
+      ASSERT_TRUE(runner->run({&sequence, 1}).ok());
+      const float* logits = runner->logits().data;
+      token = static_cast<int32_t>(std::max_element(logits, logits + model->config().vocabulary) - logits);
+      std::string piece(pieces[static_cast<size_t>(token)]);
+      if (piece == "<0x0A>") piece = "\n";
+      for (size_t at; (at = piece.find("\u2581")) != std::string::npos;) piece.replace(at, 3, " ");
+      story += piece;
+    }
+    EXPECT_EQ(story.substr(1), expected) << isa_name(isa);  // a story begins with a space that the text does not show
+  }
+}
+
+}  // namespace
+}  // namespace andiron
