@@ -51,7 +51,7 @@ struct ImportanceOptions {
   int64_t window = 512;
   int64_t windows_max = 0;                    // 0: the whole text
   const std::atomic<bool>* cancel = nullptr;  // looked at before every window; what was measured so far counts
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
 struct ImportanceReport {

@@ -28,7 +28,7 @@ struct PerplexityOptions {
   KvFormat kv_format = kKvF16;
   const std::atomic<bool>* cancel = nullptr;  // looked at before every window
   // `perplexity`: so far.
-  std::function<void(int64_t done, int64_t total, double perplexity)> progress;
+  std::function<void(int64_t done, int64_t total, double perplexity)> progress = {};
 };
 
 struct PerplexityReport {

@@ -23,7 +23,7 @@ struct QuantizeOptions {
   const Importance* importance = nullptr;  // weighs the errors; null: all columns alike
   const std::atomic<bool>* cancel = nullptr;
   // Bytes of the source that are done; `tensor` is being worked on.
-  std::function<void(uint64_t done, uint64_t total, std::string_view tensor)> progress;
+  std::function<void(uint64_t done, uint64_t total, std::string_view tensor)> progress = {};
 };
 
 struct QuantizeReport {

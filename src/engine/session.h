@@ -45,7 +45,7 @@ struct SessionOptions {
 struct PrefillOptions {
   const std::atomic<bool>* cancel = nullptr;  // looked at before every chunk
   // Called after every chunk; the tokens that were cached already count as done.
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = {};
 };
 
 struct PrefillReport {
