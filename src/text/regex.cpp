@@ -14,11 +14,11 @@ namespace andiron {
 namespace {
 
 constexpr size_t kInstructionsMax = 8192;
-constexpr size_t kStatesMax = 8192;
-constexpr size_t kStateItemsMax = 1'000'000;
+constexpr size_t kStatesMax = 4096;
+constexpr size_t kStateItemsMax = 400'000;
 constexpr size_t kClassesMax = 255;
-// Closure steps while the automaton is built; the largest published pattern takes a tenth of it.
-constexpr uint64_t kBuildStepsMax = 20'000'000;
+// Closure steps while the automaton is built; the largest published pattern takes 93,000.
+constexpr uint64_t kBuildStepsMax = 2'000'000;
 // An attempt that has gone this far past its last match starts to leave a trail.
 constexpr size_t kTrailFrom = 32;
 constexpr size_t kAttemptBytesOverBudget = 64;

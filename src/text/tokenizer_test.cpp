@@ -207,6 +207,7 @@ TEST(Tokenizer, WordPieceCleansSplitsAndMatchesLongest) {
   EXPECT_EQ(tokenizer.encode("\u00c9 \u200d\x01 e\u0301", kPlain), (Ids{9, 9}));
   EXPECT_EQ(tokenizer.encode("\xff\xfe", kPlain), Ids{});
   EXPECT_EQ(tokenizer.encode("[CLS]", kPlain), (Ids{0, 0, 0}));  // "[", "cls", "]"
+  EXPECT_EQ(tokenizer.encode("unaff\u2581un", kPlain), Ids{0});
   EXPECT_EQ(tokenizer.encode("un[SEP]un", kTrusted), (Ids{3, 2, 3}));
   EXPECT_EQ(tokenizer.encode(std::string(101, 'e'), kPlain), (Ids{0}));
   EXPECT_EQ(tokenizer.decode(Ids{1, 4, 6, 3, 2}), "unaffable un");

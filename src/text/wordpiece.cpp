@@ -85,7 +85,9 @@ class WordPieceEncoder : public StretchEncoder {
     const std::string text = std::string(kWordStart).append(word);
     const std::string_view whole = text;
     for (size_t at = 0; at < whole.size() && chars <= word_chars_max_;) {
-      size_t size = std::min(whole.size() - at, vocabulary_.text_bytes_max());
+      // A U+2581 in the text itself must not pass for the beginning of a word.
+      const bool typed_mark = at > 0 && whole.substr(at, kWordStart.size()) == kWordStart;
+      size_t size = typed_mark ? 0 : std::min(whole.size() - at, vocabulary_.text_bytes_max());
       int32_t id = kNoToken;
       // Only whole code points: a length that ends inside one cannot be a token's.
       for (; size > 0 && id == kNoToken; --size) {
