@@ -190,11 +190,35 @@ Result<std::unique_ptr<Forward>> Forward::create(const Model& model, const Kerne
       return make_error("a limit of {} rows or sequences in one run is not possible; 1 to {} are", limit, kRowsMax);
     }
   }
+  // Ten times what the largest models need for the default limits: beyond it the file or the caller is mistaken.
+  constexpr uint64_t kBytesMax = uint64_t{8} << 30;
+  if (const uint64_t bytes = bytes_needed(model.config(), limits, team.size()); bytes > kBytesMax) {
+    return make_error("{}: runs of {} tokens with {} rows of logits would take {}; use smaller limits",
+                      model.source().path(), limits.rows, limits.logit_rows, human_bytes(bytes));
+  }
   try {
     return std::unique_ptr<Forward>(new Forward(std::make_unique<State>(model, kernels, team, limits)));
   } catch (const std::bad_alloc&) {
     return make_error("{}: no memory for runs of {} tokens; use a smaller limit", model.source().path(), limits.rows);
   }
+}
+
+uint64_t Forward::bytes_needed(const ModelConfig& config, const ForwardLimits& limits, int threads) {
+  const auto rows = static_cast<uint64_t>(limits.rows), logit_rows = static_cast<uint64_t>(limits.logit_rows);
+  const auto width = static_cast<uint64_t>(config.width), inner = static_cast<uint64_t>(config.feed_forward);
+  const auto queries = static_cast<uint64_t>(config.heads * config.padded_head_dim());
+  const auto kv = static_cast<uint64_t>(config.kv_heads * config.padded_head_dim());
+  uint64_t floats = 3 * width + 4 * queries + 4 * kv + 2 * inner;  // RunBuffers
+  if (config.experts.count > 0) {
+    const auto used = static_cast<uint64_t>(config.experts.used);
+    floats += static_cast<uint64_t>(config.experts.count) +
+              used * (2 * width + 2 * static_cast<uint64_t>(config.experts.width));
+  }
+  // Ops keeps each input as a float, twice as a byte, and its scales: below 7 bytes for each number.
+  const uint64_t scratch = 7 * static_cast<uint64_t>(inputs_max(config));
+  const uint64_t per_thread = kMatmulScratchBytes + sizeof(float) * kAttentionScratchFloats;
+  return rows * (4 * floats + scratch) + 4 * logit_rows * (width + static_cast<uint64_t>(config.vocabulary)) +
+         static_cast<uint64_t>(threads) * per_thread;
 }
 
 const ForwardLimits& Forward::limits() const { return state_->limits; }

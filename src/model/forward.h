@@ -39,7 +39,10 @@ struct ForwardLimits {
 
 class Forward {
  public:
-  // `model`, `kernels` and `team` must outlive it. Fails when a limit is below 1 or the buffers do not fit in memory.
+  // What create() allocates, about.
+  static uint64_t bytes_needed(const ModelConfig& config, const ForwardLimits& limits, int threads);
+  // `model`, `kernels` and `team` must outlive it. Fails when a limit is below 1, when the buffers would take more than
+  // 8 GiB, or when memory is out.
   static Result<std::unique_ptr<Forward>> create(const Model& model, const KernelTable& kernels, ThreadTeam& team,
                                                  const ForwardLimits& limits = {});
   ~Forward();

@@ -182,6 +182,16 @@ TEST_F(LoadTest, ExpertsMustFitTheirTensors) {
   }
 }
 
+// Thousands of matrices of one row are padded to 16 each: the file asks for far more memory than it has bytes.
+TEST_F(LoadTest, FilesThatSwellAreRefused) {
+  TinyModel moe;
+  moe.architecture = "qwen3moe", moe.experts = 1000, moe.experts_used = 1, moe.inner = 1, moe.width = 2000;
+  moe.heads = 1, moe.kv_heads = 1, moe.blocks = 1, moe.vocabulary = 4;
+  const auto model = load(moe, [](Parts&) {});
+  ASSERT_FALSE(model.ok());
+  EXPECT_NE(model.error().message.find("so few rows"), std::string::npos) << model.error().message;
+}
+
 TEST_F(LoadTest, RotaryDivisorsAreChecked) {
   TinyModel tiny;
   tiny.divisors = {1, 1, 1, 1, 1, 1, 1, 1};

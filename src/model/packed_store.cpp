@@ -31,8 +31,10 @@ PackedStore::~PackedStore() {
 
 namespace {
 
-// Matrices begin on whole pages, so that dropping or locking one never touches its neighbour.
-constexpr uint64_t kMatrixAlignment = 4096;
+constexpr uint64_t kMatrixAlignment = 64;  // a cache line, and the widest register
+// What packing may add. Formats take at most a third more than in the file; only matrices of very few rows, padded to
+// 16, take much more, and a file full of those is no model but an attempt on our memory.
+constexpr uint64_t kPackedFactorMax = 2, kPackedExtraMax = 64 << 20;
 // What is packed between two looks at progress, and between two writes to the cache file.
 constexpr uint64_t kSlabBytes = 8 << 20;
 
@@ -58,6 +60,16 @@ Layout lay_out(std::vector<PackRequest> requests) {
   }
   out.requests = std::move(requests);
   return out;
+}
+
+Status check_size(const ModelSource& source, const Layout& layout) {
+  uint64_t in_file = 0;
+  for (const PackRequest& request : layout.requests) {
+    in_file += static_cast<uint64_t>(request.n) * row_bytes(request.tensor->dtype, static_cast<uint64_t>(request.k));
+  }
+  if (layout.bytes / kPackedFactorMax <= in_file + kPackedExtraMax / kPackedFactorMax) return {};
+  return make_error("{}: {} of weights would take {} when packed, because its matrices have so few rows; not supported",
+                    source.path(), human_bytes(in_file), human_bytes(layout.bytes));
 }
 
 // Packs groups [begin, begin + count) of one matrix to `out`.
@@ -226,6 +238,7 @@ class CachedPacking {
 Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<PackRequest> requests,
                                         const PackOptions& options, std::vector<std::string>& notes) {
   const Layout layout = lay_out(std::move(requests));
+  TRY(check_size(source, layout));
   std::optional<ThreadTeam> own_team;
   if (options.team == nullptr) own_team.emplace(1);
   ThreadTeam& team = options.team != nullptr ? *options.team : *own_team;
