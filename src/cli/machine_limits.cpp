@@ -93,7 +93,7 @@ void LimitMeter::sample_read() {
 }
 
 double LimitMeter::sample_peak(PeakKind kind) {
-  // As many rounds as take about 20 ms.
+  // As many rounds as take a tenth of a second or more: some processors need that long to reach the speed they keep.
   int64_t rounds = 1000;
   while (true) {
     std::atomic<int64_t> multiply_adds{0};
@@ -103,8 +103,8 @@ double LimitMeter::sample_peak(PeakKind kind) {
       multiply_adds.fetch_add(kernels_.peak(kind, rounds, scratch), std::memory_order_relaxed);
     });
     const double seconds = seconds_since(begin);
-    if (seconds > 0.015) return 2e-9 * static_cast<double>(multiply_adds.load()) / seconds;
-    rounds *= seconds > 0.002 ? 8 : 2;
+    if (seconds > 0.1) return 2e-9 * static_cast<double>(multiply_adds.load()) / seconds;
+    rounds *= seconds > 0.05 ? 3 : 2;
   }
 }
 

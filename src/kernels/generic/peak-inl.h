@@ -1,58 +1,38 @@
-/* How fast the arithmetic units are: the register tiles of the matrix products, over operands that stay in the L1
- * cache, without the scaling, unpacking and storing that real products need. What a real product is measured against.
- */
+/* How fast the arithmetic units are, over registers and nothing else: what a real product is measured against. BF16
+ * weights are multiplied in f32 here, so their peak is that of f32. */
 #pragma once
 
-#include "kernels/generic/matmul_float-inl.h"
-#include "kernels/generic/matmul_quant-inl.h"
+#include "kernels/kernel_table.h"
 
 namespace andiron {
 namespace {
 
 int64_t peak_int8(int64_t rounds, uint8_t* scratch) {
-  constexpr int kBits = P::kPanelBits<4>; /* the commonest weights */
-  constexpr int kLdx = 64, kLanesBytes = 4 * P::kLanes;
-  const uint8_t* quads[P::kGroups];
-  const int32_t* init[P::kGroups];
-  for (int g = 0; g < P::kGroups; ++g) {
-    quads[g] = scratch + 512 * g;
-    init[g] = (const int32_t*)(scratch + 1024);
+  V::I sum[V::kPeakSums];
+  for (int i = 0; i < V::kPeakSums; ++i) sum[i] = V::i_load(scratch + 64 * i);
+  const V::B a = V::b_load(scratch), b = V::b_load(scratch + 64);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < V::kPeakSums; ++i) sum[i] = V::peak_dot(sum[i], a, b);
   }
-  const uint8_t* x = scratch + 2048;
-  P::I dot[P::kGroups][P::kTokens];
-  for (int64_t i = 0; i < rounds; ++i) {
-    P::template dot_panel<kBits, 8, P::kGroups, P::kTokens>(quads, init, (const int8_t*)x, x, kLdx,
-                                                            (const int32_t*)scratch, 0, 0, dot);
-    __asm__ volatile("" : : "m"(dot) : "memory"); /* this round's sums are wanted */
-  }
-  return rounds * 8 * kLanesBytes * P::kGroups * P::kTokens;
+  for (int i = 0; i < V::kPeakSums; ++i) V::i_store(scratch + 64 * i, sum[i]);
+  return rounds * 64 * V::kPeakSums;
 }
 
-template <class Fmt>
-int64_t peak_float(int64_t rounds, uint8_t* scratch) {
-  constexpr int64_t kK = 128;
-  MatmulArgs a = {};
-  a.weight = scratch;
-  a.group_end = V::kGroups;
-  a.x.f32 = (const float*)(scratch + V::kGroups * kK * 64);
-  a.x.tokens = V::kTokens;
-  a.x.k = kK;
-  a.y = (float*)(scratch + V::kGroups * kK * 64 + V::kTokens * kK * 4);
-  a.ldy = 16 * V::kGroups;
-  for (int64_t i = 0; i < rounds; ++i) {
-    float_tile<Fmt, V::kGroups, V::kTokens>(&a, kK / 2 * Fmt::kStep, 0, 1, 0);
-    __asm__ volatile("" : : "r"(a.y) : "memory");
+int64_t peak_f32(int64_t rounds, float* scratch) {
+  V::F sum[V::kPeakSums];
+  for (int i = 0; i < V::kPeakSums; ++i) sum[i] = V::f_load(scratch + 16 * i);
+  const V::F a = V::f_load(scratch), b = V::f_load(scratch + 16);
+  for (int64_t round = 0; round < rounds; ++round) {
+#pragma GCC unroll 12
+    for (int i = 0; i < V::kPeakSums; ++i) sum[i] = V::peak_fma(sum[i], a, b);
   }
-  return rounds * kK * 16 * V::kGroups * V::kTokens;
+  for (int i = 0; i < V::kPeakSums; ++i) V::f_store(scratch + 16 * i, sum[i]);
+  return rounds * 16 * V::kPeakSums;
 }
 
 int64_t peak(PeakKind kind, int64_t rounds, void* scratch) {
-  uint8_t* s = (uint8_t*)scratch;
-  switch (kind) {
-    case kPeakInt8: return peak_int8(rounds, s);
-    case kPeakBF16: return peak_float<FloatBF16>(rounds, s);
-    default: return peak_float<FloatF32>(rounds, s);
-  }
+  return kind == kPeakInt8 ? peak_int8(rounds, (uint8_t*)scratch) : peak_f32(rounds, (float*)scratch);
 }
 
 }  // namespace

@@ -170,6 +170,17 @@ struct V {
     return bytes([&](int i) { return table[index.v[i]]; });
   }
 
+  /* For the peak measurement. */
+  static constexpr int kPeakSums = 4;
+  static F peak_fma(F sum, F a, F b) { return f_fma(a, b, sum); }
+  static I peak_dot(I sum, B a, B b) {
+    return lanes<I>([&](int i) {
+      int32_t acc = sum.v[i];
+      for (int k = 0; k < 4; ++k) acc += a.v[4 * i + k] * (int8_t)b.v[4 * i + k];
+      return acc & 0xffff; /* keeps the sum from overflowing, however many rounds */
+    });
+  }
+
   /* (w - offset) . x over Quads quads, lane by lane. */
   template <int Bits, int Quads>
   static I dot_one(const B* w, const int8_t* x, int offset) {
