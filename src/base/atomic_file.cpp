@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -21,15 +22,16 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 Result<AtomicFile> AtomicFile::create(const std::string& path, bool private_to_user) {
-  std::string temporary = path + ".part-XXXXXX";
-  const int fd = mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
-  if (!private_to_user) {
-    const mode_t mask = umask(0);
-    umask(mask);
-    fchmod(fd, 0666 & ~mask);  // mkostemp always gives 0600
+  // Not mkostemp: it gives mode 0600 always, and the user's own mask can be read only by changing it for the whole
+  // process.
+  static std::atomic<uint32_t> counter{0};
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string temporary = format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
+    const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, private_to_user ? 0600 : 0666);
+    if (fd >= 0) return AtomicFile(path, std::move(temporary), fd);
+    if (errno != EEXIST) break;
   }
-  return AtomicFile(path, std::move(temporary), fd);
+  return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept

@@ -78,7 +78,7 @@ int claim_slot(uintptr_t begin, size_t size) {
 
 Result<std::shared_ptr<MappedFile>> MappedFile::open(const std::string& path) {
   install_handler_once();
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return make_error("{}: cannot open it: {}", path, std::strerror(errno));
   struct stat info {};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) {
@@ -90,46 +90,46 @@ Result<std::shared_ptr<MappedFile>> MappedFile::open(const std::string& path) {
   }
   const auto size = static_cast<size_t>(info.st_size);
   void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-  const int map_errno = errno;
-  ::close(fd);
-  if (data == MAP_FAILED) return make_error("{}: cannot map {} bytes: {}", path, size, std::strerror(map_errno));
+  if (data == MAP_FAILED) {
+    const int map_errno = errno;
+    ::close(fd);
+    return make_error("{}: cannot map {} bytes: {}", path, size, std::strerror(map_errno));
+  }
   // The handler's range is whole pages: the last page of the file may be lost as a whole.
   const auto page_size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   const int slot = claim_slot(reinterpret_cast<uintptr_t>(data), (size + page_size - 1) / page_size * page_size);
   if (slot < 0) {
     munmap(data, size);
+    ::close(fd);
     return make_error("{}: more than {} files are open at once", path, kSlotsMax);
   }
-  return std::shared_ptr<MappedFile>(new MappedFile(path, static_cast<const uint8_t*>(data), size, slot));
+  return std::shared_ptr<MappedFile>(new MappedFile(path, fd, static_cast<const uint8_t*>(data), size, slot));
 }
 
 MappedFile::~MappedFile() {
   const std::lock_guard lock(g_slots_mutex);
   g_slots[static_cast<size_t>(slot_)].end.store(0, std::memory_order_release);
   munmap(const_cast<uint8_t*>(data_), size_);
+  ::close(fd_);
 }
 
 bool MappedFile::damaged() const { return g_slots[static_cast<size_t>(slot_)].damaged.load(std::memory_order_acquire); }
 
 Status MappedFile::check_intact() const {
-  if (!damaged()) return {};
+  // What is lost within the last page reads as zeros without a signal: the length tells.
+  struct stat info {};
+  const bool whole = fstat(fd_, &info) == 0 && static_cast<uint64_t>(info.st_size) >= size_;
+  if (whole && !damaged()) return {};
   return make_error("{}: the file was cut short while in use; put it back and open it again", path_);
 }
 
-namespace {
-void advise(const void* begin, uint64_t size, int advice) {
+void MappedFile::drop_pages(const void* begin, uint64_t size) const {
+  // A damaged mapping holds anonymous pages of zeros; dropping one would only make it fault again.
+  if (damaged()) return;
   const auto page_size = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + page_size - 1) & ~(page_size - 1);
   const uintptr_t last = (reinterpret_cast<uintptr_t>(begin) + size) & ~(page_size - 1);
-  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, advice);
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
-}  // namespace
-
-void MappedFile::drop_pages(const void* begin, uint64_t size) const {
-  // A damaged mapping holds anonymous pages of zeros; dropping one would only make it fault again.
-  if (!damaged()) advise(begin, size, MADV_DONTNEED);
-}
-
-void MappedFile::want_pages(const void* begin, uint64_t size) const { advise(begin, size, MADV_WILLNEED); }
 
 }  // namespace andiron

@@ -29,15 +29,15 @@ class MappedFile {
   // An Error that says so when the file shrank after it was opened.
   Status check_intact() const;
 
-  // Hints, never needed for correctness: the pages of [begin, begin + size) are no longer wanted / soon wanted.
+  // A hint, never needed for correctness: the pages of [begin, begin + size) are no longer wanted.
   void drop_pages(const void* begin, uint64_t size) const;
-  void want_pages(const void* begin, uint64_t size) const;
 
  private:
-  MappedFile(std::string path, const uint8_t* data, size_t size, int slot)
-      : path_(std::move(path)), data_(data), size_(size), slot_(slot) {}
+  MappedFile(std::string path, int fd, const uint8_t* data, size_t size, int slot)
+      : path_(std::move(path)), fd_(fd), data_(data), size_(size), slot_(slot) {}
 
   std::string path_;
+  int fd_;  // kept, to ask how long the file is now
   const uint8_t* data_;
   size_t size_;
   int slot_;  // index in the table that the SIGBUS handler reads

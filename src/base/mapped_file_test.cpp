@@ -43,7 +43,6 @@ TEST(MappedFile, HintsChangeNothing) {
   const auto file = MappedFile::open(folder.write("x", std::string(5 * kPage + 3, '\1')));
   ASSERT_TRUE(file.ok());
   const auto bytes = (*file)->bytes();
-  (*file)->want_pages(bytes.data() + 1, bytes.size() - 1);
   EXPECT_EQ(sum_of(bytes), 5 * kPage + 3);
   (*file)->drop_pages(bytes.data() + 1, 3 * kPage);
   (*file)->drop_pages(bytes.data(), 0);

@@ -27,7 +27,11 @@ std::string quoted(std::string_view text, size_t limit) {
     const size_t start = at;
     bool valid = false;
     const uint32_t cp = next_code_point(text, at, &valid);
-    if (valid && cp >= 0x20 && cp != 0x7f && !(cp >= 0x80 && cp < 0xa0)) {
+    // Controls of the terminal, and of the direction of writing (U+202A.., U+2066.., U+200E and U+200F), which make
+    // text look like other text.
+    const bool control = cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x202a && cp <= 0x202e) ||
+                         (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f;
+    if (valid && !control) {
       out.append(text.substr(start, at - start));
     } else {
       for (size_t i = start; i < at; ++i) out += format("\\x{:02x}", static_cast<uint8_t>(text[i]));

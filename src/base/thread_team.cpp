@@ -7,13 +7,14 @@
 #include <cmath>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 namespace andiron {
 
 namespace {
 
-// About 20 us of polling at 2 to 4 GHz: longer than the gap between two regions of one token, much
-// shorter than anyone notices.
+// 20 to 100 us of polling, as long as the processor makes its pause: longer than the gap between two regions of one
+// token, much shorter than anyone notices.
 constexpr int kSpins = 2000;
 
 void pause_briefly() {
@@ -81,7 +82,11 @@ ThreadTeam::ThreadTeam(int workers, bool pin) {
   const bool enough = pin && static_cast<size_t>(workers) <= processors.size();
   if (enough) pin_thread(pthread_self(), processors[0]);
   for (int worker = 1; worker < workers; ++worker) {
-    threads_.emplace_back([this, worker] { work(worker); });
+    try {
+      threads_.emplace_back([this, worker] { work(worker); });
+    } catch (const std::system_error&) {  // a limit on threads or memory: go on with those there are
+      break;
+    }
     if (enough) pin_thread(threads_.back().native_handle(), processors[static_cast<size_t>(worker)]);
   }
 }

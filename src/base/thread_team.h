@@ -17,8 +17,9 @@ namespace andiron {
 
 class ThreadTeam {
  public:
-  // `workers` >= 1, the caller included. Workers are pinned to the processors this process may use, in
-  // order, when `pin` is set and there are enough of them (the caller's thread is pinned too).
+  // `workers` >= 1, the caller included; fewer where the system grants no more threads (size() tells). Workers are
+  // pinned to the processors this process may use, in order, when `pin` is set and there are enough of them (the
+  // caller's thread is pinned too).
   explicit ThreadTeam(int workers, bool pin = false);
   ~ThreadTeam();
   ThreadTeam(const ThreadTeam&) = delete;

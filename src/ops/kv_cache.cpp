@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -73,13 +74,29 @@ void KvLayer::store(const KernelTable& kernels, int64_t head, int64_t position, 
   }
 }
 
+namespace {
+// What f16 cannot hold becomes the largest it can, and a NaN becomes 0: a masked position has weight 0, and 0 times an
+// infinity would reach rows that must not see it.
+void saturate(uint16_t* halves, int64_t count) {
+  constexpr uint16_t kLargest = 0x7bff, kExponent = 0x7c00;
+  for (int64_t i = 0; i < count; ++i) {
+    if ((halves[i] & kExponent) != kExponent) continue;
+    const bool infinite = (halves[i] & 0x3ff) == 0;
+    halves[i] = infinite ? static_cast<uint16_t>((halves[i] & 0x8000) | kLargest) : uint16_t{0};
+  }
+}
+}  // namespace
+
 void KvLayer::store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
                         const float* v) {
   uint16_t halves[512];
   kernels.to_f16(k, head_dim_, halves);
+  saturate(halves, head_dim_);
   auto* block = reinterpret_cast<uint16_t*>(keys) + position / kKvBlock * kKvBlock * head_dim_;
   for (int64_t d = 0; d < head_dim_; ++d) block[kKvBlock * d + position % kKvBlock] = halves[d];
-  kernels.to_f16(v, head_dim_, reinterpret_cast<uint16_t*>(values) + position * head_dim_);
+  uint16_t* row = reinterpret_cast<uint16_t*>(values) + position * head_dim_;
+  kernels.to_f16(v, head_dim_, row);
+  saturate(row, head_dim_);
 }
 
 namespace {
@@ -87,13 +104,13 @@ namespace {
 // numbers are chosen for the rounded one.
 uint16_t quantize32(const float* x, uint8_t* q, int64_t step) {
   float top = 0;
-  for (int i = 0; i < 32; ++i) top = std::max(top, std::fabs(x[i]));
-  const uint16_t scale = f32_to_f16(top / 127);
+  for (int i = 0; i < 32; ++i) top = std::max(top, std::fabs(x[i]));  // passes over a NaN
+  const uint16_t scale = f32_to_f16(std::min(top / 127, kF16Max));
   const float d = f16_to_f32(scale);
   const float inverse = d > 0 ? 1 / d : 0;
   for (int i = 0; i < 32; ++i) {
     const float r = std::nearbyint(x[i] * inverse);
-    q[i * step] = static_cast<uint8_t>(static_cast<int8_t>(r > 127 ? 127 : r < -127 ? -127 : r));
+    q[i * step] = static_cast<uint8_t>(static_cast<int8_t>(r >= 127 ? 127 : r <= -127 ? -127 : r == r ? r : 0));
   }
   return scale;
 }

@@ -7,7 +7,6 @@
 #include "kernels/amx/peak-inl.h"
 #include "kernels/amx/tiles.h"
 #include "kernels/generic/matmul_quant-inl.h"
-#include "kernels/generic/peak-inl.h"
 
 namespace andiron {
 namespace {
@@ -198,43 +197,9 @@ void matmul_bf16_tiles(const MatmulArgs* a) {
   tiles_release();
 }
 
-/* ---- peak ---- */
-
-/* Products of tiles that stay in registers: 16 tokens x 16 rows x 64 bytes of k each. */
-int64_t tile_peak(PeakKind kind, int64_t rounds, void* scratch) {
-  if (kind == kPeakF32) return peak(kind, rounds, scratch);
-  static const TileConfig config = make_config(64);
-  tiles_configure(&config);
-  TILE_ZERO(0);
-  TILE_ZERO(1);
-  TILE_ZERO(2);
-  TILE_ZERO(3);
-  TILE_LOAD(4, scratch, 64);
-  TILE_LOAD(5, scratch, 64);
-  TILE_LOAD(6, scratch, 64);
-  TILE_LOAD(7, scratch, 64);
-  for (int64_t i = 0; i < rounds; ++i) {
-    if (kind == kPeakInt8) {
-      TILE_DOT_S8(0, 4, 6);
-      TILE_DOT_S8(1, 4, 7);
-      TILE_DOT_S8(2, 5, 6);
-      TILE_DOT_S8(3, 5, 7);
-    } else {
-      TILE_DOT_BF16(0, 4, 6);
-      TILE_DOT_BF16(1, 4, 7);
-      TILE_DOT_BF16(2, 5, 6);
-      TILE_DOT_BF16(3, 5, 7);
-    }
-  }
-  TILE_STORE(0, scratch, 64);
-  tiles_release();
-  return rounds * 4 * 16 * 16 * (kind == kPeakInt8 ? 64 : 32);
-}
-
 void install_tiles(KernelTable* table) {
   table->name = "amx";
   table->peak = peak_tiles;
-  table->peak = tile_peak;
   table->matmul[kPackedBF16] = matmul_bf16_tiles;
   table->matmul[kPackedQ4_0] = matmul_tiles<FormatQ4_0>;
   table->matmul[kPackedQ4_1] = matmul_tiles<FormatQ4_1>;

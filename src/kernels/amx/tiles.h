@@ -37,8 +37,17 @@ inline void tiles_configure(const TileConfig* config) {
 }
 inline void tiles_release() { _tile_release(); }
 #define TILE_ZERO(c) _tile_zero(c)
-#define TILE_LOAD(t, p, stride) _tile_loadd(t, p, stride)
-#define TILE_STORE(t, p, stride) _tile_stored(t, p, stride)
+/* Nor does its tile load say that it reads memory. */
+#define TILE_LOAD(t, p, stride)          \
+  do {                                   \
+    __asm__ volatile("" : : : "memory"); \
+    _tile_loadd(t, p, stride);           \
+  } while (0)
+#define TILE_STORE(t, p, stride)         \
+  do {                                   \
+    _tile_stored(t, p, stride);          \
+    __asm__ volatile("" : : : "memory"); \
+  } while (0)
 #define TILE_DOT_S8(c, a, b) _tile_dpbssd(c, a, b)
 #define TILE_DOT_BF16(c, a, b) _tile_dpbf16ps(c, a, b)
 #endif

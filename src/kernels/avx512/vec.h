@@ -1,5 +1,5 @@
-/* The 16-lane vectors of the generic kernels, in AVX-512 (F, BW, DQ, VL, VNNI). See generic/README in
- * generic/matmul-inl.h for what each operation must compute; every tier computes the same bits. */
+/* The 16-lane vectors of the generic kernels, in AVX-512 (F, BW, DQ, VL, VNNI). Every tier computes the same bits;
+ * scalar/vec.h says what each operation means. */
 #pragma once
 
 #include <immintrin.h>

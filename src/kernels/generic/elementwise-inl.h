@@ -151,24 +151,31 @@ void from_f16(const uint16_t* x, int64_t n, float* y) {
   }
 }
 
-/* Blocks of 32: d = max |x| / 127, q = x / d to the nearest whole number (ties to even). */
+/* Blocks of 32: d = max |x| / 127, q = x / d to the nearest whole number (ties to even). A block with a NaN or an
+ * infinity in it becomes zeros with the scale NaN, so that what a broken model computes is seen to be broken, and is
+ * the same on every tier. */
 void quantize_row(const float* x, int64_t k, const QuantizedRow* out) {
+  const V::I bias = V::i_set1(128);
   for (int64_t block = 0; block < k / 32; ++block) {
-    const V::F a = V::f_load(x + 32 * block);
-    const V::F b = V::f_load(x + 32 * block + 16);
-    const float top = V::f_hmax(V::f_max(V::f_abs(a), V::f_abs(b)));
-    const float d = top / 127.0f;
+    V::F v[2] = {V::f_load(x + 32 * block), V::f_load(x + 32 * block + 16)};
+    /* x - x is 0, or NaN for what is not finite; a sum keeps a NaN, the maximum below might lose it. */
+    const float finite = V::f_sum(V::f_add(V::f_sub(v[0], v[0]), V::f_sub(v[1], v[1])));
+    float top = V::f_hmax(V::f_max(V::f_abs(v[0]), V::f_abs(v[1])));
+    float dx = top / 127.0f;
     /* A top so small that its inverse overflows is no different from zero. */
-    const V::F inverse = V::f_set1(top > 1e-30f ? 127.0f / top : 0.0f);
-    const V::I bias = V::i_set1(128);
+    float inverse = 127.0f / top;
+    if (!(finite == 0.0f) || !(top > 1e-30f)) {
+      dx = finite == 0.0f ? 0.0f : __builtin_nanf("");
+      inverse = 0;
+      v[0] = v[1] = V::f_zero();
+    }
     int32_t sum[2];
     for (int i = 0; i < 2; ++i) {
-      const V::I q = V::i_round(V::f_mul(i == 0 ? a : b, inverse));
+      const V::I q = V::i_round(V::f_mul(v[i], V::f_set1(inverse)));
       V::i_store_bytes(out->q8 + 32 * block + 16 * i, q);
       V::i_store_bytes(out->u8 + 32 * block + 16 * i, V::i_add(q, bias));
       sum[i] = V::i_sum(q);
     }
-    const float dx = top > 1e-30f ? d : 0.0f;
     out->scale[block] = dx;
     out->dsum32[block] = dx * (float)(sum[0] + sum[1]);
     for (int i = 0; i < 2; ++i) {
