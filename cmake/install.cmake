@@ -1,0 +1,33 @@
+# What `cmake --install` puts down: the program; the public library as one archive of every layer, with its headers and
+# a CMake package, so that find_package(andiron) gives the target andiron::andiron.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+set(objects)
+foreach(layer base tensor kernels ops format text sample model engine api)
+  list(APPEND objects $<TARGET_OBJECTS:andiron_${layer}>)
+endforeach()
+foreach(isa scalar avx2 avx512 amx)
+  if(TARGET andiron_kernels_${isa})
+    list(APPEND objects $<TARGET_OBJECTS:andiron_kernels_${isa}>)
+  endif()
+endforeach()
+add_library(andiron_library STATIC ${objects})
+add_library(andiron::andiron ALIAS andiron_library)
+set_target_properties(andiron_library PROPERTIES OUTPUT_NAME andiron EXPORT_NAME andiron LINKER_LANGUAGE CXX)
+target_include_directories(andiron_library PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                                  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_features(andiron_library PUBLIC cxx_std_20)
+target_link_libraries(andiron_library PRIVATE fmt::fmt Threads::Threads)
+
+install(TARGETS andiron RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS andiron_library EXPORT andironTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/andiron DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
+set(package ${CMAKE_INSTALL_LIBDIR}/cmake/andiron)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/andironConfig.cmake.in andironConfig.cmake
+                              INSTALL_DESTINATION ${package})
+write_basic_package_version_file(andironConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(EXPORT andironTargets NAMESPACE andiron:: DESTINATION ${package})
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/andironConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/andironConfigVersion.cmake
+        DESTINATION ${package})
