@@ -34,9 +34,10 @@ Result<Prompt> ChatTemplate::Impl::render(const Json& messages, const Json& tool
 Result<Prompt> ChatTemplate::render(const std::vector<Message>& messages, const ChatOptions& options) const {
   Json list = Json::array();
   for (const Message& message : messages) {
-    Json& entry = list.push(Json::object());
+    Json entry = Json::object();
     entry.set("role", message.role);
     entry.set("content", message.content);
+    list.push(std::move(entry));
   }
   return impl_->render(list, Json(), options);
 }

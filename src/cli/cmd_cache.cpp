@@ -32,9 +32,7 @@ int print_list(const std::string& folder, const std::vector<PackedCacheEntry>& e
 }
 
 Json list_json(const std::string& folder, const std::vector<PackedCacheEntry>& entries) {
-  Json json = Json::object();
-  json.set("folder", folder);
-  Json& list = json.set("entries", Json::array());
+  Json list = Json::array();
   for (const PackedCacheEntry& entry : entries) {
     Json one = Json::object();
     one.set("path", entry.path);
@@ -43,6 +41,9 @@ Json list_json(const std::string& folder, const std::vector<PackedCacheEntry>& e
     one.set("last_used", entry.last_used);
     list.push(std::move(one));
   }
+  Json json = Json::object();
+  json.set("folder", folder);
+  json.set("entries", std::move(list));
   return json;
 }
 
