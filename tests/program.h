@@ -1,0 +1,97 @@
+// For tests only: runs the andiron program as a person or a script would.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "base/test_folder.h"
+
+extern char** environ;
+
+namespace andiron {
+
+struct Outcome {
+  int status = -1;  // exit status, or 128 + the signal that ended it
+  std::string out, err;
+};
+
+// A place for the files of one test and for the program's caches and histories.
+class Program {
+ public:
+  std::string file(const std::string& name) const { return folder_.file(name); }
+  std::string write(const std::string& name, const std::string& text) const { return folder_.write(name, text); }
+
+  // Runs it to its end, with `input` as standard input; all three streams are files, so it sees no terminal.
+  Outcome run(const std::vector<std::string>& arguments, const std::string& input = "") const {
+    return wait(start(arguments, input));
+  }
+
+  // Starts it and returns its process; wait() must follow.
+  pid_t start(const std::vector<std::string>& arguments, const std::string& input = "") const {
+    folder_.write("stdin", input);
+    std::vector<std::string> words = {ANDIRON_PROGRAM};
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    argv.push_back(nullptr);
+    std::vector<std::string> variables = {"ANDIRON_CACHE_DIR=" + folder_.file("cache"),
+                                          "XDG_STATE_HOME=" + folder_.file("state")};
+    std::vector<char*> envp;
+    for (std::string& variable : variables) envp.push_back(variable.data());
+    for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);
+    envp.push_back(nullptr);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    constexpr int kNew = O_WRONLY | O_CREAT | O_TRUNC;
+    posix_spawn_file_actions_addopen(&actions, 0, folder_.file("stdin").c_str(), O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, folder_.file("stdout").c_str(), kNew, 0600);
+    posix_spawn_file_actions_addopen(&actions, 2, folder_.file("stderr").c_str(), kNew, 0600);
+    pid_t process = -1;
+    EXPECT_EQ(posix_spawn(&process, ANDIRON_PROGRAM, &actions, nullptr, argv.data(), envp.data()), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return process;
+  }
+  Outcome wait(pid_t process) const {
+    int raw = 0;
+    EXPECT_EQ(waitpid(process, &raw, 0), process);
+    Outcome outcome;
+    outcome.status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+    outcome.out = text("stdout");
+    outcome.err = text("stderr");
+    return outcome;
+  }
+
+  // A file in the test's folder.
+  std::string text(const std::string& name) const {
+    std::ifstream in(folder_.file(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+ private:
+  TestFolder folder_;
+};
+
+inline std::string shared_data(const std::string& path) {
+  return std::string(ANDIRON_SOURCE_DIR) + "/../shared/data/" + path;
+}
+
+inline std::string whole_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace andiron
+
+// Leaves the test, saying so, where the shared data folder is not there.
+#define NEED_SHARED_DATA(path) \
+  if (!std::filesystem::exists(::andiron::shared_data(path))) GTEST_SKIP() << "no ../shared/data/" << (path)
