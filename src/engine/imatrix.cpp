@@ -207,7 +207,8 @@ class Collector {
 Result<ImportanceReport> measure_importance(const Model& model, const Tokenizer& tokenizer,
                                             std::span<const int32_t> tokens, const KernelTable& kernels,
                                             ThreadTeam& team, const ImportanceOptions& options) {
-  TRY_ASSIGN(auto windows, TextWindows::create(tokens, tokenizer, options.window, options.windows_max));
+  TRY_ASSIGN(auto windows,
+             TextWindows::create(tokens, tokenizer, model.config().vocabulary, options.window, options.windows_max));
   TRY_ASSIGN(auto cache, KvCache::create(model, options.window));
   const ForwardLimits limits = {.rows = std::min<int64_t>(512, options.window), .logit_rows = 1, .sequences = 1};
   TRY_ASSIGN(auto forward, Forward::create(model, kernels, team, limits));

@@ -56,6 +56,19 @@ class MeasureTest : public EngineTest {
   }
 };
 
+// The last token of a window is never run through the model, but its logit is asked for.
+TEST_F(MeasureTest, ATokenThatTheModelLacksIsAnError) {
+  open("tiny", "q4_0");
+  for (const int32_t wrong : {512, 1 << 30, -1}) {
+    auto text = random_tokens(16);
+    text[7] = wrong;
+    const auto perplexity = measure_perplexity(*model_, nullptr, *tokenizer_, text, kernels_, team_, {.window = 8});
+    ASSERT_FALSE(perplexity.ok());
+    EXPECT_NE(perplexity.error().message.find("token 7"), std::string::npos) << perplexity.error().message;
+    EXPECT_FALSE(measure_importance(*model_, *tokenizer_, text, kernels_, team_, {.window = 8}).ok());
+  }
+}
+
 TEST_F(MeasureTest, PerplexityIsWhatItsDefinitionSays) {
   open("tiny", "q4_0");
   const auto base = load(write_model("tiny", "f32"));

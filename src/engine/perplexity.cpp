@@ -16,6 +16,8 @@ namespace {
 
 // Rows of logits computed at a time: with a vocabulary of 256 K they take 64 MiB.
 constexpr int64_t kLogitRows = 64;
+// Rows run at a time where no logits are wanted.
+constexpr int64_t kChunkRows = 512;
 
 // One model with what it runs in.
 struct Runner {
@@ -27,7 +29,7 @@ struct Runner {
                                const PerplexityOptions& options) {
     TRY_ASSIGN(auto cache, KvCache::create(model, options.window, options.kv_format));
     const ForwardLimits limits = {
-        .rows = std::max(options.window / 2, kLogitRows), .logit_rows = kLogitRows, .sequences = 1};
+        .rows = std::clamp(options.window / 2, kLogitRows, kChunkRows), .logit_rows = kLogitRows, .sequences = 1};
     TRY_ASSIGN(auto forward, Forward::create(model, kernels, team, limits));
     return Runner{model, std::move(cache), std::move(forward)};
   }
@@ -113,7 +115,9 @@ Status score_window(std::span<const int32_t> window, std::span<Runner*> runners,
   const int64_t half = size / 2;
   for (Runner* runner : runners) {
     runner->cache.truncate(0);
-    TRY(runner->run(window.first(half), LogitRows::kNone));
+    for (int64_t at = 0; at < half; at += kChunkRows) {
+      TRY(runner->run(window.subspan(at, std::min(kChunkRows, half - at)), LogitRows::kNone));
+    }
   }
   std::vector<Score> scores(static_cast<size_t>(kLogitRows));
   // Row i predicts token i + 1; the last token predicts nothing that is known.
@@ -140,7 +144,8 @@ Result<PerplexityReport> measure_perplexity(const Model& model, const Model* bas
         "vocabulary can be compared",
         model.source().path(), model.config().vocabulary, base->source().path(), base->config().vocabulary);
   }
-  TRY_ASSIGN(auto windows, TextWindows::create(tokens, tokenizer, options.window, options.windows_max));
+  TRY_ASSIGN(auto windows,
+             TextWindows::create(tokens, tokenizer, model.config().vocabulary, options.window, options.windows_max));
   TRY_ASSIGN(Runner runner, Runner::create(model, kernels, team, options));
   std::vector<Runner*> runners = {&runner};
   std::unique_ptr<Runner> base_runner;
