@@ -56,10 +56,15 @@ Result<std::unique_ptr<DraftModel>> DraftModel::create(std::shared_ptr<const Mod
   return std::unique_ptr<DraftModel>(new DraftModel(std::move(draft), std::move(forward), std::move(cache)));
 }
 
-// Brings the cache to hold `tokens`; the logits of the last one are then the forward's.
-Status DraftModel::catch_up(std::span<const int32_t> tokens) {
+// Brings the cache to hold `tokens`; the logits of the last one are then the forward's. False when the model lacks one
+// of them.
+Result<bool> DraftModel::catch_up(std::span<const int32_t> tokens) {
   size_t same = 0;
   while (same < cached_.size() && same < tokens.size() - 1 && cached_[same] == tokens[same]) ++same;
+  const int64_t vocabulary = model_->config().vocabulary;
+  const auto lacks = [&](int32_t token) { return token < 0 || token >= vocabulary; };
+  const auto fresh = tokens.subspan(same);
+  if (std::any_of(fresh.begin(), fresh.end(), lacks)) return false;
   cache_.truncate(static_cast<int64_t>(same));
   cached_.resize(same);
   while (cached_.size() < tokens.size()) {
@@ -69,7 +74,7 @@ Status DraftModel::catch_up(std::span<const int32_t> tokens) {
     TRY(forward_->run({&sequence, 1}));
     cached_.insert(cached_.end(), next.begin(), next.end());
   }
-  return {};
+  return true;
 }
 
 Result<std::span<const int32_t>> DraftModel::propose(std::span<const int32_t> tokens, int64_t count) {
@@ -77,7 +82,8 @@ Result<std::span<const int32_t>> DraftModel::propose(std::span<const int32_t> to
   const auto size = static_cast<int64_t>(tokens.size());
   count = std::min({count, kDraftTokensMax, cache_.capacity() - size});
   if (count <= 0) return std::span<const int32_t>();
-  TRY(catch_up(tokens));
+  TRY_ASSIGN(const bool caught_up, catch_up(tokens));
+  if (!caught_up) return std::span<const int32_t>();
   while (true) {
     const auto [token, probability] =
         most_likely({forward_->logits().row(0), static_cast<size_t>(model_->config().vocabulary)});
@@ -93,7 +99,12 @@ Result<std::span<const int32_t>> DraftModel::propose(std::span<const int32_t> to
 
 void DraftLength::record(int64_t proposed, int64_t accepted) {
   if (proposed == 0) return;
-  length_ = accepted == proposed ? std::min(kDraftTokensMax, 2 * length_ + 1) : kShort;
+  faultless_ = accepted == proposed ? faultless_ + 1 : 0;
+  if (faultless_ >= kFaultlessMin) {
+    length_ = kDraftTokensMax;
+  } else {
+    length_ = 2 * accepted < proposed ? kShort : kUsual;
+  }
 }
 
 }  // namespace andiron

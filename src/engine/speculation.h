@@ -1,10 +1,10 @@
 // Speculation: guess the next tokens cheaply, check them all in one run of the model.
 //
-// A token costs a pass over all weights, whatever the number of rows that share the pass (up to kStreamTokensMax of
-// kernels/kernel_table.h at the same cost, beyond it for little more). So tokens guessed by something cheap
-// are verified together, and every right guess saves a pass. The text is the same as without: a guess is kept only when
-// the sampler, given the model's own logits at that position, chooses the same token; and those logits are the same
-// bits in a batch as alone.
+// A token costs a pass over all weights, and rows that share a pass cost far less than as many passes: the
+// kStreamTokensMax (8) rows of kernels/kernel_table.h about 2 to 2.5 times what one does. So tokens guessed by
+// something cheap are verified together, and every right guess saves a pass. The text is the same as without: a guess
+// is kept only when the sampler, given the model's own logits at that position, chooses the same token; and those
+// logits are the same bits in a batch as alone.
 #pragma once
 
 #include <cstdint>
@@ -48,14 +48,16 @@ class PromptLookup : public DraftSource {
 // A small model with the same vocabulary guesses for a large one.
 class DraftModel : public DraftSource {
  public:
-  // `draft` and what it runs on must outlive this. `context`: positions the large model's cache has.
+  // Nothing is guessed once the text holds a token that `draft` lacks (models of one family differ in how many rows
+  // their embeddings are padded to). What it runs on must outlive this. `context`: positions the large model's cache
+  // has.
   static Result<std::unique_ptr<DraftModel>> create(std::shared_ptr<const Model> draft, const KernelTable& kernels,
                                                     ThreadTeam& team, int64_t context);
   Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) override;
 
  private:
   DraftModel(std::shared_ptr<const Model> model, std::unique_ptr<Forward> forward, KvCache cache);
-  Status catch_up(std::span<const int32_t> tokens);
+  Result<bool> catch_up(std::span<const int32_t> tokens);
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<Forward> forward_;
@@ -64,16 +66,20 @@ class DraftModel : public DraftSource {
   std::vector<int32_t> guesses_;
 };
 
-// How many tokens to guess next: longer after success, short after failure.
+// How many tokens to guess next. As many as one pass streams with the token before them; more after several runs
+// without a wrong guess, fewer after a run in which most were wrong.
 class DraftLength {
  public:
   int64_t next() const { return length_; }
   void record(int64_t proposed, int64_t accepted);
 
  private:
-  // 3 guesses and the token before them are the 4 rows that stream at the cost of one.
+  static constexpr int64_t kUsual = kStreamTokensMax - 1;
   static constexpr int64_t kShort = 3;
-  int64_t length_ = kShort;
+  // Runs without a wrong guess before guesses go beyond what one pass streams.
+  static constexpr int64_t kFaultlessMin = 2;
+  int64_t length_ = kUsual;
+  int64_t faultless_ = 0;
 };
 
 }  // namespace andiron

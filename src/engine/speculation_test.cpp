@@ -29,17 +29,22 @@ TEST(PromptLookup, TakesWhatFollowedTheLongestMatch) {
   for (const Case& c : cases) EXPECT_EQ(guesses(lookup, c.tokens, 3), c.expected) << c.what;
 }
 
-TEST(DraftLength, GrowsWithSuccessAndShrinksWithFailure) {
+TEST(DraftLength, FillsOnePassAndGoesBeyondOnlyAfterSuccess) {
   DraftLength length;
-  const int64_t start = length.next();
-  length.record(start, start);
-  EXPECT_GT(length.next(), start);
-  for (int i = 0; i < 10; ++i) length.record(length.next(), length.next());
+  const int64_t usual = length.next();
+  EXPECT_EQ(usual, kStreamTokensMax - 1);
+  length.record(usual, usual);
+  EXPECT_EQ(length.next(), usual) << "one success may be luck";
+  length.record(usual, usual);
   EXPECT_EQ(length.next(), kDraftTokensMax);
-  length.record(kDraftTokensMax, 2);
-  EXPECT_EQ(length.next(), start);
+  length.record(kDraftTokensMax, kDraftTokensMax - 1);
+  EXPECT_EQ(length.next(), usual);
+  length.record(usual, 1);
+  EXPECT_LT(length.next(), usual);
   length.record(0, 0);
-  EXPECT_EQ(length.next(), start) << "no guess says nothing";
+  EXPECT_LT(length.next(), usual) << "no guess says nothing";
+  length.record(length.next(), length.next());
+  EXPECT_EQ(length.next(), usual);
 }
 
 // A source that is right, wrong or silent by turns.
@@ -122,6 +127,19 @@ TEST_F(SpeculationTest, AModelThatGuessesForItselfIsAlwaysRight) {
   ASSERT_TRUE(draft.ok()) << draft.error().message;
   EXPECT_EQ(answer(prompt, options, draft->get()), plain);
   EXPECT_EQ(report_.draft_accepted, report_.drafted);
+}
+
+// "tiny-odd" has 400 tokens, "tiny" 512.
+TEST_F(SpeculationTest, ADraftModelIsSilentAboutATokenItLacks) {
+  open("tiny", "q8_0");
+  auto draft = DraftModel::create(load(write_model("tiny-odd", "q8_0")), kernels_, team_, 256);
+  ASSERT_TRUE(draft.ok()) << draft.error().message;
+  for (const auto& tokens : {std::vector<int32_t>{1, 300, 450}, {450, 300}, {1, 300, -1}}) {
+    const auto none = (*draft)->propose(tokens, 4);
+    ASSERT_TRUE(none.ok()) << none.error().message;
+    EXPECT_TRUE(none->empty());
+  }
+  EXPECT_TRUE((*draft)->propose(std::vector<int32_t>{1, 300, 399}, 4).ok());
 }
 
 TEST_F(SpeculationTest, ADraftModelGuessesOnlyWhatItIsSureOf) {
