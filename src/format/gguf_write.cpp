@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "base/byte_reader.h"
+#include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "format/gguf.h"
 
@@ -88,7 +89,7 @@ bool put_value(Bytes& out, MetaType type, const std::vector<T>& items) {
 bool is_writers_own(std::string_view key) { return key == "general.alignment" || key.starts_with("split."); }
 
 Status put_metadata(Bytes& out, std::span<const MetaEntry> metadata, const std::string& path) {
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view, KeyedHash> seen;
   for (const MetaEntry& entry : metadata) {
     if (is_writers_own(entry.key)) continue;
     if (entry.key.empty() || !seen.insert(entry.key).second) {
@@ -106,7 +107,7 @@ Status put_metadata(Bytes& out, std::span<const MetaEntry> metadata, const std::
 // Fills `checked` with the same tensors, their numbers made sure of.
 Status put_tensors(Bytes& out, std::span<const TensorInfo> tensors, uint64_t alignment, const std::string& path,
                    std::vector<TensorInfo>& checked) {
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view, KeyedHash> seen;
   uint64_t offset = 0;
   for (const TensorInfo& tensor : tensors) {
     if (tensor.name.empty() || tensor.name.size() > 64 || !seen.insert(tensor.name).second) {

@@ -1,6 +1,6 @@
 // The weights of a folder, in one file or in the shards that an index names.
 #include <algorithm>
-#include <unordered_map>
+#include <map>
 
 #include "base/atomic_file.h"
 #include "base/json.h"
@@ -36,7 +36,7 @@ Result<SafetensorsFolder> open_indexed(const std::string& folder, const std::str
   TRY_ASSIGN(const auto map, read_safetensors_index(text, index_path));
   SafetensorsFolder out;
   out.paths.push_back(index_path);
-  std::unordered_map<std::string_view, const SafetensorsFile*> opened;
+  std::map<std::string_view, const SafetensorsFile*> opened;
   for (const auto& [tensor_name, file_name] : map) {
     auto [found, is_new] = opened.try_emplace(file_name, nullptr);
     if (is_new) {

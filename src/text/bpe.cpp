@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "text/byte_level.h"
 #include "text/pre_tokenizer.h"
@@ -42,8 +43,7 @@ class MergeTable {
 
   size_t home(int32_t left, int32_t right) const {
     const uint64_t key = static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-    const uint64_t mixed = (key ^ key >> 29) * 0x9e3779b97f4a7c15u;
-    return static_cast<size_t>(mixed >> 32) & (slots_.size() - 1);
+    return static_cast<size_t>(keyed_hash(key, hash_key_)) & (slots_.size() - 1);
   }
   size_t find_slot(int32_t left, int32_t right) const {
     const size_t mask = slots_.size() - 1;
@@ -54,6 +54,7 @@ class MergeTable {
     return at;
   }
 
+  HashKey hash_key_ = hash_key();
   std::vector<Slot> slots_;
 };
 
@@ -101,7 +102,7 @@ class BytePairEncoder : public StretchEncoder {
   // that is neither a token nor such a result can never happen and is left out.
   void load_merges(const TokenizerSpec& spec) {
     constexpr size_t kGroup = Vocabulary::kFindMany / 3;
-    std::unordered_map<std::string, int32_t> beyond;
+    std::unordered_map<std::string, int32_t, KeyedHash> beyond;
     const auto find_beyond = [&](std::string_view text) {
       const auto found = beyond.empty() ? beyond.end() : beyond.find(std::string(text));
       return found == beyond.end() ? kNoToken : found->second;

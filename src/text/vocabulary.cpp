@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstring>
 #include <utility>
 
+#include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "text/end_tokens.h"
 
@@ -16,26 +16,7 @@ namespace {
 constexpr size_t kTokensMax = 1 << 24;
 constexpr size_t kMarkupBytesMax = 64;
 
-// Multiplies 8 bytes at a time into one word (the folded multiply of wyhash and its kin). Not meant to withstand
-// chosen collisions: those cost their author's own tokenizer time, nothing else.
-uint32_t hash_text(std::string_view text) {
-  const auto mix = [](uint64_t a, uint64_t b) {
-    __extension__ using Wide = unsigned __int128;
-    const Wide product = static_cast<Wide>(a) * b;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  };
-  uint64_t hash = 0x9e3779b97f4a7c15u ^ text.size();
-  const char* data = text.data();
-  size_t left = text.size();
-  for (; left >= 8; data += 8, left -= 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, data, 8);
-    hash = mix(hash ^ word, 0xd6e8feb86659fd93u);
-  }
-  uint64_t tail = 0;
-  for (size_t i = 0; i < left; ++i) tail |= static_cast<uint64_t>(static_cast<uint8_t>(data[i])) << (8 * i);
-  return static_cast<uint32_t>(mix(hash ^ tail, 0xa0761d6478bd642fu));
-}
+uint32_t hash_text(std::string_view text) { return static_cast<uint32_t>(keyed_hash(text)); }
 
 // "<think>", "[INST]", "<s>".
 bool looks_like_markup(std::string_view text) {
