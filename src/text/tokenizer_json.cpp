@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "text/pre_names.h"
 #include "text/tokenizer_json_pipeline.h"
@@ -75,7 +76,9 @@ class Reader {
     if (type == "WordPiece") {
       spec_.model = TokenizerModel::kWordPiece;
       const Json& chars = member(model_, "max_input_chars_per_word");
-      if (chars.is_int()) spec_.word_chars_max = static_cast<int32_t>(std::clamp<int64_t>(chars.as_int(), 0, 1 << 20));
+      if (chars.is_int())
+        spec_.word_chars_max =
+            static_cast<int32_t>(std::clamp<int64_t>(chars.as_int(), 0, TokenizerSpec::kWordCharsMax));
       return {};
     }
     if (type != "BPE")
@@ -326,7 +329,7 @@ class Reader {
   }
 
   void score_by_merges() {
-    std::unordered_map<std::string_view, size_t> ids;
+    std::unordered_map<std::string_view, size_t, KeyedHash> ids;
     for (size_t id = 0; id < texts_.size(); ++id) ids.emplace(texts_[id], id);
     std::string joined;
     spec_.scores.assign(spec_.tokens.size(), 0.0f);
@@ -350,16 +353,22 @@ class Reader {
   TokenizerSpec spec_;
 };
 
+// A parsed value takes ten times the two bytes that suffice for it in a file. Real files have 5 bytes a value (merges
+// as pairs without white space) and more.
+Result<Json> parse_bounded(std::string_view text, std::string_view source) {
+  return parse_json(text, source, {.values = text.size() / 4 + 65536});
+}
+
 Result<Json> parse_optional(std::string_view text, std::string_view source) {
   if (text.empty()) return Json();
-  return parse_json(text, source);
+  return parse_bounded(text, source);
 }
 
 }  // namespace
 
 Result<TokenizerSpec> spec_from_tokenizer_json(std::string_view tokenizer_json, std::string_view config_json,
                                                std::string_view source, std::string_view special_tokens_map_json) {
-  TRY_ASSIGN(const Json root, parse_json(tokenizer_json, source));
+  TRY_ASSIGN(const Json root, parse_bounded(tokenizer_json, source));
   TRY_ASSIGN(const Json config, parse_optional(config_json, format("{} (tokenizer_config.json)", source)));
   TRY_ASSIGN(const Json map, parse_optional(special_tokens_map_json, format("{} (special_tokens_map.json)", source)));
   return Reader(root, config, map, source).read();

@@ -102,6 +102,32 @@ TEST(TokenizerJson, MetaspaceSchemes) {
   EXPECT_EQ(encode(R"("add_prefix_space": false)", "a"), Ids{3});
 }
 
+// A file cannot make one long word take time by the square of its length.
+TEST(TokenizerJson, WordPieceWordsAreOfBoundedLength) {
+  const std::string json = R"({"model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+      "max_input_chars_per_word": 1000000, "vocab": {"[UNK]": 0, "a": 1, "##a": 2}},
+      "pre_tokenizer": {"type": "BertPreTokenizer"}, "normalizer": {"type": "BertNormalizer"}})";
+  auto spec = spec_from_tokenizer_json(json, "", "test");
+  ASSERT_TRUE(spec.ok()) << spec.error().message;
+  EXPECT_EQ(spec->word_chars_max, TokenizerSpec::kWordCharsMax);
+  const auto tokenizer = Tokenizer::create(std::move(*spec));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  constexpr size_t kMax = TokenizerSpec::kWordCharsMax;
+  EXPECT_EQ(tokenizer->encode(std::string(kMax, 'a'), kTrusted).size(), kMax);
+  EXPECT_EQ(tokenizer->encode(std::string(kMax + 1, 'a'), kTrusted), Ids{0});
+}
+
+// Parsed values are many times larger than their text: a file of nothing but values is no tokenizer.
+TEST(TokenizerJson, TooManyValuesForItsSizeAreRefused) {
+  File file;
+  file.more = R"("junk": [0)";
+  for (int i = 0; i < 200'000; ++i) file.more += ",0";
+  file.more += "]";
+  const auto spec = file.spec();
+  ASSERT_FALSE(spec.ok());
+  EXPECT_NE(spec.error().message.find("values"), std::string::npos) << spec.error().message;
+}
+
 TEST(TokenizerJson, WordPieceInGgufsForm) {
   const std::string json = R"({"model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
       "max_input_chars_per_word": 5, "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "un": 3, "##do": 4, "[unused1]": 5}},

@@ -236,7 +236,7 @@ Status read_own_keys(const MetadataReader& metadata, TokenizerSpec& spec) {
   spec.fuse_unknown = metadata.boolean(kFuseUnknownKey).value_or(spec.fuse_unknown);
   spec.split_chinese = metadata.boolean(kSplitChineseKey).value_or(spec.split_chinese);
   const int64_t chars_max = metadata.integer(kWordCharsMaxKey).value_or(spec.word_chars_max);
-  spec.word_chars_max = static_cast<int32_t>(std::clamp<int64_t>(chars_max, 0, 1 << 20));
+  spec.word_chars_max = static_cast<int32_t>(std::clamp<int64_t>(chars_max, 0, TokenizerSpec::kWordCharsMax));
   return {};
 }
 

@@ -108,7 +108,9 @@ struct TokenizerSpec {
   bool lowercase = true;
   bool strip_accents = true;
   bool split_chinese = true;
-  int32_t word_chars_max = 100;  // a longer word is unknown
+  int32_t word_chars_max = 100;  // a longer word is unknown; at most kWordCharsMax
+  // Whatever a file says: a word takes time by its length times that of a token.
+  static constexpr int32_t kWordCharsMax = 1000;
 
   // The default chat template, or "". Tokens found in it that look like markup are structure: see Tokenizer.
   std::string chat_template;

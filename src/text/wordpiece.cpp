@@ -1,6 +1,7 @@
 // WordPiece (BERT): words split at white space and punctuation, each covered by the longest tokens from its left.
 // Token texts are in GGUF's form: U+2581 begins a word, other parts stand plainly. Cleaning and splitting follow
 // BertNormalizer and BertPreTokenizer of Hugging Face's tokenizers.
+#include <algorithm>
 #include <string>
 
 #include "base/strings.h"
@@ -12,6 +13,8 @@ namespace andiron {
 namespace {
 
 constexpr std::string_view kWordStart = "\u2581";
+// Longer tokens are never looked for: each byte of a word takes time by the longest token.
+constexpr size_t kTokenBytesMax = 256;
 
 // The blocks that BERT splits into single characters (google-research/bert, tokenization.py, _is_chinese_char, with
 // the one bound that Hugging Face's tokenizers have otherwise: 0x2B920).
@@ -87,7 +90,7 @@ class WordPieceEncoder : public StretchEncoder {
     for (size_t at = 0; at < whole.size() && chars <= word_chars_max_;) {
       // A U+2581 in the text itself must not pass for the beginning of a word.
       const bool typed_mark = at > 0 && whole.substr(at, kWordStart.size()) == kWordStart;
-      size_t size = typed_mark ? 0 : std::min(whole.size() - at, vocabulary_.text_bytes_max());
+      size_t size = typed_mark ? 0 : std::min({whole.size() - at, vocabulary_.text_bytes_max(), kTokenBytesMax});
       int32_t id = kNoToken;
       // Only whole code points: a length that ends inside one cannot be a token's.
       for (; size > 0 && id == kNoToken; --size) {
