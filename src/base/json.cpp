@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "base/name_index.h"
@@ -12,6 +13,13 @@
 
 namespace andiron {
 
+Json::Json(uint64_t value) {
+  if (value <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+    state_ = static_cast<int64_t>(value);
+  } else {
+    state_ = static_cast<double>(value);
+  }
+}
 Json::Json(Array value) : state_(std::make_unique<Array>(std::move(value))) {}
 Json::Json(Object value) : state_(std::make_unique<Object>(std::move(value))) {}
 

@@ -22,17 +22,18 @@ class Json {
   // Members in file order. Look up by Json::find; a linear search, so use `members()` to walk big ones.
   using Object = std::vector<Member>;
 
-  Json() = default;                                              // null
-  Json(bool value) : state_(value) {}                            // NOLINT: implicit, so that literals read well
-  Json(int value) : state_(int64_t{value}) {}                    // NOLINT
-  Json(int64_t value) : state_(value) {}                         // NOLINT
-  Json(uint64_t value) : state_(static_cast<int64_t>(value)) {}  // NOLINT
-  Json(double value) : state_(value) {}                          // NOLINT
-  Json(std::string value) : state_(std::move(value)) {}          // NOLINT
-  Json(std::string_view value) : state_(std::string(value)) {}   // NOLINT
-  Json(const char* value) : state_(std::string(value)) {}        // NOLINT
-  Json(Array value);                                             // NOLINT
-  Json(Object value);                                            // NOLINT
+  Json() = default;                            // null
+  Json(bool value) : state_(value) {}          // NOLINT: implicit, so that literals read well
+  Json(int value) : state_(int64_t{value}) {}  // NOLINT
+  Json(int64_t value) : state_(value) {}       // NOLINT
+  // Above 2^63 - 1 a double, as such a number would be parsed: about 16 digits of it are kept.
+  Json(uint64_t value);                                         // NOLINT
+  Json(double value) : state_(value) {}                         // NOLINT
+  Json(std::string value) : state_(std::move(value)) {}         // NOLINT
+  Json(std::string_view value) : state_(std::string(value)) {}  // NOLINT
+  Json(const char* value) : state_(std::string(value)) {}       // NOLINT
+  Json(Array value);                                            // NOLINT
+  Json(Object value);                                           // NOLINT
   Json(const Json& other);
   Json(Json&&) noexcept = default;
   Json& operator=(const Json& other);

@@ -147,6 +147,12 @@ TEST(Json, WhatIsWrittenIsReadBackTheSame) {
   EXPECT_EQ(Json(1).find("a"), nullptr);
 }
 
+TEST(Json, UnsignedNumbersNeverTurnNegative) {
+  EXPECT_EQ(Json(uint64_t{9223372036854775807u}).dump(), "9223372036854775807");
+  EXPECT_EQ(Json(uint64_t{9223372036854775808u}).dump(), "9.223372036854776e+18");
+  EXPECT_EQ(Json(std::numeric_limits<uint64_t>::max()).dump(), "1.8446744073709552e+19");
+}
+
 TEST(Json, WritesIndented) {
   Json object = Json::object();
   object.set("a", Json::array().push(1).push(Json::object())).set("b", Json::array());
