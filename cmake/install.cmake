@@ -21,6 +21,12 @@ target_compile_features(andiron_library PUBLIC cxx_std_20)
 target_link_libraries(andiron_library PRIVATE fmt::fmt Threads::Threads)
 
 install(TARGETS andiron RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/doc/andiron.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+set(completions ${PROJECT_SOURCE_DIR}/completions)
+install(FILES ${completions}/andiron.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME andiron)
+install(FILES ${completions}/_andiron DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(FILES ${completions}/andiron.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(TARGETS andiron_library EXPORT andironTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/andiron DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/json.h"
@@ -74,6 +76,40 @@ TEST_F(ProgramTest, HelpAndVersionAreNoMistakes) {
   EXPECT_EQ(program_.run({"--help"}).status, 0);
   EXPECT_EQ(program_.run({"run", "--help"}).status, 0);
   EXPECT_EQ(program_.run({"--version"}).out.substr(0, 8), "andiron ");
+}
+
+// The names of long options in a help text.
+std::set<std::string> long_options(const std::string& help) {
+  std::set<std::string> options;
+  std::istringstream lines(help);
+  for (std::string line; std::getline(lines, line);) {
+    const size_t at = line.find("--");
+    if (!line.starts_with("  -") || at == std::string::npos || at > 6) continue;
+    options.insert(line.substr(at, line.find_first_of(" ,:", at) - at));
+  }
+  return options;
+}
+
+TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
+  const std::string root = ANDIRON_SOURCE_DIR;
+  std::string manual = whole_file(root + "/doc/andiron.1");
+  manual.erase(std::remove(manual.begin(), manual.end(), '\\'), manual.end());  // \- is a plain hyphen
+  const std::string bash = whole_file(root + "/completions/andiron.bash");
+  const std::string zsh = whole_file(root + "/completions/_andiron");
+  const std::string fish = whole_file(root + "/completions/andiron.fish");
+  for (const std::string command : {"run", "chat", "inspect", "tokenize", "detokenize", "template", "logits", "ppl",
+                                    "quantize", "imatrix", "bench", "cache", "doctor", "synth", ""}) {
+    EXPECT_NE(manual.find("andiron " + command), std::string::npos) << command;
+    const auto options =
+        long_options((command.empty() ? program_.run({"--help"}) : program_.run({command, "--help"})).out);
+    EXPECT_FALSE(options.empty()) << command;
+    for (const std::string& option : options) {
+      EXPECT_NE(manual.find(option), std::string::npos) << command << " " << option;
+      EXPECT_NE(bash.find(option), std::string::npos) << command << " " << option;
+      EXPECT_NE(zsh.find(option), std::string::npos) << command << " " << option;
+      EXPECT_NE(fish.find("-l " + option.substr(2)), std::string::npos) << command << " " << option;
+    }
+  }
 }
 
 TEST_F(ProgramTest, AnInstructionSetThatTheMachineLacksIsAnError) {

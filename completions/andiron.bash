@@ -1,0 +1,62 @@
+# Completion of andiron(1) for bash.
+
+_andiron_options() {
+  local sampling="--temp --top-k --top-p --min-p --typical-p --xtc-probability --xtc-threshold --mirostat
+    --mirostat-tau --mirostat-eta --repetition-penalty --presence-penalty --frequency-penalty --penalty-last-n
+    --dry-multiplier --dry-base --dry-allowed-length --dry-last-n"
+  local answer="--tokens --greedy --seed --stop --logit-bias --draft --lookup --system $sampling"
+  case $1 in
+    run) echo "--prompt --file --chat --json --no-special --show-special --ignore-end --logprobs $answer" ;;
+    chat) echo "--load $answer" ;;
+    inspect) echo "--json --tensors" ;;
+    tokenize) echo "--text --file --no-special --json" ;;
+    detokenize) echo "--ids --file --no-special --json" ;;
+    template) echo "--messages --tools --no-generation-prompt --json" ;;
+    logits) echo "--tokens --out" ;;
+    ppl) echo "--file --base --window --windows --json" ;;
+    quantize) echo "--type --imatrix --pure" ;;
+    imatrix) echo "--file --out --window --windows" ;;
+    bench) echo "--pp --tg --depth --reps --json" ;;
+    cache) echo "list clear --json" ;;
+    doctor) echo "--json" ;;
+    synth) echo "--type --seed" ;;
+  esac
+}
+
+_andiron() {
+  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
+  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth"
+  local global="--isa --threads --kv --ctx --no-cache --quiet --help --version"
+  for ((i = 1; i < COMP_CWORD; ++i)); do
+    if [[ " $commands " == *" ${COMP_WORDS[i]} "* ]]; then
+      command=${COMP_WORDS[i]}
+      break
+    fi
+  done
+  local words
+  case $before in
+    --isa) words="scalar avx2 avx512 amx" ;;
+    --kv) words="f16 q8_0" ;;
+    --type)
+      words="F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 IQ4_NL IQ4_XS Q3_K_L Q3_K_M
+        Q3_K_S Q2_K Q2_K_S"
+      ;;
+    synth) words="smollm2-135m tinyllama-1.1b llama-2-7b tiny tiny-odd" ;;
+    *)
+      if [[ -z $command ]]; then
+        words="$commands $global"
+      elif [[ $word == -* || $command == cache ]]; then
+        words="$(_andiron_options "$command") $global"
+      fi
+      ;;
+  esac
+  local IFS=$' \t\n'
+  if [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  else
+    compopt -o filenames
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+  fi
+}
+
+complete -F _andiron andiron
