@@ -12,7 +12,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "engine/model_cost.h"
-#include "engine/quant_mix.h"
+#include "model/quant_mix.h"
 
 namespace andiron {
 

@@ -12,7 +12,7 @@
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "engine/imatrix.h"
-#include "engine/quant_mix.h"
+#include "model/quant_mix.h"
 #include "format/model_source.h"
 
 namespace andiron {

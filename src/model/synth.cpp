@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "format/gguf.h"
+#include "model/quant_mix.h"
 #include "tensor/quantize.h"
 
 namespace andiron {
@@ -31,82 +32,59 @@ constexpr Shape kShapes[] = {
     {"tiny-odd", 3, 96, 224, 3, 1, 400, 256, 1e4, true},
 };
 
-struct Mix {
-  DType base = DType::kQ4_K;
-  bool is_k_m = false;
-};
-
-Result<Mix> parse_mix(const std::string& name) {
-  if (name == "q4_k_m" || name == "Q4_K_M") return Mix{DType::kQ4_K, true};
-  const auto dtype = dtype_from_name(name);
-  if (dtype) return Mix{*dtype, false};
-  return make_error("\"{}\" is not a number format; f32, f16, bf16, q8_0, q4_0, q4_k, q4_k_m and others are",
-                    quoted(name));
-}
-
-// What stands in where rows are no whole number of super-blocks: llama.cpp's choices (src/llama-quant.cpp,
-// tensor_type_fallback).
-DType fit(DType dtype, uint64_t columns) {
-  if (columns % dtype_info(dtype).block_elements == 0) return dtype;
-  switch (dtype) {
-    case DType::kQ4_K: return DType::kQ5_0;
-    case DType::kQ5_K: return DType::kQ5_1;
-    case DType::kQ6_K: return DType::kQ8_0;
-    default: return DType::kIQ4_NL;
+// A number format alone ("q4_k": nearly every matrix in it), or a recipe ("q4_k_m").
+Result<QuantType> parse_mix(const std::string& name) {
+  if (const auto dtype = dtype_from_name(name)) {
+    const auto types = all_quant_types();
+    const bool can_write =
+        std::any_of(types.begin(), types.end(), [&](const QuantType& type) { return type.base == *dtype; });
+    if (can_write) return QuantType{dtype_info(*dtype).name, *dtype, QuantRecipe::kPlain, 0};
   }
-}
-
-// The layers whose attn_v and ffn_down get more bits in Q4_K_M: the first and last eighth and every third between
-// (llama.cpp, use_more_bits).
-bool gets_more_bits(uint32_t layer, uint32_t layers) {
-  return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
-}
-
-// As llama.cpp gives them: the output (or the embedding that serves as one) in Q6_K, Q8_0 where that does not fit.
-DType output_type(const Mix& mix, const Shape& shape) {
-  if (dtype_info(mix.base).is_float || mix.base == DType::kQ8_0) return mix.base;
-  return fit(DType::kQ6_K, shape.width);
+  return quant_type_from_name(name);
 }
 
 class Plan {
  public:
-  Plan(const Shape& shape, const Mix& mix) : shape_(shape), mix_(mix) {}
+  Plan(const Shape& shape, const QuantType& type) : shape_(shape), type_(type) {
+    context_.layers = shape.blocks;
+    context_.heads_per_kv_head = shape.heads / shape.kv_heads;
+    context_.tied_head = shape.tied;
+  }
 
   Result<std::vector<TensorInfo>> tensors() {
     const uint32_t width = shape_.width, inner = shape_.feed_forward;
     const uint32_t kv = width / shape_.heads * shape_.kv_heads;
-    TRY(add("token_embd.weight", shape_.vocabulary, width, shape_.tied ? output_type(mix_, shape_) : mix_.base));
+    TRY(add("token_embd.weight", {shape_.vocabulary, width}));
     for (uint32_t i = 0; i < shape_.blocks; ++i) {
-      const DType more = mix_.is_k_m && gets_more_bits(i, shape_.blocks) ? DType::kQ6_K : mix_.base;
       const auto name = [&](std::string_view part) { return format("blk.{}.{}.weight", i, part); };
-      TRY(add_vector(name("attn_norm")));
-      TRY(add(name("attn_q"), width, width, mix_.base));
-      TRY(add(name("attn_k"), kv, width, mix_.base));
-      TRY(add(name("attn_v"), kv, width, more));
-      TRY(add(name("attn_output"), width, width, mix_.base));
-      TRY(add_vector(name("ffn_norm")));
-      TRY(add(name("ffn_gate"), inner, width, mix_.base));
-      TRY(add(name("ffn_up"), inner, width, mix_.base));
-      TRY(add(name("ffn_down"), width, inner, more));
+      TRY(add(name("attn_norm"), {width}));
+      TRY(add(name("attn_q"), {width, width}));
+      TRY(add(name("attn_k"), {kv, width}));
+      TRY(add(name("attn_v"), {kv, width}));
+      TRY(add(name("attn_output"), {width, width}));
+      TRY(add(name("ffn_norm"), {width}));
+      TRY(add(name("ffn_gate"), {inner, width}));
+      TRY(add(name("ffn_up"), {inner, width}));
+      TRY(add(name("ffn_down"), {width, inner}));
     }
-    TRY(add_vector("output_norm.weight"));
-    if (!shape_.tied) TRY(add("output.weight", shape_.vocabulary, width, output_type(mix_, shape_)));
+    TRY(add("output_norm.weight", {width}));
+    if (!shape_.tied) TRY(add("output.weight", {shape_.vocabulary, width}));
     return std::move(out_);
   }
 
  private:
-  Status add_checked(std::string name, DType dtype, std::vector<uint64_t> shape) {
-    TRY_ASSIGN(TensorInfo info, make_tensor_info(std::move(name), dtype, std::move(shape), "the synthetic model"));
+  Status add(const std::string& name, const std::vector<uint64_t>& shape) {
+    constexpr std::string_view kSource = "the synthetic model";
+    TRY_ASSIGN(const TensorInfo unquantised, make_tensor_info(name, DType::kF32, shape, kSource));
+    const DType dtype = plan_tensor(unquantised, type_, context_).dtype;
+    TRY_ASSIGN(TensorInfo info, make_tensor_info(name, dtype, shape, kSource));
     out_.push_back(std::move(info));
     return {};
   }
-  Status add(std::string name, uint64_t rows, uint64_t columns, DType dtype) {
-    return add_checked(std::move(name), fit(dtype, columns), {rows, columns});
-  }
-  Status add_vector(std::string name) { return add_checked(std::move(name), DType::kF32, {shape_.width}); }
 
   const Shape& shape_;
-  Mix mix_;
+  QuantType type_;
+  QuantContext context_;
   std::vector<TensorInfo> out_;
 };
 
@@ -275,7 +253,7 @@ Status write_synthetic_model(const SyntheticOptions& options, const std::string&
     for (const std::string_view name : synthetic_shapes()) known += format("{}{}", known.empty() ? "" : ", ", name);
     return make_error("\"{}\" is not a synthetic shape; {} are", quoted(options.shape), known);
   }
-  TRY_ASSIGN(const Mix mix, parse_mix(options.mix));
+  TRY_ASSIGN(const QuantType mix, parse_mix(options.mix));
   TRY_ASSIGN(const auto tensors, Plan(*shape, mix).tensors());
   const auto tokens = make_tokens(shape->vocabulary);
   TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, make_metadata(*shape, tokens), tensors));

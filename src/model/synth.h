@@ -16,8 +16,7 @@ std::vector<std::string_view> synthetic_shapes();
 
 struct SyntheticOptions {
   std::string shape;
-  // A number format ("q4_0", "f16"), or "q4_k_m": Q4_K with Q6_K for the output and half of attn_v and ffn_down, as
-  // llama.cpp mixes them. Norms are F32.
+  // A number format ("q4_0", "f16", "q4_k"), or a recipe of model/quant_mix.h ("q4_k_m"). Norms are F32.
   std::string mix;
   uint64_t seed = 1;
 };

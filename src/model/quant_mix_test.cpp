@@ -1,4 +1,4 @@
-#include "engine/quant_mix.h"
+#include "model/quant_mix.h"
 
 #include <gtest/gtest.h>
 
