@@ -1,12 +1,11 @@
 // The packed cache: packed weights kept on disk, so that only a model's first start has to pack them.
 //
-// A folder of files, one for each model content:
-//   packed/KEY-vN.packed   the packed matrices behind a header with their table; N the version of the layout
-//   packed/NAME.source     which KEY the files at one path had, by their sizes, times and inodes
-// KEY is the XXH3-128 hash of all bytes of the model's files, so a copy or a renamed model finds its packed weights
-// again, and a changed file never meets old ones. The cache is a convenience: whatever goes wrong with it, weights are
-// packed in memory instead. The least recently used files go when the folder grows beyond its limit.
-// Files are private to the user, as models may be.
+// A folder of files, one for each model content (their names: model/packed_folder.h): the packed matrices behind a
+// header with their table; and small ones that say which KEY the files at one path had, by their sizes, times and
+// inodes. KEY is the XXH3-128 hash of all bytes of the model's files, so a copy or a renamed model finds its packed
+// weights again, and a changed file never meets old ones. The cache is a convenience: whatever goes wrong with it,
+// weights are packed in memory instead. The least recently used files go when the folder grows beyond its limit. Files
+// are private to the user, as models may be.
 #pragma once
 
 #include <cstdint>

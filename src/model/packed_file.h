@@ -1,8 +1,10 @@
 // PackedFile: one file of the packed cache: a header, then the packed matrices as they lie in memory.
 //
 // The header holds everything the matrices depend on: the content key and a table that names each matrix, its format,
-// shape and place. A reader works out the same header from the model's file and compares, so nothing in the cache file
-// is ever believed; a checksum tells a damaged header from an old one.
+// shape and place. A reader works out the same header from the model's file and compares, so no size or place in the
+// cache file is ever believed; a checksum tells a damaged header from an old one. The matrices themselves are believed
+// as they are, or they would have to be read whole at each start: the cache belongs to the user alone, and what a crash
+// may have left half written is not taken (model/packed_folder.h). Bytes changed there would give wrong numbers.
 #pragma once
 
 #include <cstdint>

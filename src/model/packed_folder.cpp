@@ -132,7 +132,7 @@ Result<PackedFolder> PackedFolder::open(const PackedCacheOptions& options) {
     for (const CacheFile& file : cache_files(folder)) reachable += bytes_of(file);
     bytes_max = std::min(kBytesMaxDefault, reachable / 5);
   }
-  return PackedFolder(folder, bytes_max);
+  return PackedFolder(folder, bytes_max, boot_name());
 }
 
 std::string PackedFolder::source_path(std::span<const FileStamp> stamps) const {
@@ -144,7 +144,8 @@ std::string PackedFolder::settled_path(const std::string& key) const {
 }
 
 std::string PackedFolder::new_path(const std::string& key) const {
-  return format("{}/{}.v{}.{}.packed", folder_, key, kPackedVersion, boot_name());
+  if (must_sync()) return settled_path(key);
+  return format("{}/{}.v{}.{}.packed", folder_, key, kPackedVersion, boot_);
 }
 
 std::string PackedFolder::unnamed_path() const {
@@ -190,7 +191,7 @@ std::shared_ptr<const MappedFile> PackedFolder::find(const std::string& key, con
     auto file = open_packed_file(path, key, table, data);
     if (!file.ok()) continue;
     touch(path);
-    if (path == fresh) settle(path, settled);
+    if (path != settled) settle(path, settled);
     return std::move(file).value();
   }
   return nullptr;

@@ -38,7 +38,10 @@ class PackedFolder {
 
   // Room for `bytes`: removes what was used longest ago. Fails when the limit or the disk is too small.
   Status make_room(uint64_t bytes) const;
-  // The path under which new packed weights of a key are to appear, unsynced.
+  // Whether new packed weights must be synced before they get their name: where the system does not say which start of
+  // the machine this is, nobody could tell later whether a crash came between.
+  bool must_sync() const { return boot_.empty(); }
+  // The path under which new packed weights of a key are to appear.
   std::string new_path(const std::string& key) const;
   // Where weights are packed whose key is not yet known; a new path each time.
   std::string unnamed_path() const;
@@ -48,13 +51,15 @@ class PackedFolder {
   uint64_t clear() const;
 
  private:
-  PackedFolder(std::string folder, uint64_t bytes_max) : folder_(std::move(folder)), bytes_max_(bytes_max) {}
+  PackedFolder(std::string folder, uint64_t bytes_max, std::string boot)
+      : folder_(std::move(folder)), bytes_max_(bytes_max), boot_(std::move(boot)) {}
   std::string settled_path(const std::string& key) const;
   std::string source_path(std::span<const FileStamp> stamps) const;
   void settle(const std::string& path, const std::string& settled) const;
 
   std::string folder_;
   uint64_t bytes_max_ = 0;
+  std::string boot_;  // names this start of the machine; "": unknown
 };
 
 }  // namespace andiron

@@ -216,7 +216,7 @@ class CachedPacking {
     }
     TRY_ASSIGN(info.key, hasher.finish());
     TRY(file.write_at(0, packed_header(info, table_)));
-    TRY(file.commit_unsynced());
+    TRY(folder.must_sync() ? file.commit() : file.commit_unsynced());
     if (std::rename(unnamed.c_str(), folder.new_path(info.key).c_str()) != 0) {
       return make_error("{}: cannot be renamed: {}", unnamed, std::strerror(errno));
     }
