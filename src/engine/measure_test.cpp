@@ -56,6 +56,23 @@ class MeasureTest : public EngineTest {
   }
 };
 
+// Its first half is run in chunks, the second in others: where they end must not matter.
+TEST_F(MeasureTest, ALongWindowIsRunInChunks) {
+  open("tiny", "q4_0");
+  constexpr size_t kWindow = 1102;
+  auto text = random_tokens(kWindow);
+  const auto report = measure_perplexity(*model_, nullptr, *tokenizer_, text, kernels_, team_, {.window = kWindow});
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_EQ(report->tokens, 550);
+  text[0] = tokenizer_->bos();
+  const auto logits = all_logits(*model_, text);
+  double nll = 0;
+  for (size_t i = kWindow / 2; i < kWindow - 1; ++i) {
+    nll -= std::log(probabilities(logits[i])[static_cast<size_t>(text[i + 1])]);
+  }
+  EXPECT_NEAR(std::log(report->perplexity), nll / 550, 1e-6);
+}
+
 // The last token of a window is never run through the model, but its logit is asked for.
 TEST_F(MeasureTest, ATokenThatTheModelLacksIsAnError) {
   open("tiny", "q4_0");
