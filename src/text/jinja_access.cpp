@@ -246,6 +246,7 @@ Result<SliceRange> slice_range(const Value& start, const Value& stop, const Valu
   };
   TRY_ASSIGN(out.start, bound(start, is_forward ? 0 : last - 1));
   TRY_ASSIGN(const int64_t end, bound(stop, is_forward ? last : -1));
+  out.stop = end;
   const auto distance = static_cast<uint64_t>(is_forward ? end - out.start : out.start - end);
   const bool is_empty = is_forward ? end <= out.start : out.start <= end;
   const uint64_t stride = is_forward ? static_cast<uint64_t>(out.step) : 0 - static_cast<uint64_t>(out.step);
@@ -258,7 +259,7 @@ namespace {
 Result<Value> slice_string(Runtime& runtime, const StringObject& string, const SliceRange& range) {
   const Text& text = string.text;
   if (range.count == 0) return runtime.string(Text(), string.markup);
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(range.step == 1 ? runtime.spend_bytes(text.size()) : runtime.spend_scan(text.size()));
   const auto first = static_cast<size_t>(range.start);
   if (range.step == 1) {
     const size_t begin = string.offset(first);
@@ -279,6 +280,20 @@ Result<Value> slice_string(Runtime& runtime, const StringObject& string, const S
   return out.finish(string.markup);
 }
 
+// As CPython does it, by its bounds, which may lie one outside of the range.
+Result<Value> slice_of_range(Runtime& runtime, const RangeObject& whole, const SliceRange& range) {
+  const auto at = [&](int64_t index, int64_t& out) {
+    return !__builtin_mul_overflow(index, whole.step, &out) && !__builtin_add_overflow(out, whole.start, &out);
+  };
+  int64_t first = 0;
+  int64_t last = 0;
+  int64_t stride = 0;
+  if (!at(range.start, first) || !at(range.stop, last) || __builtin_mul_overflow(range.step, whole.step, &stride)) {
+    return make_error("a slice of a range that does not fit 64 bits");
+  }
+  return runtime.range(first, last, stride);
+}
+
 }  // namespace
 
 Result<Value> get_slice(Runtime& runtime, const Value& object, const Value& start, const Value& stop,
@@ -290,13 +305,7 @@ Result<Value> get_slice(Runtime& runtime, const Value& object, const Value& star
   TRY_ASSIGN(const size_t size, length_of(runtime, object));
   TRY_ASSIGN(const SliceRange range, slice_range(start, stop, step, size));
   if (object.is_string()) return slice_string(runtime, object.string(), range);
-  if (object.is(Kind::kRange)) {
-    const RangeObject& whole = object.range();
-    if (range.count == 0) return runtime.range(0, 0, 1);
-    const int64_t first = whole.at(range.start);
-    const int64_t stride = range.count == 1 ? 1 : whole.at(range.start + range.step) - first;
-    return runtime.range(first, first + static_cast<int64_t>(range.count) * stride, stride);
-  }
+  if (object.is(Kind::kRange)) return slice_of_range(runtime, object.range(), range);
   TRY(runtime.spend(range.count / 16));
   std::vector<Value> items;
   items.reserve(range.count);

@@ -112,6 +112,7 @@ bool is_cased(uint32_t code_point) { return category_of(code_point) <= Category:
 bool is_lower(uint32_t code_point) { return category_of(code_point) == Category::kLl; }
 
 void append_case(TextBuilder& out, const Text& text, size_t begin, size_t end, Case wanted) {
+  out.spend((end - begin) / 16);
   for (size_t at = begin; at < end && !out.failed();) {
     const size_t start = at;
     const uint32_t code_point = next_code_point(text.view(), at);

@@ -125,9 +125,8 @@ ExpressionParser::ExprResult ExpressionParser::parse_expression() {
   return value;
 }
 
-bool ExpressionParser::at_tuple_end(std::string_view end_name) const {
-  return current_.kind == TokenKind::kVariableEnd || current_.kind == TokenKind::kBlockEnd ||
-         current_.is_operator(")") || (!end_name.empty() && current_.is_name(end_name));
+bool ExpressionParser::at_tuple_end() const {
+  return current_.kind == TokenKind::kVariableEnd || current_.kind == TokenKind::kBlockEnd || current_.is_operator(")");
 }
 
 ExpressionParser::ExprResult ExpressionParser::parse_tuple(TupleOptions options) {
@@ -135,7 +134,7 @@ ExpressionParser::ExprResult ExpressionParser::parse_tuple(TupleOptions options)
   TRY(check_depth());
   auto tuple = make_node(ExprKind::kTuple, current_.line);
   bool is_tuple = false;
-  while (!at_tuple_end(options.end_name)) {
+  while (!at_tuple_end()) {
     TRY_ASSIGN(ExprPtr item, options.with_conditional ? parse_expression() : parse_or());
     tuple->parts.push_back(std::move(item));
     TRY_ASSIGN(const bool comma, skip_operator(","));
@@ -164,7 +163,7 @@ ExpressionParser::ExprResult ExpressionParser::parse_target(TargetOptions option
   }
   auto tuple = make_node(ExprKind::kTuple, current_.line);
   bool is_tuple = false;
-  while (!at_tuple_end(options.end_name)) {
+  while (!at_tuple_end()) {
     TRY_ASSIGN(ExprPtr item, parse_primary());
     TRY(check_target(*item));
     tuple->parts.push_back(std::move(item));

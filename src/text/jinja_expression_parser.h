@@ -23,12 +23,10 @@ class ExpressionParser {
 
   struct TupleOptions {
     bool with_conditional = true;
-    std::string_view end_name = {};  // a name that may follow a trailing comma
     bool may_be_empty = false;
   };
   struct TargetOptions {
     bool with_namespace = false;
-    std::string_view end_name = {};
   };
 
   // Counts how deeply the parser is nested while it lives.
@@ -72,7 +70,7 @@ class ExpressionParser {
 
  private:
   static ExprResult finish(ExprPtr node);
-  bool at_tuple_end(std::string_view end_name) const;
+  bool at_tuple_end() const;
 
   ExprResult parse_or();
   ExprResult parse_and();

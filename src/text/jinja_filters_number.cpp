@@ -88,17 +88,18 @@ Result<std::optional<int64_t>> truncated(double value) {
 
 Result<Value> to_int(Runtime& runtime, const Value* a) {
   const Value fallback = a[1].is_missing() ? Value::integer(0) : a[1];
-  int64_t base = 10;
-  if (!a[2].is_missing()) {
-    TRY_ASSIGN(base, to_index(a[2], "int's base"));
-  }
   const Value& value = a[0];
   if (value.is_undefined()) return Error{value.undefined_hint()};
   if (value.is_integral()) return Value::integer(value.as_int());
   double real = 0;
   if (value.is_string()) {
-    TRY(runtime.spend_bytes(value.text().size()));
-    if (const auto parsed = parse_python_int(value.view(), base)) return Value::integer(*parsed);
+    int64_t base = 10;
+    if (a[2].is_integral()) base = a[2].as_int();
+    TRY(runtime.spend_scan(value.text().size()));
+    const bool is_base = a[2].is_missing() || a[2].is_integral();
+    if (const auto parsed = parse_python_int(value.view(), base); parsed && is_base) {
+      return Value::integer(*parsed);
+    }
     const auto parsed = parse_python_real(value.view());
     if (!parsed) return fallback;
     real = *parsed;
@@ -116,7 +117,7 @@ Result<Value> to_real(Runtime& runtime, const Value* a) {
   if (value.is_undefined()) return Error{value.undefined_hint()};
   if (value.is_number()) return Value::real(value.as_real());
   if (value.is_string()) {
-    TRY(runtime.spend_bytes(value.text().size()));
+    TRY(runtime.spend_scan(value.text().size()));
     if (const auto parsed = parse_python_real(value.view())) return Value::real(*parsed);
   }
   return a[1].is_missing() ? Value::real(0) : a[1];

@@ -156,6 +156,13 @@ Result<std::vector<Value>> in_order(const std::vector<Value>& values, const std:
   return out;
 }
 
+// The argument `reverse` of Python's sorted(), which takes whole numbers only.
+Result<bool> is_reversed(const Value& argument) {
+  if (argument.is_missing()) return false;
+  TRY_ASSIGN(const int64_t number, to_index(argument, "reverse"));
+  return number != 0;
+}
+
 Result<Value> dict_sort(Runtime& runtime, const Value* a) {
   if (a[0].is_undefined()) return Error{a[0].undefined_hint()};
   if (!a[0].is(Kind::kDict)) return make_error("dictsort needs a dict, got a {}", type_name(a[0]));
@@ -171,7 +178,8 @@ Result<Value> dict_sort(Runtime& runtime, const Value* a) {
     }
     keys.push_back(std::move(sort_key));
   }
-  TRY_ASSIGN(const auto order_wanted, sort_order(runtime, keys, flag(a[3])));
+  TRY_ASSIGN(const bool reverse, is_reversed(a[3]));
+  TRY_ASSIGN(const auto order_wanted, sort_order(runtime, keys, reverse));
   TRY_ASSIGN(auto sorted, in_order(pairs, order_wanted));
   return runtime.list(std::move(sorted));
 }
@@ -212,7 +220,8 @@ Result<std::vector<Value>> sort_keys(Runtime& runtime, const std::vector<Value>&
 Result<Value> sort(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const auto items, iterate(runtime, a[0]));
   TRY_ASSIGN(const auto keys, sort_keys(runtime, items, a[3], flag(a[2])));
-  TRY_ASSIGN(const auto order_wanted, sort_order(runtime, keys, flag(a[1])));
+  TRY_ASSIGN(const bool reverse, is_reversed(a[1]));
+  TRY_ASSIGN(const auto order_wanted, sort_order(runtime, keys, reverse));
   TRY_ASSIGN(auto sorted, in_order(items, order_wanted));
   return runtime.list(std::move(sorted));
 }
@@ -365,6 +374,14 @@ Result<Value> attribute(Runtime& runtime, const Value* a) {
   return value.is_missing() ? runtime.undefined_attribute(a[0], a[1].view()) : value;
 }
 
+// Jinja's version is a generator: what goes wrong is raised only to whoever reads its items.
+template <Builtin::Fixed kFilter>
+Result<Value> lazy(Runtime& runtime, const Value* a) {
+  auto result = kFilter(runtime, a);
+  if (result.ok()) return result;
+  return runtime.iterator({}, "generator", std::move(result).error());
+}
+
 constexpr Builtin kFilters[] = {
     {"length", length, 1, {"obj"}},
     {"count", length, 1, {"obj"}},
@@ -375,15 +392,15 @@ constexpr Builtin kFilters[] = {
     {"last", last, 1, {"seq"}},
     {"reverse", reverse, 1, {"value"}},
     {"join", join, 1, {"value", "d", "attribute"}},
-    {"items", items_filter, 1, {"value"}},
+    {"items", lazy<items_filter>, 1, {"value"}},
     {"dictsort", dict_sort, 1, {"value", "case_sensitive", "by", "reverse"}},
     {"sort", sort, 1, {"value", "reverse", "case_sensitive", "attribute"}},
-    {"unique", unique, 1, {"value", "case_sensitive", "attribute"}},
+    {"unique", lazy<unique>, 1, {"value", "case_sensitive", "attribute"}},
     {"min", minimum, 1, {"value", "case_sensitive", "attribute"}},
     {"max", maximum, 1, {"value", "case_sensitive", "attribute"}},
     {"sum", sum, 1, {"iterable", "attribute", "start"}},
-    {"batch", batch, 2, {"value", "linecount", "fill_with"}},
-    {"slice", slice, 2, {"value", "slices", "fill_with"}},
+    {"batch", lazy<batch>, 2, {"value", "linecount", "fill_with"}},
+    {"slice", lazy<slice>, 2, {"value", "slices", "fill_with"}},
     {"groupby", group_by, 2, {"value", "attribute", "default", "case_sensitive"}},
     {"attr", attribute, 2, {"obj", "name"}},
 };

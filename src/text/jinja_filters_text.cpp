@@ -43,6 +43,7 @@ Result<Value> capitalize(Runtime& runtime, const Value* a) {
 Result<Value> title(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const Value string, soft_string(runtime, a[0]));
   const Text& text = string.text();
+  TRY(runtime.spend_convert(text.size()));
   TextBuilder out(runtime);
   bool at_start = true;
   for (size_t at = 0; at < text.size() && !out.failed();) {
@@ -77,6 +78,7 @@ Result<Value> trim(Runtime& runtime, const Value* a) {
   } else if (!a[1].is_missing() && !a[1].is_none()) {
     return make_error("trim needs a string of characters, got a {}", type_name(a[1]));
   }
+  TRY(runtime.spend_scan(string.text().size()));
   const Span kept = strip(string.view(), chars, Sides::kBoth);
   return runtime.string(string.text().slice(kept.begin, kept.end), string.string().markup);
 }
@@ -123,6 +125,7 @@ Result<Value> indent(Runtime& runtime, const Value* a) {
     indention = Text(std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' '));
   }
   const Text& text = a[0].text();
+  TRY(runtime.spend_scan(text.size()));
   const uint64_t lines_max = runtime.budget().memory_left() / sizeof(Span);
   std::vector<Span> lines = split_lines(text.view(), false, lines_max);
   if (lines.size() > lines_max) return runtime.out_of_memory();
@@ -173,7 +176,7 @@ bool is_word_character(uint32_t c) {
 
 Result<Value> word_count(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const Value string, soft_string(runtime, a[0]));
-  TRY(runtime.spend_bytes(string.text().size()));
+  TRY(runtime.spend_convert(string.text().size()));
   int64_t count = 0;
   bool in_word = false;
   for (size_t at = 0; at < string.text().size();) {
@@ -187,6 +190,7 @@ Result<Value> word_count(Runtime& runtime, const Value* a) {
 // Percent-encodes UTF-8 (RFC 3986); in a query a space is '+' and '/' is encoded.
 Status append_quoted(Runtime& runtime, TextBuilder& out, const Value& value, bool is_query) {
   TRY_ASSIGN(const Text text, to_text(runtime, value));
+  TRY(runtime.spend(text.size() / 4));
   for (size_t i = 0; i < text.size() && !out.failed(); ++i) {
     const char c = text.view()[i];
     const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||

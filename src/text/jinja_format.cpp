@@ -178,7 +178,7 @@ class PercentFormatter {
       if (percent == reader.text.size()) break;
       reader.at = percent + 1;
       TRY(conversion(reader));
-      if (out_.failed()) return runtime_.out_of_memory();
+      if (out_.failed()) return out_.error();
     }
     if (argument_.is(Kind::kTuple) && next_ < argument_.items().size()) {
       return make_error("not all arguments of '%' were used");
@@ -232,6 +232,10 @@ class PercentFormatter {
   Status conversion(Reader& reader) {
     FormatSpec spec;
     bool is_zero = false;
+    if (reader.accept('%')) {
+      out_.append("%");
+      return {};
+    }
     if (reader.accept('(')) TRY(key(reader));
     while (!reader.done() && std::string_view("-+ #0").find(reader.peek()) != std::string_view::npos) {
       const char flag = reader.text[reader.at++];
@@ -254,10 +258,6 @@ class PercentFormatter {
     while (reader.peek() == 'l' || reader.peek() == 'h' || reader.peek() == 'L') ++reader.at;
     if (reader.done()) return bad_pattern("it ends inside of a conversion");
     spec.type = reader.text[reader.at++];
-    if (spec.type == '%') {
-      out_.append("%");
-      return {};
-    }
     TRY_ASSIGN(const Value value, next_argument());
     if (spec.type == 's' || spec.type == 'r' || spec.type == 'a') return text(value, spec);
     return number(value, spec, is_zero);
@@ -384,7 +384,7 @@ class BraceFormatter {
       }
       if (reader.text[brace] == '}') return bad_pattern("a '}' without '{'");
       TRY(field(pattern, reader, out, level));
-      if (out.failed()) return runtime_.out_of_memory();
+      if (out.failed()) return out.error();
     }
     return {};
   }
@@ -440,6 +440,7 @@ class BraceFormatter {
     const bool is_number =
         !first.empty() && std::all_of(first.begin(), first.end(), [](char c) { return c >= '0' && c <= '9'; });
     Value value;
+    if (first.empty() && !name.empty()) return bad_pattern("a field needs a number or name before '.' and '['");
     if (first.empty() || is_number) {
       if (automatic_ && *automatic_ != first.empty()) return bad_pattern("it mixes numbered and unnumbered fields");
       automatic_ = first.empty();
@@ -530,10 +531,12 @@ class BraceFormatter {
 }  // namespace
 
 Result<Value> format_percent(Runtime& runtime, const StringObject& pattern, const Value& argument) {
+  TRY(runtime.spend_convert(pattern.text.size()));
   return PercentFormatter(runtime, pattern, argument).run();
 }
 
 Result<Value> format_braces(Runtime& runtime, const StringObject& pattern, const Call& call) {
+  TRY(runtime.spend_convert(pattern.text.size()));
   return BraceFormatter(runtime, pattern, call).run(pattern.text);
 }
 

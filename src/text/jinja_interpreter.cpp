@@ -82,6 +82,7 @@ Status Interpreter::ScopeGuard::open(const Scope& scope, Frame* parent, bool kee
     interpreter_.kept_frames_.push_back(std::make_unique<Frame>());
     frame_ = interpreter_.kept_frames_.back().get();
   }
+  TRY(interpreter_.spend(static_cast<uint64_t>(scope.slots) / 16));
   frame_->parent = parent;
   frame_->slots.resize(static_cast<size_t>(scope.slots));
   interpreter_.enter(scope, *frame_);
@@ -148,7 +149,7 @@ Result<Interpreter::Flow> Interpreter::run_statement(const Statement& s, Frame& 
 }
 
 Status Interpreter::check_output() {
-  if (out_->failed()) return out_of_memory();
+  if (out_->failed()) return out_->error();
   if (out_ == root_out_ && out_->size() > limits().output_bytes) {
     return make_error("the output is longer than {}", human_bytes(limits().output_bytes));
   }

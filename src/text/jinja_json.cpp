@@ -30,7 +30,7 @@ class Writer {
       case Kind::kInt: return put(format("{}", value.as_int()));
       case Kind::kReal: return put(real(value.as_real()));
       case Kind::kString:
-        TRY(runtime_.spend_bytes(value.text().size()));
+        TRY(runtime_.spend_scan(value.text().size()));
         append_json_string(out_, value.text(), style_.ensure_ascii);
         return {};
       case Kind::kList:

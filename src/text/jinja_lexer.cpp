@@ -154,6 +154,7 @@ void Lexer::finish_block_tag(char sign) {
 }
 
 Status Lexer::lex_comment() {
+  if (pos_ == source_.size()) return {};  // Jinja lets "{#" pass when nothing follows
   const size_t end = source_.find("#}", pos_);
   if (end == std::string::npos) return fail("a comment without '#}'");
   const char sign = end > pos_ ? source_[end - 1] : '\0';
@@ -164,6 +165,7 @@ Status Lexer::lex_comment() {
 
 Status Lexer::lex_raw(size_t content) {
   advance(content - pos_);
+  if (pos_ == source_.size()) return {};  // as for comments
   line_starting_ = source_[content - 1] == '\n';
   for (size_t tag = source_.find("{%", pos_); tag != std::string::npos; tag = source_.find("{%", tag + 2)) {
     size_t at = tag + 2;

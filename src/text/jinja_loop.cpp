@@ -46,7 +46,7 @@ Result<Interpreter::Flow> Interpreter::run_rounds(const Statement& s, const Valu
   ScopeGuard scope(*this);
   TRY(scope.open(s.scope, &parent));
   while (true) {
-    TRY(spend(1));
+    TRY(spend(1 + static_cast<uint64_t>(s.scope.slots) / 16));
     Value item;
     TRY_ASSIGN(const bool has_item, next_item(state, item));
     if (!has_item) return Flow::kNormal;

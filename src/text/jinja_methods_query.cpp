@@ -116,7 +116,7 @@ bool is_ascii(uint32_t c) { return c < 0x80; }
 template <bool (*kIsKind)(uint32_t), bool kIfEmpty>
 Result<Value> all_are(Runtime& runtime, const Value* a) {
   const std::string_view text = a[0].view();
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_convert(text.size()));
   for (size_t at = 0; at < text.size();) {
     if (!kIsKind(next_code_point(text, at))) return Value::boolean(false);
   }
@@ -125,7 +125,7 @@ Result<Value> all_are(Runtime& runtime, const Value* a) {
 
 template <bool kLower>
 Result<Value> all_cased(Runtime& runtime, const Value* a) {
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY(runtime.spend_convert(a[0].text().size()));
   bool any = false;
   for (size_t at = 0; at < a[0].text().size();) {
     const uint32_t c = next_code_point(a[0].view(), at);
@@ -137,7 +137,7 @@ Result<Value> all_cased(Runtime& runtime, const Value* a) {
 }
 
 Result<Value> is_title(Runtime& runtime, const Value* a) {
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY(runtime.spend_convert(a[0].text().size()));
   bool any = false;
   bool in_word = false;
   for (size_t at = 0; at < a[0].text().size();) {
@@ -153,7 +153,7 @@ Result<Value> is_title(Runtime& runtime, const Value* a) {
 
 Result<Value> is_identifier(Runtime& runtime, const Value* a) {
   const std::string_view text = a[0].view();
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_convert(text.size()));
   for (size_t at = 0; at < text.size();) {
     const size_t start = at;
     const uint32_t c = next_code_point(text, at);

@@ -44,6 +44,7 @@ Result<Value> capitalize(Runtime& runtime, const Value* a) {
 }
 
 Result<Value> title(Runtime& runtime, const Value* a) {
+  TRY(runtime.spend_convert(a[0].text().size()));
   TextBuilder out(runtime);
   append_title(out, a[0].text());
   return out.finish(a[0].string().markup);
@@ -57,7 +58,7 @@ Result<Value> strip_method(Runtime& runtime, const Value* a) {
     TRY_ASSIGN(text, text_argument(runtime, a[0], a[1], "strip"));
     chars = text.view();
   }
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY(runtime.spend_scan(a[0].text().size()));
   const Span kept = strip(a[0].view(), chars, kSides);
   return runtime.string(a[0].text().slice(kept.begin, kept.end), a[0].string().markup);
 }
@@ -66,7 +67,7 @@ Result<Value> replace(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const Text old_text, text_argument(runtime, a[0], a[1], "replace"));
   TRY_ASSIGN(const Text new_text, text_argument(runtime, a[0], a[2], "replace"));
   TRY_ASSIGN(const int64_t count, integer_argument(a[3], -1, "replace"));
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY(runtime.spend_scan(a[0].text().size()));
   TextBuilder out(runtime);
   append_replaced(out, a[0].text(), old_text, new_text, count);
   return out.finish(a[0].string().markup);
@@ -96,7 +97,7 @@ Result<Value> split_method(Runtime& runtime, const Value* a) {
     return make_error("split() needs a string, got a {}", type_name(a[1]));
   }
   TRY_ASSIGN(const int64_t limit, integer_argument(a[2], -1, "split"));
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY(runtime.spend_scan(a[0].text().size()));
   const uint64_t most = pieces_max_of(runtime);
   const auto spans =
       kFromRight ? split_from_right(a[0].view(), separator, limit, most) : split(a[0].view(), separator, limit, most);
@@ -104,9 +105,10 @@ Result<Value> split_method(Runtime& runtime, const Value* a) {
 }
 
 Result<Value> split_lines_method(Runtime& runtime, const Value* a) {
-  TRY(runtime.spend_bytes(a[0].text().size()));
+  TRY_ASSIGN(const int64_t keep_ends, integer_argument(a[1], 0, "splitlines"));
+  TRY(runtime.spend_scan(a[0].text().size()));
   const uint64_t most = pieces_max_of(runtime);
-  return pieces(runtime, a[0], split_lines(a[0].view(), flag(a[1]), most), most);
+  return pieces(runtime, a[0], split_lines(a[0].view(), keep_ends != 0, most), most);
 }
 
 template <bool kFromRight>
@@ -115,7 +117,7 @@ Result<Value> partition(Runtime& runtime, const Value* a) {
   if (separator.empty()) return make_error("partition() needs a separator that is not empty");
   const Text& text = a[0].text();
   const bool is_markup = a[0].string().markup;
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_scan(text.size()));
   const size_t found =
       kFromRight ? find_text_last(text.view(), separator.view()) : find_text(text.view(), separator.view());
   const bool is_there = found != std::string_view::npos;
@@ -182,7 +184,7 @@ Result<Value> zero_fill(Runtime& runtime, const Value* a) {
 Result<Value> expand_tabs(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const int64_t size, integer_argument(a[1], 8, "expandtabs"));
   const Text& text = a[0].text();
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_scan(text.size()));
   TextBuilder out(runtime);
   int64_t column = 0;
   for (size_t at = 0; at < text.size() && !out.failed();) {

@@ -192,7 +192,7 @@ class Printer {
   Status repr(const Value& value) {
     if (value.is_string()) {
       if (value.string().markup) out_.append("Markup(");
-      TRY(runtime_.spend_bytes(value.text().size()));
+      TRY(runtime_.spend_scan(value.text().size()));
       append_string_repr(out_, value.text());
       if (value.string().markup) out_.append(")");
       return {};

@@ -50,6 +50,7 @@ Result<Value> get_slice(Runtime& runtime, const Value& object, const Value& star
 // distance `step`.
 struct SliceRange {
   int64_t start = 0;
+  int64_t stop = 0;  // the adjusted bound
   int64_t step = 1;
   uint64_t count = 0;
 };

@@ -144,9 +144,9 @@ class Parser : public ExpressionParser {
 
   StatementResult parse_for(int line) {
     auto statement = make(StatementKind::kFor, line);
-    TRY_ASSIGN(statement->target, parse_target({.end_name = "in"}));
+    TRY_ASSIGN(statement->target, parse_target({}));
     TRY(expect_name("in"));
-    TRY_ASSIGN(statement->expr, parse_tuple({.with_conditional = false, .end_name = "recursive"}));
+    TRY_ASSIGN(statement->expr, parse_tuple({.with_conditional = false}));
     TRY_ASSIGN(const bool has_test, skip_name("if"));
     if (has_test) {
       TRY_ASSIGN(statement->test, parse_expression());

@@ -1,6 +1,7 @@
 #include "text/jinja_runtime.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "text/jinja_operations.h"
 
@@ -58,6 +59,8 @@ Result<Value> Runtime::dict(std::vector<DictObject::Entry> entries) {
   TRY(spend(entries.size()));
   TRY_ASSIGN(auto object, make<DictObject>(entries.capacity() * sizeof(DictObject::Entry) + 4 * entries.size()));
   for (const auto& [key, value] : entries) {
+    // Sorting compares each key with about so many others.
+    if (key.is_string()) TRY(spend(key.text().size() / 1024 * std::bit_width(entries.size())));
     if (!is_hashable(key)) return make_error("a {} cannot be a dict's key", type_name(key));
     object->depth = deepest(deepest(object->depth, key), value);
   }
@@ -184,6 +187,11 @@ bool TextBuilder::reserve(uint64_t bytes) {
   return true;
 }
 
+void TextBuilder::spend(uint64_t steps) {
+  if (failed_ || runtime_.budget().spend(steps)) return;
+  failed_ = is_out_of_steps_ = true;
+}
+
 void TextBuilder::append_slice(const Text& text, size_t begin, size_t end) {
   const uint64_t ranges = text.is_tainted() ? text.tainted().size() * sizeof(TaintRange) : 0;
   // A short slice of a text with many ranges has few of them; each is at least one byte.
@@ -202,8 +210,15 @@ void TextBuilder::append_repeated(std::string_view bytes, uint64_t count, bool t
     failed_ = true;
     return;
   }
+  spend(bytes.size() * count / 1024);
   if (!reserve(bytes.size() * count)) return;
-  for (uint64_t i = 0; i < count; ++i) text_.append(bytes, tainted);
+  // In blocks: a call for each of a million spaces would take its time.
+  const uint64_t each = std::min<uint64_t>(count, 4096 / bytes.size() + 1);
+  std::string block;
+  for (uint64_t i = 0; i < each; ++i) block += bytes;
+  for (uint64_t left = count; left > 0; left -= std::min(left, each)) {
+    text_.append(std::string_view(block).substr(0, std::min(left, each) * bytes.size()), tainted);
+  }
 }
 
 void TextBuilder::append_code_point(uint32_t code_point, bool tainted) {
@@ -213,7 +228,7 @@ void TextBuilder::append_code_point(uint32_t code_point, bool tainted) {
 }
 
 Result<Text> TextBuilder::take() {
-  if (failed_) return runtime_.out_of_memory();
+  if (failed_) return error();
   TRY(runtime_.spend_bytes(text_.size()));
   runtime_.budget().release(charged_);
   charged_ = 0;

@@ -19,7 +19,7 @@ namespace andiron::jinja {
 
 // What one render may use. Templates are untrusted: whatever exceeds a limit is an error.
 struct Limits {
-  uint64_t steps = 1'000'000;           // one per node evaluated or item visited, and one per KiB of text handled
+  uint64_t steps = 1'000'000;           // one per node evaluated or item visited, more for long text
   uint64_t output_bytes = 1ull << 20;   // of the rendered text
   uint64_t memory_bytes = 64ull << 20;  // of values alive at one time, request data not counted
   int call_depth = 100;                 // macros and recursive loops within each other
@@ -72,8 +72,11 @@ class Runtime {
     if (!budget_.spend(steps)) return out_of_steps();
     return {};
   }
-  // For work that grows with an amount of text.
+  // For work that grows with an amount of text, so that a step takes about as long whatever it is for: copying or
+  // comparing bytes; looking at characters one by one; working on each of them.
   Status spend_bytes(uint64_t bytes) { return spend(bytes / 1024); }
+  Status spend_scan(uint64_t bytes) { return spend(bytes / 64); }
+  Status spend_convert(uint64_t bytes) { return spend(bytes / 16); }
   Error out_of_steps() const;
   Error out_of_memory() const;
 
@@ -149,7 +152,10 @@ class TextBuilder {
   void append_code_point(uint32_t code_point, bool tainted);
   void taint_all() { text_.taint_all(); }
 
+  // Takes steps for work on what is being appended; the result is an error when there are none left.
+  void spend(uint64_t steps);
   bool failed() const { return failed_; }
+  Error error() const { return is_out_of_steps_ ? runtime_.out_of_steps() : runtime_.out_of_memory(); }
   size_t size() const { return text_.size(); }
   const Text& text() const { return text_; }
   // The builder is empty afterwards.
@@ -163,6 +169,7 @@ class TextBuilder {
   Text text_;
   uint64_t charged_ = 0;
   bool failed_ = false;
+  bool is_out_of_steps_ = false;
 };
 
 }  // namespace andiron::jinja

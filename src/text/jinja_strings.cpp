@@ -31,6 +31,7 @@ namespace {
 template <typename Visit>
 void append_mapped(TextBuilder& out, const Text& text, Visit visit) {
   size_t run = 0;
+  out.spend(text.size() / 256);
   for (size_t at = 0; at < text.size() && !out.failed();) {
     const size_t start = at;
     const uint32_t code_point = next_code_point(text.view(), at);

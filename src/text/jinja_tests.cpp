@@ -52,7 +52,7 @@ Result<Value> is_divisible(Runtime& runtime, const Value* a) { return divides(ru
 // Whether there are letters with case, and all of them have the wanted one.
 Result<Value> has_case(Runtime& runtime, const Value& value, bool wants_lower) {
   TRY_ASSIGN(const Text text, to_text(runtime, value));
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_convert(text.size()));
   bool any = false;
   for (size_t at = 0; at < text.size();) {
     const uint32_t c = next_code_point(text.view(), at);

@@ -149,6 +149,7 @@ std::optional<std::string> convert(char code, const Moment& m, int64_t seconds, 
 void append_time(TextBuilder& out, const Text& pattern, int64_t seconds) {
   const Moment moment = moment_of(seconds);
   const std::string_view text = pattern.view();
+  out.spend(text.size() / 4);
   for (size_t at = 0; at < text.size() && !out.failed();) {
     const size_t percent = std::min(text.find('%', at), text.size());
     out.append_slice(pattern, at, percent);

@@ -25,7 +25,7 @@ namespace andiron::jinja {
 // Containers nested deeper than this are refused: every recursion over values is bounded by it.
 inline constexpr int kMaxValueDepth = 100;
 // Attributes of one namespace; they are searched one after the other.
-inline constexpr size_t kMaxNamespaceAttributes = 1000;
+inline constexpr size_t kMaxNamespaceAttributes = 255;
 
 // What one render may use. Both limits are hard: whatever would exceed them fails instead.
 class Budget {

@@ -4,9 +4,9 @@
 The tests of src/text compare our own Jinja with this. Reads JSON from the file named first, writes JSON to the file
 named second:
 
-  in:  {"templates": [text, ...], "now": [year, month, day, hour, minute, second] or null,
-        "cases": [{"template": index, "variables": {...}}, ...]}
-  out: [{"text": ...} or {"error": ...}, ...]
+  in:  {"templates": [text, ...], "variables": [{name: value, ...}, ...],
+        "now": [year, month, day, hour, minute, second] or null}
+  out: for each template a list with {"text": ...} or {"error": ...} for each entry of "variables"
 
 Needs Debian's python3-jinja2. Exits with 3 when it is not installed.
 """
@@ -63,23 +63,31 @@ def make_environment(now):
     return environment
 
 
+def refusal(error):
+    return {"error": f"{type(error).__name__}: {error}"}
+
+
+def render(template, variables):
+    try:
+        text = template.render(**variables)
+        text.encode("utf-8")
+        return {"text": text}
+    except Exception as error:  # whatever it is, the template gives no text
+        return refusal(error)
+
+
 def main():
     sys.setrecursionlimit(2000)
     with open(sys.argv[1], encoding="utf-8") as file:
         request = json.load(file)
     environment = make_environment(request["now"])
-    compiled = {}
     results = []
-    for case in request["cases"]:
-        index = case["template"]
+    for source in request["templates"]:
         try:
-            if index not in compiled:
-                compiled[index] = environment.from_string(request["templates"][index])
-            text = compiled[index].render(**case["variables"])
-            text.encode("utf-8")
-            results.append({"text": text})
-        except Exception as error:  # whatever it is, the template gives no text
-            results.append({"error": f"{type(error).__name__}: {error}"})
+            template = environment.from_string(source)
+            results.append([render(template, variables) for variables in request["variables"]])
+        except Exception as error:
+            results.append([refusal(error)] * len(request["variables"]))
     with open(sys.argv[2], "w", encoding="utf-8") as file:
         json.dump(results, file, ensure_ascii=False)
 
