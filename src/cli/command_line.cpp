@@ -76,7 +76,8 @@ void add_answer(App* app, AnswerOptions& o) {
   app->add_option("-n,--tokens", o.tokens_max, "Most tokens to generate (default: until the model stops)")
       ->check(CLI::Range(int64_t{0}, kTokensLimit));
   app->add_flag("--greedy", o.greedy, "The most likely token each time, the same as --temp 0");
-  app->add_option("--seed", o.seed, "Seed: the same seed gives the same text (default: drawn)");
+  app->add_option("--seed", o.seed, "Seed: the same seed gives the same text (default: drawn)")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX}));  // what JSON output can say exactly
   app->add_option("--stop", o.stop, "Stop before this text (may be repeated)")->allow_extra_args(false);
   app->add_option("--logit-bias", o.bias, "TOKEN=NUMBER added to a token's logit; -inf forbids it (may be repeated)")
       ->allow_extra_args(false);
@@ -247,7 +248,9 @@ void add_synth(App& app, CommandLine& line) {
       ->required();
   sub->add_option("OUT", o->out, "File to write")->required();
   sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")->capture_default_str();
-  sub->add_option("--seed", o->seed, "Seed of the weights")->capture_default_str();
+  sub->add_option("--seed", o->seed, "Seed of the weights")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX}))
+      ->capture_default_str();
   on_parsed(sub, line, o, synth_command);
 }
 
