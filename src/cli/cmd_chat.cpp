@@ -217,12 +217,17 @@ void Chat::edit(const std::string& text) {
     say("/edit needs the new text here, because this is not a terminal.");
     return;
   }
+  const Json before = messages_;
   const auto old = take_back();
   if (!old) return;
-  if (text.empty()) {
-    preset_ = *old;
-  } else {
+  if (!text.empty()) {
     ask(text);
+  } else if (old->find('\n') == std::string::npos) {
+    preset_ = *old;
+  } else {  // the line editor holds one line
+    messages_ = before;
+    say("The last message has several lines. Give the new text after /edit (a \\ at the end of a line goes on):");
+    write_untrusted(stderr, *old + "\n");
   }
 }
 
