@@ -21,14 +21,44 @@ std::string folder_of(const std::string& path) {
 }
 }  // namespace
 
-Result<AtomicFile> AtomicFile::create(const std::string& path, bool private_to_user) {
-  // Not mkostemp: it gives mode 0600 always, and the user's own mask can be read only by changing it for the whole
-  // process.
+namespace {
+
+// The path that will be replaced: what a symbolic link points to. Only a regular file may be.
+Result<std::string> replaceable(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return path;  // nothing there
+  std::string target = path;
+  if (S_ISLNK(info.st_mode)) {
+    char* resolved = ::realpath(path.c_str(), nullptr);
+    if (resolved == nullptr) return make_error("{}: a link to nothing: {}", path, std::strerror(errno));
+    target = resolved;
+    std::free(resolved);
+    if (::stat(target.c_str(), &info) != 0) return make_error("{}: {}", target, std::strerror(errno));
+  }
+  if (S_ISREG(info.st_mode)) return target;
+  return make_error("{}: expected a file that may be replaced, or nothing there; it is {}", path,
+                    S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+}
+
+std::string temporary_name(const std::string& path) {
   static std::atomic<uint32_t> counter{0};
+  return format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
+}
+
+}  // namespace
+
+Result<AtomicFile> AtomicFile::create(const std::string& wanted, bool private_to_user) {
+  TRY_ASSIGN(std::string path, replaceable(wanted));
+  const mode_t mode = private_to_user ? 0600 : 0666;
+  // A file without a name cannot be left behind, whatever ends the process.
+  int fd = ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+  if (fd >= 0) return AtomicFile(std::move(path), std::string(), fd);
+  // Some file systems have no such files. Not mkostemp: it gives mode 0600 always, and the user's own mask can be read
+  // only by changing it for the whole process.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    std::string temporary = format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
-    const int fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, private_to_user ? 0600 : 0666);
-    if (fd >= 0) return AtomicFile(path, std::move(temporary), fd);
+    std::string temporary = temporary_name(path);
+    fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd >= 0) return AtomicFile(std::move(path), std::move(temporary), fd);
     if (errno != EEXIST) break;
   }
   return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
@@ -43,7 +73,7 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
 AtomicFile::~AtomicFile() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 Status AtomicFile::write(std::span<const uint8_t> bytes) {
@@ -76,6 +106,15 @@ Status AtomicFile::pad_to(uint64_t multiple) {
 }
 
 Status AtomicFile::commit_unsynced() {
+  if (temporary_.empty()) {  // a name beside the target, for the moment until it is renamed over it
+    std::string name = temporary_name(path_);
+    const std::string self = format("/proc/self/fd/{}", fd_);
+    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+      return make_error("{}: cannot give it a name: {}; the old file, if any, is untouched", path_,
+                        std::strerror(errno));
+    }
+    temporary_ = std::move(name);
+  }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     return make_error("{}: cannot put it in place: {}; the old file, if any, is untouched", path_,
                       std::strerror(errno));

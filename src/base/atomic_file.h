@@ -1,8 +1,9 @@
 // AtomicFile: a file that appears whole or not at all.
 //
-// Bytes go to a temporary file beside the target; commit() syncs it, renames it over the target and syncs
-// the folder. Without commit() (an error, a crash, the destructor) the target is untouched and the
-// temporary is removed. One owner, one thread.
+// Bytes go to a file without a name in the target's folder; commit() syncs it, names it, renames it over the target and
+// syncs the folder. Without commit() (an error, a signal, the destructor) the target is untouched and nothing is left
+// behind. (On file systems without nameless files it is a temporary one, which the destructor removes.) A symbolic link
+// stays one: what it points to is replaced. Devices, pipes and folders are refused. One owner, one thread.
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,7 @@ class AtomicFile {
 };
 
 // The whole of a small text file; more than `limit` bytes is an error.
-Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{1} << 30);
+Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{256} << 20);
 Status write_text_file(const std::string& path, std::string_view text, bool private_to_user = false);
 
 bool file_exists(const std::string& path);  // of any kind, a folder too

@@ -88,7 +88,7 @@ TEST(AtomicFile, SaysWhyItCannotWrite) {
   const std::string blocked = folder.file("folder");
   std::filesystem::create_directory(blocked);
   folder.write("folder/inside", "x");
-  EXPECT_NE(write_text_file(blocked, "x").error().message.find("cannot put it in place"), std::string::npos);
+  EXPECT_NE(write_text_file(blocked, "x").error().message.find("it is a folder"), std::string::npos);
   EXPECT_EQ(files_in(folder.path()), 1u);
 }
 
@@ -121,6 +121,23 @@ TEST(ReadTextFile, HasALimit) {
   EXPECT_NE(read_text_file(path, 999).error().message.find("larger than the 999 B allowed"), std::string::npos);
   EXPECT_FALSE(read_text_file(folder.file("absent")).ok());
   EXPECT_FALSE(read_text_file(folder.path()).ok()) << "a folder is no text";
+}
+
+TEST(AtomicFile, ReplacesFilesOnlyAndKeepsLinks) {
+  const TestFolder folder;
+  const std::string file = folder.write("file", "old");
+  const std::string link = file + "-link", pipe = file + "-pipe";
+  ASSERT_EQ(symlink(file.c_str(), link.c_str()), 0);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  ASSERT_TRUE(write_text_file(link, "new").ok());
+  EXPECT_EQ(*read_text_file(file), "new");
+  struct stat info {};
+  ASSERT_EQ(lstat(link.c_str(), &info), 0);
+  EXPECT_TRUE(S_ISLNK(info.st_mode));
+  EXPECT_FALSE(write_text_file(pipe, "x").ok());
+  EXPECT_FALSE(write_text_file("/dev/null", "x").ok());
+  ASSERT_EQ(stat("/dev/null", &info), 0);
+  EXPECT_TRUE(S_ISCHR(info.st_mode));
 }
 
 TEST(Paths, FilesAndFoldersAreToldApart) {

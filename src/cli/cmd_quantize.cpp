@@ -1,6 +1,9 @@
 // andiron quantize: the same model in another number format.
 #include <cstdio>
+#include <filesystem>
 #include <optional>
+#include <string>
+#include <system_error>
 
 #include "base/strings.h"
 #include "cli/app.h"
@@ -28,6 +31,17 @@ void print_report(const QuantizeReport& report, const std::string& out) {
                bits_per_weight(report.bytes_after, report.parameters), formats.c_str());
 }
 
+// An Error if writing `out` would replace a file that is being read.
+Status check_not_a_source(const ModelSource& source, const std::string& out) {
+  std::error_code ignored;
+  for (const std::string& file : source.files()) {
+    if (!std::filesystem::equivalent(file, out, ignored)) continue;
+    return make_error("{}: expected another name for the result, this is the model being read ({})", out,
+                      source.path());
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> quantize_command(const GlobalOptions& global, const QuantizeCommandOptions& options) {
@@ -41,6 +55,7 @@ Result<int> quantize_command(const GlobalOptions& global, const QuantizeCommandO
   }
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const auto source, open_model_source(options.source));
+  TRY(check_not_a_source(*source, options.out));
   const InterruptGuard interrupt(/*second_ends=*/true);
   Progress progress("quantising", Progress::Unit::kBytes, global.quiet);
   quantize.cancel = interrupt.flag();

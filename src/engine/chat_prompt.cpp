@@ -40,6 +40,9 @@ std::vector<int32_t> ChatPrompt::tokens(const RenderedPrompt& prompt) const {
   const bool add_special = !template_.capabilities().writes_bos;
   std::vector<int32_t> tokens = tokenizer_.encode(prompt.segments, add_special);
   if (add_special) drop_end_token(tokenizer_, tokens);
+  // A template may spell its first token out instead of naming it: one is enough.
+  const int32_t bos = tokenizer_.bos();
+  if (tokens.size() >= 2 && bos != kNoToken && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
   return tokens;
 }
 
