@@ -1,7 +1,7 @@
-// The generic kernels compiled for one instruction set; see kernels/CMakeLists.txt for its flags. The order of the includes
-// matters: the generic code is written over the V that vec.h defines.
-#include "kernels/kernel_table.h"
+// The generic kernels compiled for one instruction set; see kernels/CMakeLists.txt for its flags. The order of the
+// includes matters: the generic code is written over the V that vec.h defines.
 #include "kernels/avx2/vec.h"
+#include "kernels/kernel_table.h"
 
 #include "kernels/generic/install-inl.h"
 
