@@ -13,6 +13,7 @@
 #include "andiron/tokenizer.h"
 #include "andiron/version.h"
 #include "base/test_folder.h"
+#include "format/gguf.h"
 #include "model/synth.h"
 
 namespace {
@@ -232,6 +233,44 @@ TEST_F(ApiTest, ABaseModelDoesNotChat) {
   const auto chat = api::ChatTemplate::create(open());
   ASSERT_FALSE(chat.ok());
   EXPECT_NE(chat.error().message.find("base model"), std::string::npos) << chat.error().message;
+}
+
+// The same weights with a chat template beside them.
+TEST_F(ApiTest, MessagesAreRenderedByTheModelsTemplate) {
+  const auto source = andiron::open_gguf(path());
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  const auto had = (*source)->metadata();
+  std::vector<andiron::MetaEntry> metadata(had.begin(), had.end());
+  metadata.push_back(andiron::MetaEntry::text("tokenizer.chat_template",
+                                              "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+                                              "{% if add_generation_prompt %}assistant: {% endif %}"));
+  const std::string chatty = folder_->file("chatty.gguf");
+  auto writer = andiron::GgufWriter::create(chatty, metadata, (*source)->tensors());
+  ASSERT_TRUE(writer.ok()) << writer.error().message;
+  std::vector<uint8_t> scratch;
+  for (const andiron::TensorInfo& tensor : (*source)->tensors()) {
+    const auto bytes = (*source)->whole(tensor, scratch);
+    ASSERT_TRUE(bytes.ok() && writer->append(*bytes).ok()) << tensor.name;
+  }
+  ASSERT_TRUE(writer->finish().ok());
+
+  api::ModelOptions options;
+  options.cache_folder = folder_->file("cache");
+  const auto model = api::Model::open(chatty, options);
+  ASSERT_TRUE(model.ok()) << model.error().message;
+  const auto chat = api::ChatTemplate::create(*model);
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  const std::vector<api::Message> messages = {{"user", "hi"}, {"assistant", "yes?"}, {"user", "\"go\""}};
+  const auto prompt = chat->render(messages);
+  ASSERT_TRUE(prompt.ok()) << prompt.error().message;
+  EXPECT_NE(prompt->text.find("user: hi\nassistant: yes?\nuser: \"go\"\nassistant: "), std::string::npos)
+      << prompt->text;
+  EXPECT_FALSE(prompt->tokens.empty());
+  const auto json = chat->render_json(
+      R"([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes?"},
+          {"role": "user", "content": "\"go\""}])");
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  EXPECT_EQ(json->text, prompt->text);
 }
 
 TEST_F(ApiTest, ASessionOutlivesItsModelAndMoves) {
