@@ -111,8 +111,8 @@ Result<Measurement> measure(const Machine& machine, std::shared_ptr<const Model>
     progress.update(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(options.repeats));
   }
   m.limits = meter.limits();
-  const ModelCost cost = model_cost(*model);
-  m.bytes_per_token = bytes_per_token(*model, machine.kv_format, options.depth + options.decode / 2);
+  const ModelCost cost = model_cost(model->source(), model->config());
+  m.bytes_per_token = bytes_per_token(cost, model->config(), machine.kv_format, options.depth + options.decode / 2);
   m.decode_share = median(m.decode) * static_cast<double>(m.bytes_per_token) * 1e-9 / m.limits.read_bytes;
   const double prefill_ops = 2 * (static_cast<double>(cost.layer_products) +
                                   static_cast<double>(cost.head_products) / static_cast<double>(options.prefill));

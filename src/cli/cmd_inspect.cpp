@@ -25,11 +25,11 @@ struct FormatShare {
 };
 
 struct Facts {
-  std::string architecture, name, licence, file_type;
+  std::string licence, file_type;
   uint64_t parameters = 0;
   uint64_t file_bytes = 0;  // of the tensors
   std::map<DType, FormatShare> formats;
-  const ModelConfig* config = nullptr;
+  ModelConfig config;
   int64_t context = 0;    // that a session here gets
   uint64_t kv_bytes = 0;  // at that context
   uint64_t packed_bytes = 0;
@@ -61,32 +61,31 @@ uint64_t fingerprint(std::string_view text) {
 // A model's weights rarely stream quite as fast as a plain read.
 constexpr double kShareReached = 0.9;
 
-Result<Facts> find_facts(const Model& model, const Machine& machine, const GlobalOptions& global) {
-  const ModelSource& source = model.source();
+Result<Facts> find_facts(const ModelSource& source, const Machine& machine, const GlobalOptions& global) {
   Facts facts;
-  facts.config = &model.config();
-  facts.architecture = facts.config->architecture;
-  facts.name = facts.config->name;
+  TRY_ASSIGN(facts.config, Model::read_config(source));
   facts.licence = text_of(source, "general.license");
   facts.file_type = file_type_name(source);
-  facts.parameters = model.parameters();
   for (const TensorInfo& tensor : source.tensors()) {
     FormatShare& share = facts.formats[tensor.dtype];
     ++share.tensors;
     share.bytes += tensor.bytes;
     share.elements += tensor.elements;
     facts.file_bytes += tensor.bytes;
+    facts.parameters += tensor.elements;
   }
-  facts.context = global.context > 0 ? global.context : default_context(model, machine.kv_format);
-  facts.kv_bytes = model.kv_bytes_per_position(machine.kv_format) * static_cast<uint64_t>(facts.context);
-  facts.packed_bytes = model.weight_bytes();
-  facts.scratch = scratch_bytes(model, std::min<int64_t>(512, facts.context));
+  const ModelCost cost = model_cost(source, facts.config);
+  facts.context = global.context > 0 ? global.context : default_context(facts.config, machine.kv_format);
+  facts.kv_bytes = kv_bytes_per_position(facts.config, machine.kv_format) * static_cast<uint64_t>(facts.context);
+  facts.packed_bytes = cost.packed_bytes;
+  facts.scratch = scratch_bytes(facts.config, std::min<int64_t>(512, facts.context));
   // Without the memory to measure with, the speed stays unknown.
   if (auto meter = LimitMeter::create(*machine.kernels, *machine.team); meter.ok()) {
     for (int i = 0; i < 3; ++i) meter->sample_read();
     facts.read_gb_per_s = meter->limits().read_bytes;
-    facts.tokens_per_s = kShareReached * facts.read_gb_per_s * 1e9 /
-                         static_cast<double>(std::max<uint64_t>(1, bytes_per_token(model, machine.kv_format, 256)));
+    constexpr int64_t kShortAnswer = 256;
+    const uint64_t bytes = bytes_per_token(cost, facts.config, machine.kv_format, kShortAnswer);
+    facts.tokens_per_s = kShareReached * facts.read_gb_per_s * 1e9 / static_cast<double>(std::max<uint64_t>(1, bytes));
   }
   return facts;
 }
@@ -107,15 +106,15 @@ Json config_json(const ModelConfig& c) {
   return json;
 }
 
-Json inspect_json(const Model& model, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
+Json inspect_json(const ModelSource& source, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
   Json json = Json::object();
-  json.set("path", model.source().path());
-  json.set("architecture", f.architecture);
-  json.set("name", f.name);
+  json.set("path", source.path());
+  json.set("architecture", f.config.architecture);
+  json.set("name", f.config.name);
   json.set("license", f.licence);
   json.set("parameters", f.parameters);
   json.set("file_type", f.file_type);
-  json.set("config", config_json(*f.config));
+  json.set("config", config_json(f.config));
   Json formats = Json::array();
   for (const auto& [dtype, share] : f.formats) {
     formats.push(Json(Json::Object{{"format", Json(dtype_info(dtype).name)},
@@ -137,7 +136,7 @@ Json inspect_json(const Model& model, const Tokenizer& tokenizer, const Facts& f
   json.set("read_gb_per_s", f.read_gb_per_s);
   if (tensors) {
     Json list = Json::array();
-    for (const TensorInfo& tensor : model.source().tensors()) {
+    for (const TensorInfo& tensor : source.tensors()) {
       Json shape = Json::array();
       for (const uint64_t n : tensor.shape) shape.push(n);
       list.push(Json(Json::Object{{"name", Json(tensor.name)},
@@ -179,14 +178,14 @@ void print_shape(const ModelConfig& c) {
   line("shape", text);
 }
 
-void print_text(const Model& model, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
-  line("file", printable(model.source().path()));
-  line("name", f.name.empty() ? "(not said)" : quoted(f.name));
-  line("architecture", quoted(f.architecture));
+void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
+  line("file", printable(source.path()));
+  line("name", f.config.name.empty() ? "(not said)" : quoted(f.config.name));
+  line("architecture", quoted(f.config.architecture));
   line("licence", f.licence.empty() ? "(not said)" : quoted(f.licence));
   line("parameters", human_count(static_cast<int64_t>(f.parameters)));
-  print_shape(*f.config);
-  line("context", format("{} tokens as trained", human_count(f.config->context)));
+  print_shape(f.config);
+  line("context", format("{} tokens as trained", human_count(f.config.context)));
   line("format", format("{}{:.2f} bits a weight", f.file_type.empty() ? "" : f.file_type + ", ",
                         8 * static_cast<double>(f.file_bytes) / static_cast<double>(f.parameters)));
   for (const auto& [dtype, share] : f.formats) {
@@ -202,7 +201,7 @@ void print_text(const Model& model, const Tokenizer& tokenizer, const Facts& f, 
                                                  f.read_gb_per_s)
                                         : std::string("not measured: too little free memory"));
   if (!tensors) return;
-  for (const TensorInfo& tensor : model.source().tensors()) {
+  for (const TensorInfo& tensor : source.tensors()) {
     std::string shape;
     for (const uint64_t n : tensor.shape) shape += format("{}{}", shape.empty() ? "" : " x ", n);
     std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", quoted(tensor.name).c_str(),
@@ -214,13 +213,13 @@ void print_text(const Model& model, const Tokenizer& tokenizer, const Facts& f, 
 
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options) {
   TRY_ASSIGN(const Machine machine, make_machine(global));
-  TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
-  TRY_ASSIGN(const Facts facts, find_facts(*loaded.model, machine, global));
+  TRY_ASSIGN(const auto source, open_model_source(options.model));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source));
+  TRY_ASSIGN(const Facts facts, find_facts(*source, machine, global));
   if (options.json) {
-    print_json(inspect_json(*loaded.model, *tokenizer, facts, options.tensors));
+    print_json(inspect_json(*source, *tokenizer, facts, options.tensors));
   } else {
-    print_text(*loaded.model, *tokenizer, facts, options.tensors);
+    print_text(*source, *tokenizer, facts, options.tensors);
   }
   return 0;
 }

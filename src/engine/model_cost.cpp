@@ -3,54 +3,46 @@
 #include <algorithm>
 
 #include "kernels/packing.h"
-#include "model/weights.h"
+#include "model/kv_cache.h"
 
 namespace andiron {
 
-namespace {
-
-struct Sum {
-  double bytes = 0, products = 0;
-
-  void add(const Linear& linear, double share = 1) {
-    if (!linear) return;
-    bytes += share * static_cast<double>(packed_bytes(linear.format, linear.n, linear.k));
-    products += share * static_cast<double>(linear.n) * static_cast<double>(linear.k);
-  }
-};
-
-}  // namespace
-
-ModelCost model_cost(const Model& model) {
-  const ExpertConfig& experts = model.config().experts;
+ModelCost model_cost(const ModelSource& source, const ModelConfig& config) {
+  const ExpertConfig& experts = config.experts;
   const double used = experts.count > 0 ? static_cast<double>(experts.used) / static_cast<double>(experts.count) : 1;
-  Sum layers, head;
-  for (const LayerWeights& layer : model.weights().layers) {
-    for (const Linear* linear : {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_qkv, &layer.attn_output,
-                                 &layer.ffn_gate, &layer.ffn_up, &layer.ffn_gate_up, &layer.ffn_down, &layer.router}) {
-      layers.add(*linear);
-    }
-    for (const auto* list : {&layer.expert_gate, &layer.expert_up, &layer.expert_down}) {
-      for (const Linear& linear : *list) layers.add(linear, used);
+  const bool tied = source.find_tensor("output.weight") == nullptr;
+  ModelCost cost;
+  double layer_bytes = 0, layer_products = 0;
+  for (const TensorInfo& tensor : source.tensors()) {
+    const bool embedding = tensor.name == "token_embd.weight";
+    if (tensor.shape.size() < 2 || (embedding && !tied)) continue;  // of an embedding, a token reads one row
+    const uint64_t bytes = andiron::packed_bytes(packed_format(tensor.dtype), static_cast<int64_t>(tensor.rows()),
+                                                 static_cast<int64_t>(tensor.columns()));
+    cost.packed_bytes += bytes;
+    if (embedding || tensor.name == "output.weight") {
+      cost.head_bytes = bytes;
+      cost.head_products = tensor.elements;
+    } else {
+      const double share = tensor.shape.size() == 3 ? used : 1;
+      layer_bytes += share * static_cast<double>(bytes);
+      layer_products += share * static_cast<double>(tensor.elements);
     }
   }
-  head.add(model.weights().head);
-  return {static_cast<uint64_t>(layers.bytes), static_cast<uint64_t>(head.bytes),
-          static_cast<uint64_t>(layers.products), static_cast<uint64_t>(head.products)};
+  cost.layer_bytes = static_cast<uint64_t>(layer_bytes);
+  cost.layer_products = static_cast<uint64_t>(layer_products);
+  return cost;
 }
 
-uint64_t bytes_per_token(const Model& model, KvFormat format, int64_t position) {
-  const ModelConfig& config = model.config();
-  const uint64_t per_layer = model.kv_bytes_per_position(format) / static_cast<uint64_t>(config.blocks);
-  uint64_t bytes = model_cost(model).weight_bytes();
+uint64_t bytes_per_token(const ModelCost& cost, const ModelConfig& config, KvFormat format, int64_t position) {
+  const uint64_t per_layer = kv_bytes_per_position(config, format) / static_cast<uint64_t>(config.blocks);
+  uint64_t bytes = cost.weight_bytes();
   for (const int64_t window : config.windows) {
     bytes += per_layer * static_cast<uint64_t>(window > 0 ? std::min(window, position) : position);
   }
   return bytes;
 }
 
-uint64_t scratch_bytes(const Model& model, int64_t rows) {
-  const ModelConfig& c = model.config();
+uint64_t scratch_bytes(const ModelConfig& c, int64_t rows) {
   const int64_t widest = std::max({c.width, c.query_width(), c.feed_forward, c.experts.width});
   // Activations in model/block.h, the quantised copy of one product's input in ops/ops.h.
   const int64_t floats = 4 * c.width + 2 * c.query_width() + 2 * c.kv_width() + 2 * c.feed_forward;

@@ -32,10 +32,10 @@ std::string_view finish_reason_name(FinishReason reason) {
   return "";
 }
 
-int64_t default_context(const Model& model, KvFormat format) {
-  const uint64_t per_position = std::max<uint64_t>(1, model.kv_bytes_per_position(format));
+int64_t default_context(const ModelConfig& config, KvFormat format) {
+  const uint64_t per_position = std::max<uint64_t>(1, kv_bytes_per_position(config, format));
   const auto affordable = static_cast<int64_t>(memory_available_bytes() / 2 / per_position);
-  return std::clamp<int64_t>(affordable, std::min<int64_t>(512, model.config().context), model.config().context);
+  return std::clamp<int64_t>(affordable, std::min<int64_t>(512, config.context), config.context);
 }
 
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
@@ -45,7 +45,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
     return make_error("a session needs a context of at least 1 and a chunk of at least 1; got {} and {}",
                       options.context, options.chunk);
   }
-  const int64_t context = options.context > 0 ? options.context : default_context(*model, options.kv_format);
+  const int64_t context = options.context > 0 ? options.context : default_context(model->config(), options.kv_format);
   TRY_ASSIGN(auto cache, KvCache::create(*model, context, options.kv_format));
   const ForwardLimits limits = {
       .rows = std::max(std::min(options.chunk, context), kDraftTokensMax + 1),

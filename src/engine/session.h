@@ -139,6 +139,6 @@ class Session {
 };
 
 // The context a session gets by default (SessionOptions::context == 0).
-int64_t default_context(const Model& model, KvFormat format);
+int64_t default_context(const ModelConfig& config, KvFormat format);
 
 }  // namespace andiron

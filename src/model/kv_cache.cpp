@@ -53,6 +53,12 @@ void KvCache::truncate(int64_t length) {
   length_ = length;
 }
 
+uint64_t kv_bytes_per_position(const ModelConfig& config, KvFormat format) {
+  // A whole tile's share: caches grow in steps of 64 positions (ops/kv_cache.h).
+  const uint64_t tile = KvLayer::bytes_needed(format, config.kv_heads, config.padded_head_dim(), kAttentionTile);
+  return tile / kAttentionTile * static_cast<uint64_t>(config.blocks);
+}
+
 Result<KvFormat> kv_format_from_name(std::string_view name) {
   if (name == "f16") return kKvF16;
   if (name == "q8_0") return kKvQ8_0;

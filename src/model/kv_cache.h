@@ -46,6 +46,8 @@ class KvCache {
   std::vector<KvLayer> layers_;
 };
 
+uint64_t kv_bytes_per_position(const ModelConfig& config, KvFormat format);
+
 // "f16" or "q8_0".
 Result<KvFormat> kv_format_from_name(std::string_view name);
 

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "model/family.h"
+#include "model/kv_cache.h"
 #include "model/rope.h"
 #include "model/weights.h"
 #include "ops/kv_cache.h"
@@ -24,17 +25,29 @@ Result<std::shared_ptr<const Model>> Model::load(const std::string& path, const 
   return load(std::move(source), options);
 }
 
+namespace {
+
+Result<const Family*> family_of(const ModelSource& source) {
+  TRY_ASSIGN(const std::string_view architecture, source.meta_text("general.architecture"));
+  if (const Family* family = find_family(architecture)) return family;
+  std::string supported;
+  for (const std::string_view name : Model::architectures()) {
+    supported += format("{}{}", supported.empty() ? "" : ", ", name);
+  }
+  return make_error("{}: the architecture \"{}\" is not supported; supported are {}", source.path(),
+                    quoted(architecture), supported);
+}
+
+}  // namespace
+
+Result<ModelConfig> Model::read_config(const ModelSource& source) {
+  TRY_ASSIGN(const Family* family, family_of(source));
+  return read_model_config(source, *family);
+}
+
 Result<std::shared_ptr<const Model>> Model::load(std::unique_ptr<const ModelSource> source,
                                                  const LoadOptions& options) {
-  TRY_ASSIGN(const std::string_view architecture, source->meta_text("general.architecture"));
-  const Family* family = find_family(architecture);
-  if (family == nullptr) {
-    std::string supported;
-    for (const std::string_view name : architectures())
-      supported += format("{}{}", supported.empty() ? "" : ", ", name);
-    return make_error("{}: the architecture \"{}\" is not supported; supported are {}", source->path(),
-                      quoted(architecture), supported);
-  }
+  TRY_ASSIGN(const Family* family, family_of(*source));
   std::shared_ptr<Model> model(new Model());
   model->family_ = family;
   TRY_ASSIGN(model->config_, read_model_config(*source, *family));
@@ -55,11 +68,7 @@ uint64_t Model::weight_bytes() const { return weights_->store.bytes(); }
 
 bool Model::weights_from_cache() const { return weights_->store.from_cache(); }
 
-uint64_t Model::kv_bytes_per_position(KvFormat format) const {
-  // A whole tile's share: caches grow in steps of 64 positions (ops/kv_cache.h).
-  const uint64_t tile = KvLayer::bytes_needed(format, config_.kv_heads, config_.padded_head_dim(), kAttentionTile);
-  return tile / kAttentionTile * static_cast<uint64_t>(config_.blocks);
-}
+uint64_t Model::kv_bytes_per_position(KvFormat format) const { return andiron::kv_bytes_per_position(config_, format); }
 
 Status Model::check_intact() const {
   TRY(weights_->store.check_intact());

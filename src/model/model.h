@@ -46,6 +46,8 @@ class Model {
   static Result<std::shared_ptr<const Model>> load(const std::string& path, const LoadOptions& options);
   static Result<std::shared_ptr<const Model>> load(std::unique_ptr<const ModelSource> source,
                                                    const LoadOptions& options);
+  // The configuration alone, without a look at the weights: for telling what a model is.
+  static Result<ModelConfig> read_config(const ModelSource& source);
   // The architectures that load(), as GGUF names them.
   static std::vector<std::string_view> architectures();
 
