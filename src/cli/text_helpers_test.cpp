@@ -1,0 +1,55 @@
+// Numbers as people read them, and lists of ids as people write them.
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "cli/id_list.h"
+#include "cli/machine_limits.h"
+#include "cli/progress.h"
+
+namespace andiron {
+namespace {
+
+TEST(HumanCount, PutsCommasBetweenThousands) {
+  EXPECT_EQ(human_count(0), "0");
+  EXPECT_EQ(human_count(999), "999");
+  EXPECT_EQ(human_count(1000), "1,000");
+  EXPECT_EQ(human_count(-1234567), "-1,234,567");
+  EXPECT_EQ(human_count(-123), "-123");
+}
+
+TEST(HumanSeconds, TakesTwoUnits) {
+  EXPECT_EQ(human_seconds(-1), "0 s");
+  EXPECT_EQ(human_seconds(59.4), "59 s");
+  EXPECT_EQ(human_seconds(200), "3 min 20 s");
+  EXPECT_EQ(human_seconds(7500), "2 h 5 min");
+}
+
+TEST(ParseIds, TakesTheUsualWaysToWriteAList) {
+  const std::vector<int32_t> expected = {1, 5, 7};
+  for (const char* text : {"1 5 7", "1,5,7", "[1, 5, 7]", "  1\n5\t7\r\n"}) {
+    const auto ids = parse_ids(text, 10, "ids");
+    ASSERT_TRUE(ids.ok()) << ids.error().message;
+    EXPECT_EQ(*ids, expected) << text;
+  }
+  EXPECT_TRUE(parse_ids("", 10, "ids")->empty());
+  EXPECT_TRUE(parse_ids(" [ ] ", 10, "ids")->empty());
+}
+
+TEST(ParseIds, RefusesWhatIsNoToken) {
+  for (const char* text : {"10", "-1", "1 x", "1.5", "0x1", "99999999999999999999"}) {
+    const auto ids = parse_ids(text, 10, "--tokens");
+    ASSERT_FALSE(ids.ok()) << text;
+    EXPECT_NE(ids.error().message.find("--tokens"), std::string::npos) << ids.error().message;
+  }
+}
+
+TEST(Median, IsTheMiddle) {
+  EXPECT_EQ(median({}), 0);
+  EXPECT_EQ(median({3}), 3);
+  EXPECT_EQ(median({9, 1, 5}), 5);
+  EXPECT_EQ(median({9, 1, 5, 3}), 4);
+}
+
+}  // namespace
+}  // namespace andiron
