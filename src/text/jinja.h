@@ -6,6 +6,7 @@
 // filters urlize, pprint, wordwrap, striptags and random; whole numbers beyond 64 bits.
 //
 // Templates are untrusted. There is no I/O, and every render has a budget (Limits): a hostile template gives an error.
+// A million steps, the default, take at most about a second. A thread that renders needs 2 MiB of stack.
 #pragma once
 
 #include <cstdint>

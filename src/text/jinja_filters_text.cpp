@@ -91,7 +91,7 @@ Result<Value> replace(Runtime& runtime, const Value* a) {
   if (!a[3].is_missing() && !a[3].is_none()) {
     TRY_ASSIGN(count, to_index(a[3], "replace's count"));
   }
-  TRY(runtime.spend_bytes(text.size()));
+  TRY(runtime.spend_scan(text.size()));
   TextBuilder out(runtime);
   append_replaced(out, text, old_text, new_text, count);
   return out.finish();

@@ -21,7 +21,7 @@ struct Window {
 };
 
 Result<Window> window(Runtime& runtime, const StringObject& string, const Value& start, const Value& stop) {
-  TRY(runtime.spend_bytes(string.text.size()));
+  TRY(runtime.spend_scan(string.text.size()));
   const auto size = static_cast<int64_t>(string.length);
   const auto bound = [&](const Value& value, int64_t if_left_out) -> Result<int64_t> {
     if (value.is_missing() || value.is_none()) return if_left_out;

@@ -31,7 +31,7 @@ namespace {
 template <typename Visit>
 void append_mapped(TextBuilder& out, const Text& text, Visit visit) {
   size_t run = 0;
-  out.spend(text.size() / 256);
+  out.spend(text.size() / 32);
   for (size_t at = 0; at < text.size() && !out.failed();) {
     const size_t start = at;
     const uint32_t code_point = next_code_point(text.view(), at);
@@ -244,6 +244,7 @@ void append_replaced(TextBuilder& out, const Text& text, const Text& old_text, c
   uint64_t done = 0;
   size_t at = 0;
   if (old_text.empty()) {  // between all characters
+    out.spend(text.size() / 16);
     while (done < limit && !out.failed()) {
       out.append(new_text);
       ++done;
