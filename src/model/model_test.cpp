@@ -169,6 +169,26 @@ TEST_F(LoadTest, MissingAndMisshapenTensorsAreNamed) {
       << turned.error().message;
 }
 
+// A tensor that the family does not know would mean that the model computes something else.
+TEST_F(LoadTest, TensorsWithoutAPlaceAreNamed) {
+  const auto with = [&](const std::string& name) {
+    return load({}, [&](Parts& parts) {
+      TinyTensor extra = parts.tiny.tensors.at("output_norm.weight");
+      parts.tiny.infos.push_back(make_tensor_info(name, DType::kF32, extra.shape, "test").value());
+      parts.tiny.tensors[name] = extra;
+    });
+  };
+  for (const char* name : {"blk.0.attn_sinks.weight", "blk.1.attn_output.scale", "blk.2.attn_norm.weight"}) {
+    const auto model = with(name);
+    ASSERT_FALSE(model.ok()) << name;
+    EXPECT_NE(model.error().message.find(std::string("\"") + name + "\" has no place in a llama of 2 layers"),
+              std::string::npos)
+        << model.error().message;
+  }
+  EXPECT_TRUE(with("blk.0.attn_rot_embd.weight").ok()) << "old converters stored it";
+  EXPECT_TRUE(with("v.blk.0.norm.weight").ok()) << "other parts of a model that sees";
+}
+
 TEST_F(LoadTest, ExpertsMustFitTheirTensors) {
   TinyModel moe;
   moe.architecture = "qwen3moe", moe.experts = 4, moe.experts_used = 2;
@@ -178,7 +198,8 @@ TEST_F(LoadTest, ExpertsMustFitTheirTensors) {
       {"qwen3moe.expert_count", 1000},   {"qwen3moe.expert_used_count", 0},
       {"qwen3moe.expert_used_count", 5}, {"qwen3moe.expert_feed_forward_length", 95}};
   for (const auto& [key, value] : wrong) {
-    EXPECT_FALSE(load(moe, [&](Parts& parts) { parts.set(MetaEntry::u32(key, value)); }).ok()) << key << value;
+    EXPECT_FALSE(load(moe, [k = key, v = value](Parts& parts) { parts.set(MetaEntry::u32(k, v)); }).ok())
+        << key << value;
   }
 }
 

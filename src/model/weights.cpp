@@ -17,8 +17,9 @@ std::string shape_text(const std::vector<uint64_t>& shape) {
   return out + "]";
 }
 
-Result<const TensorInfo*> find_shaped(const ModelSource& source, const std::string& name,
+Result<const TensorInfo*> find_shaped(WeightsToLoad& load, const std::string& name,
                                       const std::vector<uint64_t>& shape) {
+  const ModelSource& source = load.source;
   const TensorInfo* found = source.find_tensor(name);
   if (found == nullptr) {
     return make_error("{}: the tensor \"{}\" is missing; the file is incomplete or not what its architecture says",
@@ -28,27 +29,26 @@ Result<const TensorInfo*> find_shaped(const ModelSource& source, const std::stri
     return make_error("{}: the tensor \"{}\" has the shape {}, but the model's numbers ask for {}", source.path(), name,
                       shape_text(found->shape), shape_text(shape));
   }
+  load.used.insert(found);
   return found;
 }
 
-Status load_vector(const ModelSource& source, const std::string& name, int64_t size, Weights& weights,
-                   const float*& out) {
-  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(source, name, {static_cast<uint64_t>(size)}));
+Status load_vector(WeightsToLoad& load, const std::string& name, int64_t size, const float*& out) {
+  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(load, name, {static_cast<uint64_t>(size)}));
   std::vector<uint8_t> scratch;
-  TRY_ASSIGN(const auto bytes, source.whole(*tensor, scratch));
+  TRY_ASSIGN(const auto bytes, load.source.whole(*tensor, scratch));
   Buffer<float> values(static_cast<size_t>(size));
   decode_row(tensor->dtype, bytes.data(), values.data(), tensor->elements);
   out = values.data();
-  weights.vectors.push_back(std::move(values));
+  load.weights.vectors.push_back(std::move(values));
   return {};
 }
 
-Status request_matrix(const ModelSource& source, const std::string& name, int64_t n, int64_t k,
-                      std::vector<PackRequest>& requests, Linear& out) {
-  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(source, name, {static_cast<uint64_t>(n), static_cast<uint64_t>(k)}));
+Status request_matrix(WeightsToLoad& load, const std::string& name, int64_t n, int64_t k, Linear& out) {
+  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(load, name, {static_cast<uint64_t>(n), static_cast<uint64_t>(k)}));
   out.n = n;
   out.k = k;
-  requests.push_back({tensor, 0, n, k, &out});
+  load.requests.push_back({tensor, 0, n, k, &out});
   return {};
 }
 
@@ -58,36 +58,36 @@ std::string LayerLoader::full_name(std::string_view name, std::string_view suffi
   return format("blk.{}.{}{}", layer_, name, suffix);
 }
 
-bool LayerLoader::has(std::string_view name) const { return source_.find_tensor(full_name(name)) != nullptr; }
+bool LayerLoader::has(std::string_view name) const { return load_.source.find_tensor(full_name(name)) != nullptr; }
 
 Status LayerLoader::vector(std::string_view name, int64_t size, const float*& out) {
-  return load_vector(source_, full_name(name), size, weights_, out);
+  return load_vector(load_, full_name(name), size, out);
 }
 
 Status LayerLoader::matrix(std::string_view name, int64_t n, int64_t k, Linear& out) {
-  TRY(request_matrix(source_, full_name(name), n, k, requests_, out));
+  TRY(request_matrix(load_, full_name(name), n, k, out));
   const std::string bias = full_name(name, ".bias");
-  if (source_.find_tensor(bias) == nullptr) return {};
-  return load_vector(source_, bias, n, weights_, out.bias);
+  if (load_.source.find_tensor(bias) == nullptr) return {};
+  return load_vector(load_, bias, n, out.bias);
 }
 
 Status LayerLoader::experts(std::string_view name, int64_t n, int64_t k, std::vector<Linear>& out) {
-  const int64_t count = config_.experts.count;
+  const int64_t count = config().experts.count;
   const std::vector<uint64_t> shape = {static_cast<uint64_t>(count), static_cast<uint64_t>(n),
                                        static_cast<uint64_t>(k)};
-  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(source_, full_name(name), shape));
+  TRY_ASSIGN(const TensorInfo* tensor, find_shaped(load_, full_name(name), shape));
   out.resize(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i) {
     Linear& one = out[static_cast<size_t>(i)];
     one.n = n;
     one.k = k;
-    requests_.push_back({tensor, i * n, n, k, &one});
+    load_.requests.push_back({tensor, i * n, n, k, &one});
   }
   return {};
 }
 
 Status LayerLoader::attention(LayerWeights& out) {
-  const int64_t width = config_.width, queries = config_.query_width(), kv = config_.kv_width();
+  const int64_t width = config().width, queries = config().query_width(), kv = config().kv_width();
   TRY(vector("attn_norm", width, out.attn_norm));
   if (has("attn_qkv")) {
     TRY(matrix("attn_qkv", queries + 2 * kv, width, out.attn_qkv));
@@ -100,37 +100,54 @@ Status LayerLoader::attention(LayerWeights& out) {
 }
 
 Status LayerLoader::head_norms(LayerWeights& out) {
-  TRY(vector("attn_q_norm", config_.head_dim, out.attn_q_norm));
-  return vector("attn_k_norm", config_.head_dim, out.attn_k_norm);
+  TRY(vector("attn_q_norm", config().head_dim, out.attn_q_norm));
+  return vector("attn_k_norm", config().head_dim, out.attn_k_norm);
 }
 
 Status LayerLoader::feed_forward(LayerWeights& out) {
-  TRY(vector("ffn_norm", config_.width, out.ffn_norm));
-  TRY(matrix("ffn_gate", config_.feed_forward, config_.width, out.ffn_gate));
-  TRY(matrix("ffn_up", config_.feed_forward, config_.width, out.ffn_up));
-  return matrix("ffn_down", config_.width, config_.feed_forward, out.ffn_down);
+  TRY(vector("ffn_norm", config().width, out.ffn_norm));
+  TRY(matrix("ffn_gate", config().feed_forward, config().width, out.ffn_gate));
+  TRY(matrix("ffn_up", config().feed_forward, config().width, out.ffn_up));
+  return matrix("ffn_down", config().width, config().feed_forward, out.ffn_down);
 }
+
+namespace {
+
+// Tables that Llama 1's first converters stored and nobody reads.
+bool is_known_ballast(std::string_view name) { return name.ends_with(".attn_rot_embd.weight"); }
+
+Status check_all_used(const WeightsToLoad& load) {
+  for (const TensorInfo& tensor : load.source.tensors()) {
+    if (!tensor.name.starts_with("blk.") || load.used.count(&tensor) > 0 || is_known_ballast(tensor.name)) continue;
+    return make_error("{}: the tensor \"{}\" has no place in a {} of {} layers; this variant is not supported",
+                      load.source.path(), quoted(tensor.name), load.config.architecture, load.config.blocks);
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<std::unique_ptr<const Weights>> load_weights(const ModelSource& source, const ModelConfig& config,
                                                     const Family& family, const LoadOptions& options,
                                                     std::vector<std::string>& notes) {
   auto weights = std::make_unique<Weights>();
-  std::vector<PackRequest> requests;
+  WeightsToLoad load{source, config, *weights, {}, {}};
   weights->embedding = source.find_tensor("token_embd.weight");
   weights->layers.resize(static_cast<size_t>(config.blocks));  // once: requests point into it
   for (int64_t i = 0; i < config.blocks; ++i) {
-    LayerLoader loader(source, config, *weights, requests, i);
+    LayerLoader loader(load, i);
     TRY(family.load_layer(loader, weights->layers[static_cast<size_t>(i)]));
   }
-  TRY(load_vector(source, "output_norm.weight", config.width, *weights, weights->output_norm));
+  TRY(check_all_used(load));
+  TRY(load_vector(load, "output_norm.weight", config.width, weights->output_norm));
   const bool tied = source.find_tensor("output.weight") == nullptr;
-  TRY(request_matrix(source, tied ? "token_embd.weight" : "output.weight", config.vocabulary, config.width, requests,
+  TRY(request_matrix(load, tied ? "token_embd.weight" : "output.weight", config.vocabulary, config.width,
                      weights->head));
   if (source.find_tensor("output.bias") != nullptr) {
-    TRY(load_vector(source, "output.bias", config.vocabulary, *weights, weights->head.bias));
+    TRY(load_vector(load, "output.bias", config.vocabulary, weights->head.bias));
   }
   const PackOptions pack = {options.team, options.cache, options.progress};
-  TRY_ASSIGN(weights->store, PackedStore::create(source, std::move(requests), pack, notes));
+  TRY_ASSIGN(weights->store, PackedStore::create(source, std::move(load.requests), pack, notes));
   return std::unique_ptr<const Weights>(std::move(weights));
 }
 

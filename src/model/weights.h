@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "base/buffer.h"
@@ -48,15 +49,22 @@ struct Weights {
   PackedStore store;                   // what the Linears point to
 };
 
+// Weights on their way in: which matrices are to be packed, and which tensors have found their place.
+struct WeightsToLoad {
+  const ModelSource& source;
+  const ModelConfig& config;
+  Weights& weights;
+  std::vector<PackRequest> requests;
+  std::unordered_set<const TensorInfo*> used;
+};
+
 // Finds the tensors of one layer, checks their shapes, and notes which matrices are to be packed. A tensor that is
 // missing or of another shape is an Error naming it.
 class LayerLoader {
  public:
-  LayerLoader(const ModelSource& source, const ModelConfig& config, Weights& weights,
-              std::vector<PackRequest>& requests, int64_t layer)
-      : source_(source), config_(config), weights_(weights), requests_(requests), layer_(layer) {}
+  LayerLoader(WeightsToLoad& load, int64_t layer) : load_(load), layer_(layer) {}
 
-  const ModelConfig& config() const { return config_; }
+  const ModelConfig& config() const { return load_.config; }
   // Names without the layer's prefix and ".weight": "attn_q".
   bool has(std::string_view name) const;
   Status vector(std::string_view name, int64_t size, const float*& out);
@@ -75,16 +83,15 @@ class LayerLoader {
  private:
   std::string full_name(std::string_view name, std::string_view suffix = ".weight") const;
 
-  const ModelSource& source_;
-  const ModelConfig& config_;
-  Weights& weights_;
-  std::vector<PackRequest>& requests_;
+  WeightsToLoad& load_;
   int64_t layer_;
 };
 
 struct LoadOptions;
 struct Family;
 
+// Every tensor of a layer ("blk.") must have a place: one that the family does not know would mean that the model
+// computes something else.
 Result<std::unique_ptr<const Weights>> load_weights(const ModelSource& source, const ModelConfig& config,
                                                     const Family& family, const LoadOptions& options,
                                                     std::vector<std::string>& notes);
