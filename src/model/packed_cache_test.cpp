@@ -11,9 +11,13 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/random.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
+#include "kernels/packing.h"
 #include "model/forward.h"
+#include "model/packed_file.h"
+#include "model/packed_key.h"
 #include "model/tiny_model.h"
 
 namespace andiron {
@@ -282,6 +286,25 @@ TEST_F(PackedCacheTest, CutShortWhileInUse) {
   EXPECT_NE(status.error().message.find("cut short"), std::string::npos) << status.error().message;
   EXPECT_EQ(cache.length(), 3);
   EXPECT_EQ(forward->logits().rows, 0);
+}
+
+// Files packed by an older program must not be taken for today's: whoever changes a layout of kernels/packing.h raises
+// kPackedVersion, then puts the new hash here.
+TEST(PackedLayout, IsTheOneOfThisVersion) {
+  std::string all;
+  for (const DTypeInfo& info : all_dtypes()) {
+    constexpr int64_t kColumns = 512;
+    const uint64_t row = row_bytes(info.dtype, kColumns);
+    std::vector<uint8_t> rows(13 * row), group(packed_group_bytes(packed_format(info.dtype), kColumns));
+    const RandomStream random(1, static_cast<uint64_t>(info.dtype));
+    for (size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<uint8_t>(random.bits(i));
+    const uint8_t* pointers[13];
+    for (size_t i = 0; i < 13; ++i) pointers[i] = rows.data() + i * row;
+    pack_group(info.dtype, pointers, 13, kColumns, group.data());
+    all.append(group.begin(), group.end());
+  }
+  EXPECT_EQ(kPackedVersion, 1u);
+  EXPECT_EQ(short_hash(all), "4ee1e8f24aee83ad");
 }
 
 }  // namespace
