@@ -12,8 +12,8 @@
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "engine/imatrix.h"
-#include "model/quant_mix.h"
 #include "format/model_source.h"
+#include "model/quant_mix.h"
 
 namespace andiron {
 
