@@ -5,6 +5,7 @@
 // ../shared/data are also rendered by it, with a few hundred conversations, in one process.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -113,8 +114,8 @@ int run_command(const std::string& command) {
 // Renders all templates with all variables in Python; `results` is a list of lists.
 OracleState ask_oracle(const Json& templates, const Json& variables, Json& results) {
   const fs::path folder = fs::path(testing::TempDir());
-  const fs::path request_path = folder / "jinja_request.json";
-  const fs::path result_path = folder / "jinja_result.json";
+  const fs::path request_path = folder / ("jinja_request." + std::to_string(getpid()) + ".json");
+  const fs::path result_path = folder / ("jinja_result." + std::to_string(getpid()) + ".json");
   Json now = Json::array();
   for (const int part : {2025, 11, 25, 9, 18, 21}) now.push(part);
   Json request = Json::object();
