@@ -102,6 +102,30 @@ TEST(JinjaOracle, RecordedExpressions) {
   }
 }
 
+// A render that runs out of steps or memory at any point ends in an error; one that does not gives the same text.
+TEST(JinjaOracle, ABudgetFailsOrChangesNothing) {
+  const ExpressionTable table = read_expressions();
+  const auto values = to_values(table.variables);
+  for (const Expression& expression : table.expressions) {
+    const auto parsed = jinja::Template::parse(expression.source, "template");
+    if (!parsed.ok() || !expression.expected->is_string()) continue;
+    for (uint64_t amount = 1; amount < 1'000'000; amount += 1 + amount / 2) {
+      jinja::Template::Options few_steps;
+      few_steps.now = kNow;
+      few_steps.limits.steps = amount;
+      jinja::Template::Options little_memory;
+      little_memory.now = kNow;
+      little_memory.limits.memory_bytes = 4 * amount;
+      for (const auto& options : {few_steps, little_memory}) {
+        const auto text = parsed->render(values, options);
+        if (text.ok()) {
+          EXPECT_EQ(text->bytes(), expression.expected->as_string()) << expression.source;
+        }
+      }
+    }
+  }
+}
+
 // --- with Python at hand ---
 
 enum class OracleState { kPresent, kAbsent, kFailed };
