@@ -111,12 +111,14 @@ void matmul_tiles(const MatmulArgs* a) {
 
 /* ---- bf16 ---- */
 
-constexpr int kBf16Columns = 512; /* of the activations converted at a time */
+/* Activations are converted 1,024 columns at a time, and every conversion serves 64 groups: 1,024 x 64 multiply-adds of
+ * tiles for each number converted. */
+constexpr int kBf16Columns = 1024, kBf16Pairs = 32;
 
 struct __attribute__((aligned(64))) Bf16Scratch {
   uint16_t x[kTileTokens][kBf16Columns];
-  uint8_t tail[2][16][64]; /* the last columns of a group, padded with zeros */
-  float c[2][2][16][16];
+  uint8_t tail[2][16][64];           /* the last columns of a group, padded with zeros */
+  float c[kBf16Pairs][2][2][16][16]; /* [pair of groups][token half][group][token][16] */
 };
 static_assert(sizeof(Bf16Scratch) <= kMatmulScratchBytes, "the bf16 scratch must fit");
 
@@ -127,13 +129,14 @@ inline uint16_t round_to_bf16(float f) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* Rows token .. token + 31 (missing ones zero), columns k .. k + 511 (beyond K zero), as bf16. */
+/* Rows token .. token + 31 (missing ones zero), columns k .. k + 1023 (beyond K zero), as bf16. */
 inline void convert_tokens(const Activations& x, int64_t token, int64_t k, Bf16Scratch* s) {
+  const int64_t columns = x.k - k < kBf16Columns ? x.k - k : kBf16Columns;
   for (int t = 0; t < kTileTokens; ++t) {
-    for (int i = 0; i < kBf16Columns; ++i) {
-      const bool inside = token + t < x.tokens && k + i < x.k;
-      s->x[t][i] = inside ? round_to_bf16(x.f32[(token + t) * x.k + k + i]) : 0;
-    }
+    const int64_t inside = token + t < x.tokens ? columns : 0;
+    const float* from = x.f32 + (token + t) * x.k + k;
+    for (int64_t i = 0; i < inside; ++i) s->x[t][i] = round_to_bf16(from[i]);
+    __builtin_memset(s->x[t] + inside, 0, (size_t)(kBf16Columns - inside) * sizeof(uint16_t));
   }
 }
 
@@ -147,13 +150,14 @@ inline const uint8_t* bf16_tile(const uint8_t* group, int64_t k, int64_t k_end, 
   return tail[0];
 }
 
-/* 32 tokens against one or two groups over columns k .. k + 511; sums begin from and return to s->c. */
-inline void bf16_chunk(const Activations& x, const uint8_t* group0, const uint8_t* group1, int64_t k, Bf16Scratch* s) {
+/* 32 tokens against one or two groups over columns k .. k + 1023; sums begin from and return to c. */
+inline void bf16_chunk(const Activations& x, const uint8_t* group0, const uint8_t* group1, int64_t k, Bf16Scratch* s,
+                       float (*c)[2][16][16]) {
   const int64_t end = x.k - k < kBf16Columns ? x.k : k + kBf16Columns;
-  TILE_LOAD(0, s->c[0][0], 64);
-  TILE_LOAD(1, s->c[0][1], 64);
-  TILE_LOAD(2, s->c[1][0], 64);
-  TILE_LOAD(3, s->c[1][1], 64);
+  TILE_LOAD(0, c[0][0], 64);
+  TILE_LOAD(1, c[0][1], 64);
+  TILE_LOAD(2, c[1][0], 64);
+  TILE_LOAD(3, c[1][1], 64);
   for (int64_t i = k; i < end; i += 32) {
     TILE_LOAD(4, &s->x[0][i - k], sizeof s->x[0]);
     TILE_LOAD(5, &s->x[16][i - k], sizeof s->x[0]);
@@ -164,34 +168,40 @@ inline void bf16_chunk(const Activations& x, const uint8_t* group0, const uint8_
     TILE_DOT_BF16(2, 5, 6);
     TILE_DOT_BF16(3, 5, 7);
   }
-  TILE_STORE(0, s->c[0][0], 64);
-  TILE_STORE(1, s->c[0][1], 64);
-  TILE_STORE(2, s->c[1][0], 64);
-  TILE_STORE(3, s->c[1][1], 64);
+  TILE_STORE(0, c[0][0], 64);
+  TILE_STORE(1, c[0][1], 64);
+  TILE_STORE(2, c[1][0], 64);
+  TILE_STORE(3, c[1][1], 64);
+}
+
+/* 32 tokens against the groups [begin, end), at most 2 * kBf16Pairs. */
+inline void bf16_block(const MatmulArgs* a, int64_t token, int64_t begin, int64_t end, Bf16Scratch* s) {
+  const int64_t group_bytes = (a->x.k + 1) / 2 * 64;
+  __builtin_memset(s->c, 0, sizeof s->c);
+  for (int64_t k = 0; k < a->x.k; k += kBf16Columns) {
+    if (a->x.k > kBf16Columns || begin == a->group_begin) convert_tokens(a->x, token, k, s);
+    for (int64_t g = begin; g < end; g += 2) {
+      const uint8_t* group = a->weight + g * group_bytes;
+      bf16_chunk(a->x, group, group + (g + 1 < end ? group_bytes : 0), k, s, s->c[(g - begin) / 2]);
+    }
+  }
+  const int64_t tokens = a->x.tokens - token < kTileTokens ? a->x.tokens - token : kTileTokens;
+  for (int64_t g = begin; g < end; ++g) {
+    const float(*c)[2][16][16] = s->c[(g - begin) / 2];
+    for (int64_t t = 0; t < tokens; ++t) {
+      V::f_store(a->y + (token + t) * a->ldy + g * 16, V::f_load(c[t / 16][(g - begin) % 2][t % 16]));
+    }
+  }
 }
 
 void matmul_bf16_tiles(const MatmulArgs* a) {
   static const TileConfig config = make_config(64);
   tiles_configure(&config);
-  Bf16Scratch* s = (Bf16Scratch*)a->scratch;
-  const int64_t group_bytes = (a->x.k + 1) / 2 * 64;
+  constexpr int64_t kGroups = 2 * kBf16Pairs;
   for (int64_t token = 0; token < a->x.tokens; token += kTileTokens) {
-    const int64_t tokens = a->x.tokens - token < kTileTokens ? a->x.tokens - token : kTileTokens;
-    const bool one_chunk = a->x.k <= kBf16Columns;
-    if (one_chunk) convert_tokens(a->x, token, 0, s);
-    for (int64_t g = a->group_begin; g < a->group_end; g += 2) {
-      const int pair = g + 1 < a->group_end ? 2 : 1;
-      const uint8_t* group = a->weight + g * group_bytes;
-      __builtin_memset(s->c, 0, sizeof s->c);
-      for (int64_t k = 0; k < a->x.k; k += kBf16Columns) {
-        if (!one_chunk) convert_tokens(a->x, token, k, s);
-        bf16_chunk(a->x, group, group + (pair - 1) * group_bytes, k, s);
-      }
-      for (int64_t t = 0; t < tokens; ++t) {
-        for (int i = 0; i < pair; ++i) {
-          V::f_store(a->y + (token + t) * a->ldy + (g + i) * 16, V::f_load(s->c[t / 16][i][t % 16]));
-        }
-      }
+    for (int64_t g = a->group_begin; g < a->group_end; g += kGroups) {
+      const int64_t end = a->group_end - g < kGroups ? a->group_end : g + kGroups;
+      bf16_block(a, token, g, end, (Bf16Scratch*)a->scratch);
     }
   }
   tiles_release();
