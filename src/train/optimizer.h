@@ -1,0 +1,85 @@
+// AdamW with decoupled weight decay (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", ICLR 2019), and
+// clipping of the gradient by its global norm.
+//
+//   m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
+//   w <- w - rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + decay w)
+//
+// The rate is step()'s, times the parameter's rate_scale. Work is cut into blocks of one parameter, each done by one
+// thread, and sums over blocks run in their order: so the bits are the same for any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "ops/parameter.h"
+
+namespace andiron {
+
+struct AdamWOptions {
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float epsilon = 1e-8f;
+  float weight_decay = 0;
+  double clip_norm = 1;  // gradients of a greater global norm are scaled down to it; 0: never
+  // m and v in one byte each (see optimizer_state.h) instead of four: 2 bytes a parameter instead of 8.
+  bool state_8bit = false;
+  uint64_t seed = 0;  // of the rounding of 8-bit state
+};
+
+// A piece of the optimiser's state, to be written to a file and read back.
+struct StateTensor {
+  std::string name;    // the parameter's, with ".exp_avg", ".exp_avg_sq", and for 8 bits ".scale" after it
+  bool bytes = false;  // elements are bytes, else floats
+  std::vector<uint64_t> shape;
+  std::span<uint8_t> data;
+};
+
+class AdamW {
+ public:
+  // The parameters' values and gradients stay where they are for as long as this lives.
+  AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, ThreadTeam& team);
+
+  struct Report {
+    double gradient_norm = 0;  // before clipping
+    bool applied = false;      // false: the norm is not finite, nothing was changed
+  };
+  // One step with the gradients as they are. They are left alone: zero_gradients() readies the next step.
+  Report step(double rate);
+  void zero_gradients();
+  // The norm of all gradients together, summed in double in a fixed order.
+  double gradient_norm();
+
+  std::span<const Parameter> parameters() const { return parameters_; }
+  int64_t steps() const { return steps_; }
+  void set_steps(int64_t steps) { steps_ = steps; }
+  // Views of the state, in a fixed order; what is written to them is the state.
+  std::vector<StateTensor> state();
+  // Bytes of state for `count` numbers.
+  static uint64_t state_bytes(int64_t count, bool state_8bit);
+
+ private:
+  struct Moments {
+    Buffer<float> m, v;              // f32
+    Buffer<uint8_t> m_code, v_code;  // 8 bits
+    Buffer<float> m_scale, v_scale;  // of each block of kStateBlock
+  };
+  struct Block {
+    int32_t parameter;
+    int64_t begin, count;
+  };
+
+  std::vector<Parameter> parameters_;
+  AdamWOptions options_;
+  ThreadTeam& team_;
+  int64_t steps_ = 0;
+  std::vector<Moments> moments_;  // one a parameter
+  std::vector<Block> blocks_;
+  std::vector<double> block_squares_;
+};
+
+}  // namespace andiron

@@ -1,0 +1,103 @@
+// What a run leaves behind for people: run.json, all that is needed to repeat it bit for bit, and loss.csv.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+
+namespace andiron {
+
+struct DataFileRecord {
+  std::string path;
+  std::string format;  // "chat", "alpaca", ...
+  std::string hash;    // XXH3-128 of its bytes, 32 hexadecimal digits
+  uint64_t bytes = 0;
+  int64_t rows = 0;  // used
+  int64_t bad_rows = 0;
+  int64_t duplicate_rows = 0;
+};
+
+struct MachineRecord {
+  std::string processor;  // its brand
+  std::string isa;        // of the kernels used
+  std::string system;     // "Linux 6.1.0 x86_64"
+  int threads = 0;
+  uint64_t memory_bytes = 0;
+};
+// This machine's, but for isa and threads.
+MachineRecord this_machine();
+
+struct RunRecord {
+  std::string name;
+  std::string version;  // of andiron
+  std::string method;   // "lora", "rslora", "dora", "full", with "+dpo" and so on
+  std::string base_path, base_hash, base_architecture;
+  std::vector<DataFileRecord> data;
+  int64_t train_rows = 0, held_out_rows = 0;
+  int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of one pass; those with a loss
+  uint64_t seed = 0;
+  Json options = Json::object();  // every option, defaults too
+  MachineRecord machine;
+  std::string started, ended;                            // "2026-11-22T22:30:00+01:00"
+  double seconds = 0;                                    // trained, over all resumptions
+  int64_t steps = 0;                                     // done
+  Json before = Json::object(), after = Json::object();  // results: "held_out_loss", "general_perplexity", ...
+  std::string verdict = "running";                       // "running", "stopped", "draft", "kept"
+  std::vector<std::string> reasons;                      // of the verdict
+};
+
+Json run_record_json(const RunRecord& record);
+Result<RunRecord> parse_run_record(std::string_view text, std::string_view source);
+// Whole or not at all.
+Status write_run_record(const std::string& path, const RunRecord& record);
+Result<RunRecord> read_run_record(const std::string& path);
+
+// The local time with its distance from UTC, as in RunRecord::started.
+std::string timestamp(int64_t seconds_since_1970);
+
+inline constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
+
+// A line of loss.csv.
+struct LossRow {
+  int64_t step = 0;
+  int64_t tokens = 0;  // trained on so far
+  double loss = kNotMeasured;
+  double held_out_loss = kNotMeasured;  // an empty cell where not measured at this step
+  double learning_rate = kNotMeasured;
+  double gradient_norm = kNotMeasured;  // before clipping
+  double tokens_per_s = kNotMeasured;
+};
+
+// loss.csv, written a line at a time. Numbers are written so that they read back as the same bits. One owner.
+class LossLog {
+ public:
+  // A new file with its heading; one that is there is replaced.
+  static Result<LossLog> create(const std::string& path);
+  // Goes on after `step`: what was written for later steps, and a line cut short, is removed (in one stroke: a second
+  // interruption leaves the old file or the new). Fails when the rows up to `step` are not all there.
+  static Result<LossLog> resume(const std::string& path, int64_t step);
+  LossLog(LossLog&& other) noexcept;
+  LossLog& operator=(LossLog&&) = delete;
+  ~LossLog();
+
+  // One line in one write: a process that dies leaves whole lines.
+  Status append(const LossRow& row);
+  // On disk for good. Called before a checkpoint is saved, so that rows up to its step are always there.
+  Status sync();
+
+ private:
+  LossLog(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  static Result<LossLog> open_for_append(const std::string& path);
+  std::string path_;
+  int fd_ = -1;
+};
+
+// All whole rows; a last line without its newline is left out. A malformed line is an Error that names it.
+Result<std::vector<LossRow>> read_loss_csv(const std::string& path);
+
+}  // namespace andiron

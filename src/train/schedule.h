@@ -1,0 +1,32 @@
+// The learning rate of each step, and how many steps there are.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace andiron {
+
+struct Schedule {
+  enum class Kind : uint8_t { kCosine, kLinear, kConstant };
+  Kind kind = Kind::kCosine;
+  double peak = 2e-4;        // the rate after the warm-up
+  double floor_share = 0;    // of the peak, where cosine and linear end
+  int64_t warmup_steps = 0;  // steps 1 to warmup_steps rise in a straight line: step s has s / warmup_steps of the peak
+  int64_t steps = 1;         // of the whole run
+
+  // Of step `step`, 1 to steps. The last step of cosine and linear has the floor (where there is a warm-up or more than
+  // one step); beyond it the rate stays there.
+  double rate(int64_t step) const;
+};
+
+// "cosine", "linear", "constant".
+Result<Schedule::Kind> schedule_kind_from_name(std::string_view name);
+std::string_view schedule_kind_name(Schedule::Kind kind);
+
+// Optimiser steps that `epochs` passes over `sequences` sequences take, `per_step` sequences a step: the last step of
+// the run may be smaller, those of other passes go on into the next pass. At least 1 where there is any sequence.
+int64_t steps_of_epochs(double epochs, int64_t sequences, int64_t per_step);
+
+}  // namespace andiron
