@@ -74,6 +74,7 @@ class BytePairEncoder : public StretchEncoder {
     std::vector<TextSpan> pieces;
     pre_tokenizer_.split(text, pieces);
     Scratch scratch;
+    const auto find_merge = [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); };
     for (const TextSpan& span : pieces) {
       const std::string_view piece = text.substr(span.begin, span.end - span.begin);
       if (ignore_merges_) {
@@ -82,9 +83,12 @@ class BytePairEncoder : public StretchEncoder {
           continue;
         }
       }
+      bool after_unknown = false;
       for (size_t at = 0; at < piece.size();) {
-        const size_t end = codec_.unit_end(piece, at);
-        encode_unit(piece.substr(at, end - at), scratch, out);
+        scratch.symbols.clear();
+        const size_t end = codec_.split_unit(piece, at, scratch.symbols);
+        merge_symbols(scratch.symbols, find_merge, scratch.merge);
+        codec_.write(scratch.symbols, piece.substr(at, end - at), out, after_unknown);
         at = end;
       }
     }
@@ -129,9 +133,9 @@ class BytePairEncoder : public StretchEncoder {
         const int32_t* parts = &ids[3 * i];
         if (parts[0] == kNoToken || parts[1] == kNoToken) continue;
         merges_.insert(parts[0], parts[1], {static_cast<uint32_t>(first + i), parts[2]});
+        codec_.add_merge(texts[3 * i], texts[3 * i + 1]);
       }
     }
-    if (!beyond.empty()) codec_.keep_whole();
   }
 
   // Left, right and joined text of `count` merges from `first` on; the joined ones are kept in `joined`.
@@ -149,14 +153,6 @@ class BytePairEncoder : public StretchEncoder {
       texts[3 * i + 2] = std::string_view(joined).substr(at, size);
       at += size;
     }
-  }
-
-  void encode_unit(std::string_view unit, Scratch& scratch, std::vector<int32_t>& out) const {
-    scratch.symbols.clear();
-    codec_.split(unit, scratch.symbols);
-    const auto find_merge = [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); };
-    merge_symbols(scratch.symbols, find_merge, scratch.merge);
-    codec_.write(scratch.symbols, unit, out);
   }
 
   int32_t find_whole(std::string_view piece, std::string& mapped) const {

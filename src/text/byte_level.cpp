@@ -33,6 +33,8 @@ constexpr Alphabet kAlphabet = make_alphabet();
 
 }  // namespace
 
+uint32_t byte_level_character(uint8_t byte) { return kAlphabet.char_of[byte]; }
+
 void append_byte_level(std::string& out, std::string_view text) {
   for (const char c : text) {
     const uint32_t code_point = kAlphabet.char_of[static_cast<uint8_t>(c)];

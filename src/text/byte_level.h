@@ -9,6 +9,9 @@
 
 namespace andiron {
 
+// The character that stands for a byte.
+uint32_t byte_level_character(uint8_t byte);
+
 // Appends the bytes of `text` in the byte alphabet (one or two bytes of UTF-8 each).
 void append_byte_level(std::string& out, std::string_view text);
 

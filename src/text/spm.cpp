@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/strings.h"
 #include "text/stretch_encoder.h"
 #include "text/symbols.h"
 
@@ -20,17 +21,21 @@ uint32_t rank_of_score(float score) {
 class ScoreEncoder : public StretchEncoder {
  public:
   ScoreEncoder(const Vocabulary& vocabulary, const TokenizerSpec& spec)
-      : vocabulary_(vocabulary), codec_(vocabulary, spec) {}
+      : vocabulary_(vocabulary), codec_(vocabulary, spec) {
+    for (int32_t id = 0; id < vocabulary.size(); ++id) {
+      if (vocabulary.is_spellable(id)) add_merges(vocabulary.text(id));
+    }
+  }
 
   void encode(std::string_view text, std::vector<int32_t>& out) const override {
     std::vector<Symbol> symbols;
     MergeScratch scratch;
+    bool after_unknown = false;
     for (size_t at = 0; at < text.size();) {
-      const size_t end = codec_.unit_end(text, at);
+      symbols.clear();
+      const size_t end = codec_.split_unit(text, at, symbols);
       const std::string_view unit = text.substr(at, end - at);
       at = end;
-      symbols.clear();
-      codec_.split(unit, symbols);
       const auto find_merge = [&](const Symbol& left, const Symbol& right) {
         const size_t size = size_t{left.size} + right.size;
         if (size > vocabulary_.text_bytes_max()) return Merge{};
@@ -38,11 +43,20 @@ class ScoreEncoder : public StretchEncoder {
         return id == kNoToken ? Merge{} : Merge{rank_of_score(vocabulary_.score(id)), id};
       };
       merge_symbols(symbols, find_merge, scratch);
-      codec_.write(symbols, unit, out);
+      codec_.write(symbols, unit, out, after_unknown);
     }
   }
 
  private:
+  // Any two neighbours in a token may be where its last merge happens.
+  void add_merges(std::string_view token) {
+    for (size_t at = 0; at < token.size();) {
+      const size_t begin = at;
+      next_code_point(token, at);
+      if (at < token.size()) codec_.add_merge(token.substr(begin, at - begin), token.substr(at));
+    }
+  }
+
   const Vocabulary& vocabulary_;
   SymbolCodec codec_;
 };

@@ -75,5 +75,18 @@ TEST(SymbolMerge, BothWaysFollowTheDefinition) {
   }
 }
 
+// What merging takes beside its symbols: in a run of one letter only one pair at a time can be next, in text that keeps
+// growing words a third of them. Ten million characters of either must not take a gigabyte.
+TEST(SymbolMerge, OnlyPairsThatMayBeNextWaitInTheHeap) {
+  const auto find = [](const Symbol& a, const Symbol& b) { return a.size == b.size ? Merge{a.size, a.id} : Merge{}; };
+  std::vector<Symbol> symbols;
+  for (uint32_t i = 0; i < 4096; ++i) symbols.push_back({i, 1, 0});
+  MergeScratch scratch;
+  merge_symbols(symbols, find, scratch);
+  ASSERT_EQ(symbols.size(), 1u);
+  EXPECT_EQ(symbols[0].size, 4096u);
+  EXPECT_LE(scratch.heap.capacity(), 4u);
+}
+
 }  // namespace
 }  // namespace andiron

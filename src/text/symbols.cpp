@@ -10,13 +10,16 @@ namespace andiron {
 
 namespace {
 
-constexpr std::string_view kSpace = "\u2581";
-
-// Whether a space stands in `text` after something that is not a space.
-bool has_inner_space(std::string_view text) {
-  size_t leading = 0;
-  while (text.substr(leading, kSpace.size()) == kSpace) leading += kSpace.size();
-  return text.find(kSpace, leading) != std::string_view::npos;
+// The character of a text that is not empty.
+uint32_t first_character(std::string_view text) {
+  size_t at = 0;
+  return next_code_point(text, at);
+}
+uint32_t last_character(std::string_view text) {
+  uint32_t last = static_cast<uint8_t>(text.back());
+  if (last < 0x80) return last;
+  for (size_t at = 0; at < text.size();) last = next_code_point(text, at);
+  return last;
 }
 
 }  // namespace
@@ -35,36 +38,42 @@ SymbolCodec::SymbolCodec(const Vocabulary& vocabulary, const TokenizerSpec& spec
     }
     byte_ids_[static_cast<size_t>(byte)] = id;
   }
-  if (byte_level_) return;
-  splits_at_spaces_ = true;
-  for (int32_t id = 0; id < vocabulary.size() && splits_at_spaces_; ++id) {
-    splits_at_spaces_ = !vocabulary.is_spellable(id) || !has_inner_space(vocabulary.text(id));
-  }
 }
 
-void SymbolCodec::split(std::string_view piece, std::vector<Symbol>& symbols) const {
-  if (byte_level_) {
-    for (size_t at = 0; at < piece.size(); ++at) {
-      symbols.push_back({static_cast<uint32_t>(at), 1, byte_ids_[static_cast<uint8_t>(piece[at])]});
+void SymbolCodec::add_merge(std::string_view left, std::string_view right) {
+  merging_.add(last_character(left), first_character(right));
+}
+
+size_t SymbolCodec::split_unit(std::string_view text, size_t at, std::vector<Symbol>& symbols) const {
+  const size_t begin = at;
+  uint32_t previous = 0;
+  while (at < text.size() && at - begin < kUnitBytesMax) {
+    size_t end = at + 1;
+    uint32_t character = 0;
+    if (byte_level_) {
+      character = byte_level_character(static_cast<uint8_t>(text[at]));
+    } else {
+      end = at;
+      character = next_code_point(text, end);
     }
-    return;
+    if (at > begin && !merging_.may_hold(previous, character)) break;
+    const int32_t id =
+        byte_level_ ? byte_ids_[static_cast<uint8_t>(text[at])] : vocabulary_.find_spellable(text.substr(at, end - at));
+    symbols.push_back({static_cast<uint32_t>(at - begin), static_cast<uint32_t>(end - at), id});
+    previous = character;
+    at = end;
   }
-  for (size_t at = 0; at < piece.size();) {
-    const size_t begin = at;
-    next_code_point(piece, at);
-    const int32_t id = vocabulary_.find_spellable(piece.substr(begin, at - begin));
-    symbols.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(at - begin), id});
-  }
+  return at;
 }
 
-void SymbolCodec::write(const std::vector<Symbol>& symbols, std::string_view piece, std::vector<int32_t>& out) const {
-  bool after_unknown = false;
+void SymbolCodec::write(const std::vector<Symbol>& symbols, std::string_view unit, std::vector<int32_t>& out,
+                        bool& after_unknown) const {
   for (const Symbol& symbol : symbols) {
     if (vocabulary_.holds(symbol.id)) {
       out.push_back(symbol.id);
       after_unknown = false;
     } else {
-      write_parts(piece.substr(symbol.begin, symbol.size), out, after_unknown);
+      write_parts(unit.substr(symbol.begin, symbol.size), out, after_unknown);
     }
   }
 }
@@ -94,15 +103,6 @@ void SymbolCodec::write_parts(std::string_view part, std::vector<int32_t>& out, 
 void SymbolCodec::write_unknown(std::vector<int32_t>& out, bool& after_unknown) const {
   if (unknown_ != kNoToken && !(fuse_unknown_ && after_unknown)) out.push_back(unknown_);
   after_unknown = true;
-}
-
-size_t SymbolCodec::unit_end(std::string_view text, size_t at) const {
-  const size_t limit = text.size() - at > kUnitBytesMax ? at + kUnitBytesMax : text.size();
-  if (!splits_at_spaces_) return limit;
-  size_t end = at;
-  while (text.substr(end, kSpace.size()) == kSpace) end += kSpace.size();
-  end = text.find(kSpace, std::max(end, at + 1));
-  return std::min(end, limit);
 }
 
 }  // namespace andiron

@@ -137,6 +137,32 @@ TEST(Tokenizer, MergesByScoreLeftmostFirst) {
   EXPECT_EQ(tokenizer->encode("b</s>b", kTrusted), (Ids{id("\u2581"), id("b"), 2, id("\u2581"), id("b")}));
 }
 
+// Text is cut between characters that no merge joins; all others stay together, whatever alphabet and length.
+TEST(Tokenizer, MergesAreFoundAcrossAnyTwoCharacters) {
+  const auto tokenizer = Tokenizer::create(sentence_piece({{"\u2581", -9},
+                                                           {".", -9},
+                                                           {"\u00e9", -9},
+                                                           {"\u4e2d", -9},
+                                                           {".\u2581", -3},
+                                                           {"\u00e9\u4e2d", -4},
+                                                           {"\u4e2d.\u2581\u00e9", -5},
+                                                           {"\u00e9\u4e2d.\u2581", -6}}));
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.error().message;
+  const auto id = [&](std::string_view text) { return tokenizer->id(text); };
+  Ids expected = {id("\u2581")};
+  std::string text;
+  for (int i = 0; i < 50; ++i) {
+    text += "\u00e9\u4e2d. ";
+    expected.push_back(id("\u00e9\u4e2d.\u2581"));
+  }
+  EXPECT_EQ(tokenizer->encode(text, kPlain), expected);
+
+  ByteLevelBuilder builder;
+  const int32_t zero_pair = builder.merge("\u0100", "\u0100");  // the byte 0 twice
+  const int32_t high_pair = builder.merge("\u0143", "\u00ff");  // the bytes ad ff
+  EXPECT_EQ(builder.build().encode(std::string_view("\0\0\xad\xff\0", 5), kPlain), (Ids{zero_pair, high_pair, 0}));
+}
+
 TEST(Tokenizer, ControlTokensNeverComeOutOfMerging) {
   auto spec = sentence_piece({{"<", -9}, {"s", -9}, {">", -9}, {"s>", -1}, {"0A>", -2}, {"<0x", -3}});
   spec.space_prefix = SpacePrefix::kNone;
