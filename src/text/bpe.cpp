@@ -71,27 +71,16 @@ class BytePairEncoder : public StretchEncoder {
   }
 
   void encode(std::string_view text, std::vector<int32_t>& out) const override {
-    std::vector<TextSpan> pieces;
-    pre_tokenizer_.split(text, pieces);
     Scratch scratch;
-    const auto find_merge = [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); };
-    for (const TextSpan& span : pieces) {
+    pre_tokenizer_.split(text, [&](TextSpan span) {
       const std::string_view piece = text.substr(span.begin, span.end - span.begin);
-      if (ignore_merges_) {
-        if (const int32_t id = find_whole(piece, scratch.mapped); id != kNoToken) {
-          out.push_back(id);
-          continue;
-        }
+      const int32_t id = ignore_merges_ ? find_whole(piece, scratch.mapped) : kNoToken;
+      if (id != kNoToken) {
+        out.push_back(id);
+      } else {
+        encode_piece(piece, scratch, out);
       }
-      bool after_unknown = false;
-      for (size_t at = 0; at < piece.size();) {
-        scratch.symbols.clear();
-        const size_t end = codec_.split_unit(piece, at, scratch.symbols);
-        merge_symbols(scratch.symbols, find_merge, scratch.merge);
-        codec_.write(scratch.symbols, piece.substr(at, end - at), out, after_unknown);
-        at = end;
-      }
-    }
+    });
   }
 
  private:
@@ -152,6 +141,18 @@ class BytePairEncoder : public StretchEncoder {
       texts[3 * i + 1] = right;
       texts[3 * i + 2] = std::string_view(joined).substr(at, size);
       at += size;
+    }
+  }
+
+  void encode_piece(std::string_view piece, Scratch& scratch, std::vector<int32_t>& out) const {
+    const auto find_merge = [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); };
+    bool after_unknown = false;
+    for (size_t at = 0; at < piece.size();) {
+      scratch.symbols.clear();
+      const size_t end = codec_.split_unit(piece, at, scratch.symbols);
+      merge_symbols(scratch.symbols, find_merge, scratch.merge);
+      codec_.write(scratch.symbols, piece.substr(at, end - at), out, after_unknown);
+      at = end;
     }
   }
 

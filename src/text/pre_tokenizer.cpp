@@ -14,12 +14,48 @@ constexpr size_t kStagesMax = 16;
 
 using Behavior = PreStage::Behavior;
 
-struct Part {
-  TextSpan span;
-  bool matched;
+// Turns parts into pieces as Hugging Face's SplitDelimiterBehavior says.
+class PartJoiner {
+ public:
+  // `offset`: where the text that the parts are of begins.
+  PartJoiner(Behavior behavior, size_t offset, const PreTokenizer::Take& take)
+      : behavior_(behavior), offset_(offset), take_(take) {}
+
+  void add(size_t begin, size_t end, bool matched) {
+    if (matched && behavior_ == Behavior::kRemoved) return;
+    if (joins(matched)) {
+      piece_.end = offset_ + end;
+    } else {
+      finish();
+      piece_ = {offset_ + begin, offset_ + end};
+    }
+    previous_matched_ = matched;
+  }
+  void finish() {
+    if (piece_.end > piece_.begin) take_(piece_);
+  }
+
+ private:
+  bool joins(bool matched) const {
+    if (piece_.end == piece_.begin) return false;
+    switch (behavior_) {
+      case Behavior::kIsolated:
+      case Behavior::kRemoved: return false;
+      case Behavior::kMergedWithPrevious: return matched && !previous_matched_;
+      case Behavior::kMergedWithNext: return !matched && previous_matched_;
+      case Behavior::kContiguous: return matched == previous_matched_;
+    }
+    return false;
+  }
+
+  Behavior behavior_;
+  size_t offset_;
+  const PreTokenizer::Take& take_;
+  TextSpan piece_{0, 0};  // the last one, which more may join; empty before the first
+  bool previous_matched_ = false;
 };
 
-void isolate_matches(const Regex& regex, std::string_view text, size_t offset, bool invert, std::vector<Part>& out) {
+void isolate_matches(const Regex& regex, std::string_view text, bool invert, PartJoiner& joiner) {
   RegexScanner scanner(regex, text);
   size_t gap = 0;
   for (size_t at = 0; at < text.size();) {
@@ -28,12 +64,12 @@ void isolate_matches(const Regex& regex, std::string_view text, size_t offset, b
       next_code_point(text, at);
       continue;
     }
-    if (gap < at) out.push_back({{offset + gap, offset + at}, invert});
-    out.push_back({{offset + at, offset + at + size}, !invert});
+    if (gap < at) joiner.add(gap, at, invert);
+    joiner.add(at, at + size, !invert);
     at += size;
     gap = at;
   }
-  if (gap < text.size()) out.push_back({{offset + gap, offset + text.size()}, invert});
+  if (gap < text.size()) joiner.add(gap, text.size(), invert);
 }
 
 bool is_word_character(uint32_t c) {
@@ -43,55 +79,34 @@ bool is_word_character(uint32_t c) {
 
 // Cuts every run of decimal digits so that each cut has a multiple of three digits between it and the run's end;
 // with `before_end`, only runs that no word character follows, and those are cut off from the text before them too.
-void cut_digit_triples(std::string_view text, size_t offset, bool before_end, std::vector<Part>& out) {
+void cut_digit_triples(std::string_view text, bool before_end, PartJoiner& joiner) {
   size_t piece = 0;
-  std::vector<size_t> digits;
   const auto cut = [&](size_t at) {
-    if (at > piece) out.push_back({{offset + piece, offset + at}, false});
+    if (at > piece) joiner.add(piece, at, false);
     piece = at;
   };
+  size_t run = 0;  // where the digits begin, and how many
+  size_t digits = 0;
   for (size_t at = 0; at <= text.size();) {
     const size_t here = at;
     const bool end = at == text.size();
     const uint32_t c = end ? 0 : next_code_point(text, at);
     if (end) ++at;
     if (!end && category_of(c) == Category::kNd) {
-      digits.push_back(here);
+      if (digits++ == 0) run = here;
       continue;
     }
-    if (!before_end || end || !is_word_character(c)) {
-      for (size_t i = 0; i < digits.size(); ++i) {
-        if ((digits.size() - i) % 3 == 0 || (before_end && i == 0)) cut(digits[i]);
+    if (digits > 0 && (!before_end || end || !is_word_character(c))) {
+      if (before_end) cut(run);
+      for (; digits > 0; --digits) {
+        if (digits % 3 == 0) cut(run);
+        next_code_point(text, run);
       }
-      if (before_end && !digits.empty()) cut(here);
+      if (before_end) cut(here);
     }
-    digits.clear();
+    digits = 0;
   }
   cut(text.size());
-}
-
-// Turns parts into pieces as Hugging Face's SplitDelimiterBehavior says.
-void apply_behavior(Behavior behavior, const std::vector<Part>& parts, std::vector<TextSpan>& out) {
-  bool previous_matched = false;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Part& part = parts[i];
-    bool joins = false;
-    switch (behavior) {
-      case Behavior::kIsolated: break;
-      case Behavior::kRemoved:
-        if (part.matched) continue;
-        break;
-      case Behavior::kMergedWithPrevious: joins = i > 0 && part.matched && !previous_matched; break;
-      case Behavior::kMergedWithNext: joins = i > 0 && !part.matched && previous_matched; break;
-      case Behavior::kContiguous: joins = i > 0 && part.matched == previous_matched; break;
-    }
-    if (joins) {
-      out.back().end = part.span.end;
-    } else {
-      out.push_back(part.span);
-    }
-    previous_matched = part.matched;
-  }
 }
 
 }  // namespace
@@ -114,26 +129,23 @@ Result<PreTokenizer> PreTokenizer::create(std::span<const PreStage> stages, std:
   return out;
 }
 
-void PreTokenizer::split(std::string_view text, std::vector<TextSpan>& pieces) const {
-  pieces.clear();
-  if (!text.empty()) pieces.push_back({0, text.size()});
-  std::vector<TextSpan> before;
-  std::vector<Part> parts;
-  for (const Compiled& compiled : stages_) {
-    std::swap(before, pieces);
-    pieces.clear();
-    for (const TextSpan& span : before) {
-      const std::string_view piece = text.substr(span.begin, span.end - span.begin);
-      parts.clear();
-      if (compiled.stage.kind == PreStage::Kind::kPattern) {
-        isolate_matches(compiled.regex[0], piece, span.begin, compiled.stage.invert, parts);
-      } else {
-        const bool before_end = compiled.stage.kind == PreStage::Kind::kDigitTriplesBeforeEnd;
-        cut_digit_triples(piece, span.begin, before_end, parts);
-      }
-      apply_behavior(compiled.stage.behavior, parts, pieces);
-    }
+void PreTokenizer::split(std::string_view text, const Take& take) const {
+  if (!text.empty()) split_from(0, text, {0, text.size()}, take);
+}
+
+void PreTokenizer::split_from(size_t stage, std::string_view text, TextSpan span, const Take& take) const {
+  if (stage == stages_.size()) return take(span);
+  const Compiled& compiled = stages_[stage];
+  const std::string_view piece = text.substr(span.begin, span.end - span.begin);
+  Take next;
+  if (stage + 1 < stages_.size()) next = [&](TextSpan part) { split_from(stage + 1, text, part, take); };
+  PartJoiner joiner(compiled.stage.behavior, span.begin, next ? next : take);
+  if (compiled.stage.kind == PreStage::Kind::kPattern) {
+    isolate_matches(compiled.regex[0], piece, compiled.stage.invert, joiner);
+  } else {
+    cut_digit_triples(piece, compiled.stage.kind == PreStage::Kind::kDigitTriplesBeforeEnd, joiner);
   }
+  joiner.finish();
 }
 
 }  // namespace andiron

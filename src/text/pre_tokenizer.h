@@ -1,6 +1,7 @@
 // PreTokenizer: splits text into the pieces that merges never cross, by a model's stages.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,15 +23,18 @@ class PreTokenizer {
   // Without stages the text is one piece. Fails on a pattern that cannot be compiled; `source` names the file.
   static Result<PreTokenizer> create(std::span<const PreStage> stages, std::string_view source);
 
-  // Replaces `pieces` by those of `text`, in order, none empty. Together they are the text, unless a stage removes
-  // something. Takes time linear in the text. Any thread.
-  void split(std::string_view text, std::vector<TextSpan>& pieces) const;
+  // Gives `take` the pieces of `text`, in order, none empty. Together they are the text, unless a stage removes
+  // something. Takes time linear in the text and keeps no list of pieces: there may be as many as bytes. Any thread.
+  using Take = std::function<void(TextSpan)>;
+  void split(std::string_view text, const Take& take) const;
 
  private:
   struct Compiled {
     PreStage stage;
     std::vector<Regex> regex;  // one for a pattern, else none
   };
+
+  void split_from(size_t stage, std::string_view text, TextSpan span, const Take& take) const;
 
   std::vector<Compiled> stages_;
 };

@@ -15,7 +15,7 @@ std::string pieces(const std::vector<PreStage>& stages, std::string_view text) {
   const auto pre_tokenizer = PreTokenizer::create(stages, "test");
   if (!pre_tokenizer.ok()) return pre_tokenizer.error().message;
   std::vector<TextSpan> spans;
-  pre_tokenizer->split(text, spans);
+  pre_tokenizer->split(text, [&](TextSpan span) { spans.push_back(span); });
   std::string out;
   for (const TextSpan& span : spans) {
     if (!out.empty()) out += '|';
@@ -138,7 +138,8 @@ TEST(PreTokenizer, EveryNameCompilesAndLosesNothing) {
     for (uint64_t round = 0; round < 50; ++round) {
       std::string text;
       for (uint64_t i = 0; i < 40; ++i) text += alphabet[random.bits(round << 8 | i) % std::size(alphabet)];
-      pre_tokenizer->split(text, spans);
+      spans.clear();
+      pre_tokenizer->split(text, [&](TextSpan span) { spans.push_back(span); });
       size_t at = 0;
       for (const TextSpan& span : spans) {
         EXPECT_EQ(span.begin, at) << name;
