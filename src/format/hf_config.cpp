@@ -2,6 +2,7 @@
 // the configuration classes of Hugging Face transformers, whose defaults are repeated here where files leave them out.
 #include "format/hf_config.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -37,8 +38,6 @@ constexpr std::array<HfFamily, 7> kFamilies = {{
     {.gguf = "phi3", .model_type = "phi3", .classes = " Phi3ForCausalLM ", .is_fused = true},
 }};
 
-constexpr int64_t kBlocksMax = 512;     // llama.cpp's LLAMA_MAX_LAYERS
-constexpr uint32_t kExpertsMax = 1024;  // more than twice the largest model's
 constexpr int64_t kNumberMax = std::numeric_limits<int32_t>::max();
 
 // config.json's members; those of "text_config" hide the outer ones (models that also see keep them there).
@@ -153,8 +152,8 @@ class ConfigReader {
 
   Status read_sizes() {
     TRY_ASSIGN(out_.blocks, in_.count("num_hidden_layers"));
-    if (out_.blocks > kBlocksMax) {
-      return make_error("{}: {} layers; at most {} are allowed", in_.source(), out_.blocks, kBlocksMax);
+    if (out_.blocks > kHfBlocksMax) {
+      return make_error("{}: {} layers; at most {} are allowed", in_.source(), out_.blocks, kHfBlocksMax);
     }
     TRY_ASSIGN(const uint32_t width, in_.count("hidden_size"));
     TRY_ASSIGN(const uint32_t inner, in_.count("intermediate_size"));
@@ -410,7 +409,7 @@ class ConfigReader {
     TRY_ASSIGN(const bool normalised, in_.flag("norm_topk_prob", false));
     TRY_ASSIGN(const uint32_t step, in_.count("decoder_sparse_step", 1));
     const Json* dense = in_.find("mlp_only_layers");
-    if (used > out_.experts || out_.experts > kExpertsMax) {
+    if (used > out_.experts || out_.experts > kHfExpertsMax) {
       return make_error("{}: {} experts, {} used for each token, cannot be", in_.source(), out_.experts, used);
     }
     if (step != 1 || (dense != nullptr && !(dense->is_array() && dense->items().empty()))) {
@@ -434,6 +433,11 @@ class ConfigReader {
 };
 
 }  // namespace
+
+const HfFamily* find_hf_family(std::string_view gguf) {
+  const auto found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const auto& f) { return f.gguf == gguf; });
+  return found == kFamilies.end() ? nullptr : &*found;
+}
 
 Result<HfConfig> read_hf_config(const Json& config, std::string_view source) {
   if (!config.is_object()) return make_error("{}: a JSON object is expected", source);

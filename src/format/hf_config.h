@@ -25,6 +25,12 @@ struct HfFamily {
   bool is_fused = false;  // q, k, v in one matrix, gate and up in another
 };
 
+// The family of a "general.architecture"; nullptr for one that is not supported.
+const HfFamily* find_hf_family(std::string_view gguf);
+
+constexpr uint32_t kHfBlocksMax = 512;    // llama.cpp's LLAMA_MAX_LAYERS
+constexpr uint32_t kHfExpertsMax = 1024;  // more than twice the largest model's
+
 // A tensor that the config stands for, with its values.
 struct HfComputedTensor {
   std::string name;

@@ -56,17 +56,18 @@ constexpr Pair kTop[] = {
     {"lm_head", "output"},
 };
 
-const Pair* find_in(std::span<const Pair> pairs, std::string_view hf) {
+// Finds by the one name or the other.
+const Pair* find_in(std::span<const Pair> pairs, std::string_view name, std::string_view Pair::*side = &Pair::hf) {
   for (const Pair& pair : pairs) {
-    if (pair.hf == hf) return &pair;
+    if (pair.*side == name) return &pair;
   }
   return nullptr;
 }
 
-const Pair* find_layer_pair(const HfFamily& family, std::string_view hf) {
-  const Pair* found = find_in(kAnyLayer, hf);
+const Pair* find_layer_pair(const HfFamily& family, std::string_view name, std::string_view Pair::*side = &Pair::hf) {
+  const Pair* found = find_in(kAnyLayer, name, side);
   const auto look = [&](std::span<const Pair> pairs, bool applies) {
-    if (found == nullptr && applies) found = find_in(pairs, hf);
+    if (found == nullptr && applies) found = find_in(pairs, name, side);
   };
   look(kSplitLayer, !family.is_fused);
   look(kFusedLayer, family.is_fused);
@@ -86,6 +87,16 @@ std::optional<uint32_t> take_number(std::string_view& text, uint32_t end) {
   if (digits > 1 && text.front() == '0') return std::nullopt;
   text.remove_prefix(digits + 1);
   return number;
+}
+
+// Takes ".weight" or ".bias" off the end and returns it; nothing when it is neither.
+std::string_view take_suffix(std::string_view& name) {
+  for (const std::string_view suffix : {".weight", ".bias"}) {
+    if (!name.ends_with(suffix)) continue;
+    name.remove_suffix(suffix.size());
+    return suffix;
+  }
+  return "";
 }
 
 // What the text half of a model that also sees is called, newer and older.
@@ -119,9 +130,8 @@ Result<HfName> translate_hf_name(const HfConfig& config, std::string_view full_n
   };
   std::string storage;
   std::string_view name = without_text_prefix(full_name, storage);
-  const std::string_view suffix = name.ends_with(".weight") ? ".weight" : name.ends_with(".bias") ? ".bias" : "";
+  const std::string_view suffix = take_suffix(name);
   if (suffix.empty()) return unknown();
-  name.remove_suffix(suffix.size());
   if (const Pair* top = find_in(kTop, name)) return HfName{format("{}{}", top->gguf, suffix), top->role};
 
   constexpr std::string_view kLayers = "model.layers.";
@@ -140,6 +150,26 @@ Result<HfName> translate_hf_name(const HfConfig& config, std::string_view full_n
   const Pair* pair = find_layer_pair(*config.family, name);
   if (pair == nullptr) return unknown();
   return HfName{format("blk.{}.{}{}", *layer, pair->gguf, suffix), pair->role};
+}
+
+Result<GgufName> translate_gguf_name(const HfFamily& family, std::string_view full_name, std::string_view source) {
+  std::string_view name = full_name;
+  const std::string_view suffix = take_suffix(name);
+  if (const Pair* top = find_in(kTop, name, &Pair::gguf); top != nullptr && !suffix.empty()) {
+    return GgufName{format("{}{}", top->hf, suffix), top->role};
+  }
+  constexpr std::string_view kBlock = "blk.";
+  std::optional<uint32_t> layer;
+  if (!suffix.empty() && name.starts_with(kBlock)) {
+    name.remove_prefix(kBlock.size());
+    layer = take_number(name, kHfBlocksMax);
+  }
+  const Pair* pair = layer ? find_layer_pair(family, name, &Pair::gguf) : nullptr;
+  if (pair == nullptr) {
+    return make_error("{}: \"{}\" has no counterpart in a Hugging Face model of the family {}", source,
+                      quoted(full_name), family.gguf);
+  }
+  return GgufName{format("model.layers.{}.{}{}", *layer, pair->hf, suffix), pair->role};
 }
 
 }  // namespace andiron

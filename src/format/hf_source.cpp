@@ -38,13 +38,6 @@ struct Recipe {
   bool is_shifted = false;                      // 1 is added to each element
 };
 
-// Where row (or element) `index` of a GGUF tensor lies in the Hugging Face one. Hugging Face pairs element i of a head
-// with i + half for rotation; GGUF's "llama" pairs 2 i with 2 i + 1 (llama.cpp, conversion/llama.py, permute).
-uint64_t interleaved_from(uint64_t index, uint64_t per_head) {
-  const uint64_t within = index % per_head;
-  return index - within + within % 2 * (per_head / 2) + within / 2;
-}
-
 class HfSource : public ModelSource {
  public:
   explicit HfSource(const std::string& folder) : ModelSource(folder) {}
@@ -151,8 +144,7 @@ class HfSource : public ModelSource {
     }
     recipe.parts = {entry};
     recipe.stored = *dtype;
-    if (config_.family->permutes_qk && name.role == HfRole::kQuery) recipe.interleaved_heads = config_.heads;
-    if (config_.family->permutes_qk && name.role == HfRole::kKey) recipe.interleaved_heads = config_.heads_kv;
+    recipe.interleaved_heads = interleaved_heads(*config_.family, name.role, config_.heads, config_.heads_kv);
     recipe.is_shifted = config_.family->shifts_norms && name.role == HfRole::kNorm;
     if (recipe.is_shifted && entry.tensor->shape.size() != 1) {
       return make_error("{}: tensor \"{}\" should have one dimension", entry.file->path(), quoted(entry.tensor->name));
