@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(objects)
-foreach(layer base tensor kernels ops format text sample model engine api)
+foreach(layer base tensor kernels ops format text sample adapter model engine api)
   list(APPEND objects $<TARGET_OBJECTS:andiron_${layer}>)
 endforeach()
 foreach(isa scalar avx2 avx512 amx)
