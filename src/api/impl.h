@@ -9,10 +9,10 @@
 #include "andiron/session.h"
 #include "andiron/tokenizer.h"
 #include "base/thread_team.h"
-#include "engine/chat_prompt.h"
 #include "engine/session.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
+#include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
 namespace andiron::v1 {

@@ -14,7 +14,7 @@
 #include "cli/line_reader.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
-#include "engine/chat_prompt.h"
+#include "text/chat_prompt.h"
 
 namespace andiron {
 

@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
-#include "engine/chat_prompt.h"
+#include "text/chat_prompt.h"
 
 namespace andiron {
 

@@ -5,7 +5,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
-#include "engine/chat_prompt.h"
+#include "text/chat_prompt.h"
 
 namespace andiron {
 

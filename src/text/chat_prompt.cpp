@@ -1,4 +1,4 @@
-#include "engine/chat_prompt.h"
+#include "text/chat_prompt.h"
 
 #include <ctime>
 
