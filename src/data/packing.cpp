@@ -1,0 +1,117 @@
+#include "data/packing.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/random.h"
+
+namespace andiron {
+
+namespace {
+
+// Rows that first-fit decreasing sees at once: enough for bins filled to some 99%, few enough that rows stay shuffled.
+constexpr size_t kWindow = 1024;
+// The streams of an epoch's two shuffles; other users of the seed have other streams.
+constexpr uint64_t kRowStream = 0x7061636b0000'0000;
+constexpr uint64_t kBatchStream = 0x6261746300000000;
+
+// Fisher and Yates.
+template <typename T>
+void shuffle(std::vector<T>& items, const RandomStream& random) {
+  for (size_t i = items.size(); i > 1; --i) {
+    const auto j = static_cast<size_t>(random.uniform(i) * static_cast<double>(i));
+    std::swap(items[i - 1], items[j]);
+  }
+}
+
+using Bin = std::vector<uint32_t>;
+
+// First-fit decreasing over one window of rows, the longest first. Appends the bins.
+void fill_bins(std::span<uint32_t> rows, std::span<const int64_t> positions, int64_t capacity, std::vector<Bin>& out) {
+  std::stable_sort(rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) { return positions[a] > positions[b]; });
+  const size_t first = out.size();
+  std::vector<int64_t> room;
+  for (const uint32_t row : rows) {
+    const auto fits = std::find_if(room.begin(), room.end(), [&](int64_t left) { return left >= positions[row]; });
+    const auto bin = static_cast<size_t>(fits - room.begin());
+    if (fits == room.end()) {
+      room.push_back(capacity);
+      out.emplace_back();
+    }
+    room[bin] -= positions[row];
+    out[first + bin].push_back(row);
+  }
+}
+
+std::vector<Bin> make_bins(std::vector<uint32_t>& rows, std::span<const int64_t> positions,
+                           const PackOptions& options) {
+  std::vector<Bin> bins;
+  if (!options.pack) {
+    for (const uint32_t row : rows) bins.push_back({row});
+    return bins;
+  }
+  if (options.order == PackOptions::Order::kGiven) {  // next fit: keeps the order
+    int64_t room = 0;
+    for (const uint32_t row : rows) {
+      if (bins.empty() || positions[row] > room) {
+        bins.emplace_back();
+        room = options.seq_len;
+      }
+      room -= positions[row];
+      bins.back().push_back(row);
+    }
+    return bins;
+  }
+  for (size_t at = 0; at < rows.size(); at += kWindow) {
+    fill_bins(std::span(rows).subspan(at, std::min(kWindow, rows.size() - at)), positions, options.seq_len, bins);
+  }
+  return bins;
+}
+
+}  // namespace
+
+std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
+                                              uint64_t epoch) {
+  ANDIRON_CHECK(options.seq_len > 0 && options.sequences > 0);
+  const bool random = options.order != PackOptions::Order::kGiven;
+  std::vector<uint32_t> rows(positions.size());
+  std::iota(rows.begin(), rows.end(), 0U);
+  if (random) shuffle(rows, RandomStream(options.seed, kRowStream + epoch));
+  if (options.order == PackOptions::Order::kByLength) {
+    std::stable_sort(rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) { return positions[a] < positions[b]; });
+  }
+  std::vector<Bin> bins = make_bins(rows, positions, options);
+  const RandomStream batch_random(options.seed, kBatchStream + epoch);
+  // Bins come longest rows first within a window: shuffled before they are put together, unless like shall meet like.
+  if (options.order == PackOptions::Order::kShuffled) shuffle(bins, batch_random);
+  std::vector<std::vector<uint32_t>> batches;
+  for (size_t i = 0; i < bins.size(); ++i) {
+    if (i % static_cast<size_t>(options.sequences) == 0) batches.emplace_back();
+    batches.back().insert(batches.back().end(), bins[i].begin(), bins[i].end());
+  }
+  if (options.order == PackOptions::Order::kByLength) shuffle(batches, batch_random);
+  return batches;
+}
+
+PackedBatch pack_rows(std::span<const TokenRow* const> rows) {
+  PackedBatch batch;
+  size_t total = 0;
+  for (const TokenRow* row : rows) total += row->tokens.size() - 1;
+  batch.tokens.reserve(total);
+  batch.targets.reserve(total);
+  batch.trained.reserve(total);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const TokenRow& row = *rows[i];
+    ANDIRON_CHECK(row.tokens.size() >= 2 && row.trained.size() == row.tokens.size());
+    batch.segments.push_back(
+        {static_cast<int32_t>(batch.tokens.size()), static_cast<int32_t>(row.positions()), static_cast<uint32_t>(i)});
+    batch.tokens.insert(batch.tokens.end(), row.tokens.begin(), row.tokens.end() - 1);
+    batch.targets.insert(batch.targets.end(), row.tokens.begin() + 1, row.tokens.end());
+    batch.trained.insert(batch.trained.end(), row.trained.begin() + 1, row.trained.end());
+  }
+  batch.trained_count = std::count(batch.trained.begin(), batch.trained.end(), uint8_t{1});
+  return batch;
+}
+
+}  // namespace andiron

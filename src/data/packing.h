@@ -1,0 +1,52 @@
+// Packing: the order of rows in an epoch, and rows laid side by side into batches.
+//
+// Short rows share a sequence, each as a segment of its own: attention stays within it and positions start at 0. Which
+// rows meet is decided by first-fit decreasing over windows of the shuffled rows, so sequences are nearly full and
+// training still sees rows in random order. Everything depends on (lengths, options, epoch) only, so that a run can be
+// resumed at any batch of any epoch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "data/token_row.h"
+
+namespace andiron {
+
+struct PackOptions {
+  int64_t seq_len = 512;  // positions of a sequence
+  int64_t sequences = 1;  // sequences of a batch; the last batch of an epoch may have fewer
+  bool pack = true;       // false: a sequence is one row
+  enum class Order : uint8_t {
+    kShuffled,
+    kByLength,  // batches of rows of similar length; the batches in random order
+    kGiven,     // as they come, for measuring
+  };
+  Order order = Order::kShuffled;
+  uint64_t seed = 0;
+};
+
+// The batches of an epoch as indexes of rows, sequence after sequence; every row is in exactly one. `positions` holds
+// the lengths (TokenRow::positions, or of a pair the sum of both); a row longer than a sequence has one to itself.
+std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
+                                              uint64_t epoch);
+
+struct PackedSegment {
+  int32_t first = 0;  // position in the batch
+  int32_t count = 0;
+  uint32_t row = 0;  // index in what was given to pack_rows
+};
+
+// By position: the token there, the one to predict and whether its loss counts.
+struct PackedBatch {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> targets;
+  std::vector<uint8_t> trained;
+  std::vector<PackedSegment> segments;  // in order, without gaps
+  int64_t trained_count = 0;            // ones in `trained`
+};
+
+PackedBatch pack_rows(std::span<const TokenRow* const> rows);
+
+}  // namespace andiron

@@ -1,0 +1,125 @@
+#include "data/packing.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/random.h"
+
+namespace andiron {
+namespace {
+
+using Batches = std::vector<std::vector<uint32_t>>;
+
+std::vector<int64_t> random_lengths(size_t count, int64_t longest) {
+  const RandomStream random(7);
+  std::vector<int64_t> lengths(count);
+  for (size_t i = 0; i < count; ++i) {
+    lengths[i] = 1 + static_cast<int64_t>(random.uniform(i) * static_cast<double>(longest));
+  }
+  return lengths;
+}
+
+std::vector<uint32_t> all_rows(const Batches& batches) {
+  std::vector<uint32_t> rows;
+  for (const auto& batch : batches) rows.insert(rows.end(), batch.begin(), batch.end());
+  return rows;
+}
+
+int64_t length_of(const std::vector<uint32_t>& batch, const std::vector<int64_t>& lengths) {
+  int64_t sum = 0;
+  for (const uint32_t row : batch) sum += lengths[row];
+  return sum;
+}
+
+TEST(PlanEpoch, EveryRowIsInOneBatchAndNoSequenceOverflows) {
+  const auto lengths = random_lengths(3001, 200);
+  for (const auto order : {PackOptions::Order::kShuffled, PackOptions::Order::kByLength, PackOptions::Order::kGiven}) {
+    for (const bool pack : {true, false}) {
+      const Batches batches = plan_epoch(lengths, {.seq_len = 256, .pack = pack, .order = order}, 3);
+      auto rows = all_rows(batches);
+      std::sort(rows.begin(), rows.end());
+      ASSERT_EQ(rows.size(), lengths.size());
+      for (uint32_t i = 0; i < rows.size(); ++i) ASSERT_EQ(rows[i], i);
+      for (const auto& batch : batches) {
+        EXPECT_LE(length_of(batch, lengths), 256);
+        if (!pack) {
+          EXPECT_EQ(batch.size(), 1U);
+        }
+      }
+    }
+  }
+}
+
+TEST(PlanEpoch, SequencesAreNearlyFull) {
+  const auto lengths = random_lengths(5000, 200);
+  const Batches batches = plan_epoch(lengths, {.seq_len = 512}, 0);
+  const double full = static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), int64_t{0})) /
+                      (512.0 * static_cast<double>(batches.size()));
+  EXPECT_GT(full, 0.98);
+}
+
+TEST(PlanEpoch, DependsOnSeedAndEpochAndNothingElse) {
+  const auto lengths = random_lengths(500, 100);
+  const PackOptions options{.seq_len = 128, .sequences = 4, .seed = 11};
+  const Batches first = plan_epoch(lengths, options, 0);
+  EXPECT_EQ(plan_epoch(lengths, options, 0), first);
+  EXPECT_NE(plan_epoch(lengths, options, 1), first);
+  PackOptions other = options;
+  other.seed = 12;
+  EXPECT_NE(plan_epoch(lengths, other, 0), first);
+}
+
+// Were bins not shuffled after filling, the first batches would hold the longest rows of the window.
+TEST(PlanEpoch, LengthDoesNotSayWhenARowComes) {
+  std::vector<int64_t> lengths(1000, 10);
+  for (size_t i = 0; i < 500; ++i) lengths[i] = 100;
+  const auto rows = all_rows(plan_epoch(lengths, {.seq_len = 100}, 0));
+  const auto long_in_first_half =
+      std::count_if(rows.begin(), rows.begin() + 500, [](uint32_t row) { return row < 500; });
+  // 500 bins of one long row and 50 of ten short ones: of the first 500 rows about 250 are long, give or take 50.
+  EXPECT_GT(long_in_first_half, 150);
+  EXPECT_LT(long_in_first_half, 350);
+}
+
+TEST(PlanEpoch, ByLengthPutsLikeBesideLike) {
+  const auto lengths = random_lengths(1000, 300);
+  const PackOptions options{.seq_len = 300, .sequences = 10, .pack = false, .order = PackOptions::Order::kByLength};
+  const Batches batches = plan_epoch(lengths, options, 0);
+  ASSERT_EQ(batches.size(), 100U);
+  bool ascending = true;
+  for (size_t i = 0; i < batches.size(); ++i) {
+    const auto [low, high] = std::minmax_element(batches[i].begin(), batches[i].end(),
+                                                 [&](uint32_t a, uint32_t b) { return lengths[a] < lengths[b]; });
+    EXPECT_LE(lengths[*high] - lengths[*low], 30);  // even lengths over 300 in 100 batches: 3 on average
+    ascending = ascending && (i == 0 || lengths[batches[i - 1][0]] <= lengths[*low]);
+  }
+  EXPECT_FALSE(ascending) << "the batches come in random order";
+}
+
+TEST(PlanEpoch, GivenOrderIsKept) {
+  const std::vector<int64_t> lengths = {5, 5, 1, 20, 3, 3};
+  const PackOptions options{.seq_len = 10, .sequences = 2, .order = PackOptions::Order::kGiven};
+  EXPECT_EQ(plan_epoch(lengths, options, 0), (Batches{{0, 1, 2}, {3, 4, 5}}));
+  EXPECT_TRUE(plan_epoch({}, options, 0).empty());
+}
+
+TEST(PackRows, RowsBecomeSegmentsWithoutTheirLastToken) {
+  const TokenRow a{{1, 2, 3}, {0, 0, 1}};
+  const TokenRow b{{4, 5}, {0, 1}};
+  const TokenRow* rows[] = {&a, &b, &a};
+  const PackedBatch batch = pack_rows(rows);
+  EXPECT_EQ(batch.tokens, (std::vector<int32_t>{1, 2, 4, 1, 2}));
+  EXPECT_EQ(batch.targets, (std::vector<int32_t>{2, 3, 5, 2, 3}));
+  EXPECT_EQ(batch.trained, (std::vector<uint8_t>{0, 1, 1, 0, 1}));
+  EXPECT_EQ(batch.trained_count, 3);
+  ASSERT_EQ(batch.segments.size(), 3U);
+  EXPECT_EQ(batch.segments[1].first, 2);
+  EXPECT_EQ(batch.segments[1].count, 1);
+  EXPECT_EQ(batch.segments[1].row, 1U);
+  EXPECT_EQ(batch.segments[2].first, 3);
+}
+
+}  // namespace
+}  // namespace andiron
