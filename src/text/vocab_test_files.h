@@ -1,4 +1,4 @@
-// For tests: reads the shared vocabularies.
+// For tests only: reads the shared vocabularies.
 #pragma once
 
 #include <gtest/gtest.h>
