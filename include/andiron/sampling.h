@@ -20,7 +20,9 @@ struct SamplerOptions {
   static constexpr int32_t kBreakerTokensMax = 32;
   static constexpr int32_t kBreakersMax = 1 << 20;  // every vocabulary entry that holds a ':' may be one
 
-  // The same seed, options, logits and position give the same token, on any machine and in any batch.
+  // The same seed, options, logits and position give the same token, in any batch and on any number of threads. On
+  // another machine too, as long as its C library computes exp and log alike: glibc has variants by processor, which
+  // may differ in the last bit of a double, which a draw that falls there would show.
   // Default 0. There is no "random" value here: a caller that wants one draws it and can report it.
   uint64_t seed = 0;
 
