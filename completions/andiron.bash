@@ -25,7 +25,7 @@ _andiron_options() {
 
 _andiron() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
-  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth"
+  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth help"
   local global="--isa --threads --kv --ctx --no-cache --quiet --help --version"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $commands " == *" ${COMP_WORDS[i]} "* ]]; then
@@ -41,6 +41,7 @@ _andiron() {
       words="F32 F16 BF16 Q8_0 Q6_K Q5_K_M Q5_K_S Q5_1 Q5_0 Q4_K_M Q4_K_S Q4_1 Q4_0 IQ4_NL IQ4_XS Q3_K_L Q3_K_M
         Q3_K_S Q2_K Q2_K_S"
       ;;
+    help) words=$commands ;;
     synth) words="smollm2-135m tinyllama-1.1b llama-2-7b tiny tiny-odd" ;;
     *)
       if [[ -z $command ]]; then

@@ -1,6 +1,6 @@
 # Completion of andiron(1) for fish.
 
-set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth
+set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth help
 complete -c andiron -l isa -x -a 'scalar avx2 avx512 amx' -d 'Instruction set'
 complete -c andiron -l threads -s t -x -d 'Threads'
 complete -c andiron -l kv -x -a 'f16 q8_0' -d 'Format of the KV cache'
@@ -23,6 +23,7 @@ complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a bench -
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a cache -d 'Packed weights on disk'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'What this machine can do'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a synth -d 'A model of random weights'
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a help -d 'On a command'
 
 complete -c andiron -n '__fish_seen_subcommand_from run' -l prompt -s p -x -d 'The prompt'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l file -s f -r -F -d 'File with the prompt'
@@ -137,3 +138,5 @@ complete -c andiron -n '__fish_seen_subcommand_from doctor' -l json -d 'Print JS
 complete -c andiron -n '__fish_seen_subcommand_from synth' -l type -x -d 'Number format'
 complete -c andiron -n '__fish_seen_subcommand_from synth' -l seed -x -d 'Seed of the weights'
 complete -c andiron -f -n '__fish_seen_subcommand_from synth' -a 'smollm2-135m tinyllama-1.1b llama-2-7b tiny tiny-odd'
+
+complete -c andiron -f -n '__fish_seen_subcommand_from help' -a "$commands"

@@ -78,6 +78,35 @@ TEST_F(ProgramTest, HelpAndVersionAreNoMistakes) {
   EXPECT_EQ(program_.run({"--version"}).out.substr(0, 8), "andiron ");
 }
 
+// The commands that the help text of the program lists.
+std::vector<std::string> commands(const std::string& help) {
+  std::vector<std::string> names;
+  std::istringstream lines(help.substr(help.find("Subcommands:\n")));
+  std::string line;
+  std::getline(lines, line);
+  while (std::getline(lines, line) && line.starts_with("  ")) names.push_back(line.substr(2, line.find(' ', 2) - 2));
+  return names;
+}
+
+TEST_F(ProgramTest, HelpOfACommandHasExamplesAndTheOptionsOfEveryCommand) {
+  const std::string all = program_.run({"help"}).out;
+  EXPECT_EQ(all, program_.run({"--help"}).out);
+  EXPECT_EQ(all, program_.run({}).err) << "without a command, on standard error";
+  const auto names = commands(all);
+  ASSERT_GE(names.size(), 15U) << all;
+  for (const std::string& name : names) {
+    const Outcome help = program_.run({"help", name});
+    EXPECT_EQ(help.status, 0) << name;
+    EXPECT_NE(help.out.find("Usage: andiron " + name), std::string::npos) << help.out;
+    EXPECT_EQ(help.out, program_.run({name, "--help"}).out);
+    for (const char* option : {"--isa", "--threads", "--kv", "--ctx", "--no-cache", "--quiet"}) {
+      EXPECT_NE(help.out.find(option), std::string::npos) << name << " " << option;
+    }
+    EXPECT_NE(help.out.find("Examples:\n  andiron " + name), std::string::npos) << help.out;
+  }
+  EXPECT_EQ(program_.run({"help", "no-such-command"}).status, 2);
+}
+
 // The names of long options in a help text.
 std::set<std::string> long_options(const std::string& help) {
   std::set<std::string> options;
@@ -97,11 +126,14 @@ TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
   const std::string bash = whole_file(root + "/completions/andiron.bash");
   const std::string zsh = whole_file(root + "/completions/_andiron");
   const std::string fish = whole_file(root + "/completions/andiron.fish");
-  for (const std::string command : {"run", "chat", "inspect", "tokenize", "detokenize", "template", "logits", "ppl",
-                                    "quantize", "imatrix", "bench", "cache", "doctor", "synth", ""}) {
+  auto names = commands(program_.run({"--help"}).out);
+  names.emplace_back("");  // the program itself
+  for (const std::string& command : names) {
     EXPECT_NE(manual.find("andiron " + command), std::string::npos) << command;
-    const auto options =
-        long_options((command.empty() ? program_.run({"--help"}) : program_.run({command, "--help"})).out);
+    for (const std::string* completions : {&bash, &zsh, &fish}) {
+      EXPECT_NE(completions->find(command), std::string::npos) << command;
+    }
+    const auto options = long_options(program_.run({"help", command}).out);
     EXPECT_FALSE(options.empty()) << command;
     for (const std::string& option : options) {
       EXPECT_NE(manual.find(option), std::string::npos) << command << " " << option;

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -23,11 +24,33 @@ constexpr const char* kExamples =
     "  andiron chat model.gguf\n"
     "  andiron inspect model.gguf\n"
     "  andiron quantize hf-folder out.gguf --type Q4_K_M\n"
-    "  andiron bench model.gguf --json\n"
+    "  andiron help quantize\n"
     "MODEL is a .gguf file (of shards: the first) or a Hugging Face folder with config.json and safetensors.\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C. More in the manual page, andiron(1).";
 
+// Help that ends with the options of every command, and is the same whether asked for by --help or by help.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_footer(const App* app) const override {
+    const std::string text = CLI::Formatter::make_footer(app);
+    if (app->get_parent() == nullptr) return text;
+    const App* root = app;
+    while (root->get_parent() != nullptr) root = root->get_parent();
+    const auto global = [root](const CLI::Option* option) {
+      return option->nonpositional() && option != root->get_help_ptr() && option != root->get_version_ptr();
+    };
+    const std::string options = make_group("Options of every command", false, root->get_options(global));
+    return options.substr(1) + (text.empty() ? "" : "\n" + text);  // it begins with an empty line, and so do we
+  }
+};
+
 constexpr int64_t kTokensLimit = int64_t{1} << 31;
+
+void add_examples(App* app, std::initializer_list<const char*> lines) {
+  std::string text = "Examples:";
+  for (const char* line : lines) text += std::string("\n  ") + line;
+  app->footer(text);
+}
 
 void add_model(App* app, std::string& model) {
   app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
@@ -95,6 +118,10 @@ void on_parsed(App* app, CommandLine& line, std::shared_ptr<Options> options, Co
 
 void add_run(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("run", "Answer one prompt");
+  add_examples(sub, {"andiron run model.gguf -p \"Once upon a time\" -n 200",
+                     "andiron run model.gguf --chat --system \"Be brief.\" -p \"Name three trees.\" --json",
+                     "git diff | andiron run model.gguf --chat -f - --greedy",
+                     "andiron run model.gguf -f prompt.txt --temp 0.7 --seed 1 --lookup"});
   auto o = std::make_shared<RunOptions>();
   add_model(sub, o->model);
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The prompt (default: empty)");
@@ -113,6 +140,8 @@ void add_run(App& app, CommandLine& line) {
 
 void add_chat(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("chat", "Talk with a model; /help inside lists the commands");
+  add_examples(sub, {"andiron chat model.gguf", "andiron chat model.gguf --system \"Answer in French.\" --ctx 8192",
+                     "andiron chat model.gguf --load saved.json --kv q8_0"});
   auto o = std::make_shared<ChatCommandOptions>();
   add_model(sub, o->model);
   sub->add_option("--system", o->system, "System message");
@@ -123,6 +152,7 @@ void add_chat(App& app, CommandLine& line) {
 
 void add_inspect(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("inspect", "What a model is, what it needs and how fast it should run here");
+  add_examples(sub, {"andiron inspect model.gguf", "andiron inspect hf-folder --tensors --json"});
   auto o = std::make_shared<InspectOptions>();
   add_model(sub, o->model);
   sub->add_flag("--json", o->json, "Print one line of JSON");
@@ -136,6 +166,12 @@ void add_tokenize(App& app, CommandLine& line) {
                        : app.add_subcommand("tokenize", "Text to token ids, with their pieces");
     auto o = std::make_shared<TokenizeOptions>();
     o->decode = decode;
+    if (decode) {
+      add_examples(sub, {"andiron detokenize model.gguf -i \"1 15043 3186\""});
+    } else {
+      add_examples(sub, {"andiron tokenize model.gguf -p \"Hello world\"",
+                         "andiron tokenize model.gguf --file text.txt --no-special --json"});
+    }
     add_model(sub, o->model);
     const char* what = decode ? "Ids, divided by spaces or commas" : "The text";
     auto* text = sub->add_option(decode ? "-i,--ids" : "-p,--text", o->text, what);
@@ -152,6 +188,9 @@ void add_tokenize(App& app, CommandLine& line) {
 
 void add_template(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("template", "Print a chat exactly as the model will see it");
+  add_examples(
+      sub, {"andiron template model.gguf --messages messages.json",
+            "echo '[{\"role\": \"user\", \"content\": \"Hello\"}]' | andiron template model.gguf --messages - --json"});
   auto o = std::make_shared<TemplateOptions>();
   add_model(sub, o->model);
   sub->add_option("--messages", o->messages, "JSON file: a list of {role, content}; - is standard input")->required();
@@ -163,6 +202,7 @@ void add_template(App& app, CommandLine& line) {
 
 void add_logits(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("logits", "Write the logits of given tokens: float32, little-endian, [T, V]");
+  add_examples(sub, {"andiron logits model.gguf --tokens \"1 15043 3186\" --out logits.f32"});
   auto o = std::make_shared<LogitsOptions>();
   add_model(sub, o->model);
   sub->add_option("--tokens", o->tokens, "Ids, divided by spaces or commas")->required();
@@ -178,6 +218,8 @@ void add_windows(App* sub, int64_t& window, int64_t& windows_max) {
 
 void add_ppl(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("ppl", "Perplexity of a text, and how far a model is from another");
+  add_examples(sub, {"andiron ppl model.gguf --file text.txt",
+                     "andiron ppl small.gguf --base large.gguf --file text.txt --windows 20 --json"});
   auto o = std::make_shared<PplOptions>();
   add_model(sub, o->model);
   sub->add_option("--file", o->file, "The text")->required();
@@ -189,6 +231,8 @@ void add_ppl(App& app, CommandLine& line) {
 
 void add_quantize(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("quantize", "Write a model as GGUF in another number format");
+  add_examples(sub, {"andiron quantize hf-folder out.gguf --type Q4_K_M",
+                     "andiron quantize f16.gguf out.gguf --type Q4_0 --imatrix imatrix.gguf --threads 4"});
   auto o = std::make_shared<QuantizeCommandOptions>();
   sub->add_option("SRC", o->source, ".gguf file or Hugging Face folder")->required();
   sub->add_option("OUT", o->out, "File to write")->required();
@@ -200,6 +244,7 @@ void add_quantize(App& app, CommandLine& line) {
 
 void add_imatrix(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("imatrix", "Measure which columns matter, for quantize --imatrix");
+  add_examples(sub, {"andiron imatrix f16.gguf --file text.txt --out imatrix.gguf"});
   auto o = std::make_shared<ImatrixOptions>();
   add_model(sub, o->model);
   sub->add_option("--file", o->file, "Text like that the model will see")->required();
@@ -210,6 +255,8 @@ void add_imatrix(App& app, CommandLine& line) {
 
 void add_bench(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("bench", "Measure a model's speed, and what this machine allows");
+  add_examples(sub, {"andiron bench model.gguf",
+                     "andiron bench model.gguf --pp 2048 --tg 64 --depth 2048 --threads 4 --isa avx2 --json"});
   auto o = std::make_shared<BenchOptions>();
   add_model(sub, o->model);
   sub->add_option("--pp", o->prefill, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20))->capture_default_str();
@@ -226,6 +273,7 @@ void add_bench(App& app, CommandLine& line) {
 
 void add_cache(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("cache", "Packed weights kept on disk for quick starts");
+  add_examples(sub, {"andiron cache", "andiron cache clear"});
   auto o = std::make_shared<CacheOptions>();
   sub->require_subcommand(0, 1);
   sub->add_subcommand("list", "Which, how large (the default)")->fallthrough();
@@ -236,6 +284,7 @@ void add_cache(App& app, CommandLine& line) {
 
 void add_doctor(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("doctor", "What this machine can do, and what size of model runs well on it");
+  add_examples(sub, {"andiron doctor", "andiron doctor --isa avx2 --threads 1"});
   auto o = std::make_shared<DoctorOptions>();
   sub->add_flag("--json", o->json, "Print one line of JSON");
   on_parsed(sub, line, o, doctor_command);
@@ -243,6 +292,7 @@ void add_doctor(App& app, CommandLine& line) {
 
 void add_synth(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("synth", "Write a model of random weights in the shape of a real one, for measuring");
+  add_examples(sub, {"andiron synth tinyllama-1.1b random.gguf --type q4_k_m"});
   auto o = std::make_shared<SynthOptions>();
   sub->add_option("SHAPE", o->shape, "smollm2-135m, tinyllama-1.1b, llama-2-7b, ... (a wrong one lists them)")
       ->required();
@@ -254,6 +304,25 @@ void add_synth(App& app, CommandLine& line) {
   on_parsed(sub, line, o, synth_command);
 }
 
+void add_help(App& app, CommandLine&) {
+  auto* sub = app.add_subcommand("help", "This help, or that of a command");
+  add_examples(sub, {"andiron help", "andiron help run"});
+  auto name = std::make_shared<std::string>();
+  sub->add_option("COMMAND", *name, "The command; none: all of them");
+  sub->callback([&app, name] {
+    const App* topic = &app;
+    if (!name->empty()) {
+      const auto known = app.get_subcommands([&](const App* one) { return one->get_name() == *name; });
+      if (known.empty()) throw CLI::ValidationError("help", "there is no command \"" + andiron::quoted(*name) + "\"");
+      topic = known.front();
+    }
+    std::fputs(app.get_formatter()
+                   ->make_help(topic, topic == &app ? "andiron" : "andiron " + *name, CLI::AppFormatMode::Normal)
+                   .c_str(),
+               stdout);
+  });
+}
+
 }  // namespace
 
 CommandLine parse_command_line(int argc, char** argv) {
@@ -261,16 +330,23 @@ CommandLine parse_command_line(int argc, char** argv) {
   static CommandLine line;
   line = {};
   App app("andiron: open language models on your own computer", "andiron");
+  app.formatter(std::make_shared<HelpFormatter>());
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.footer(kExamples);
   app.set_version_flag("--version", std::string("andiron ") + kVersion);
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
   for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_template, add_logits, add_ppl, add_quantize,
-                    add_imatrix, add_bench, add_cache, add_doctor, add_synth}) {
+                    add_imatrix, add_bench, add_cache, add_doctor, add_synth, add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();
+  if (argc <= 1) {
+    std::fputs(app.help().c_str(), stderr);
+    line.exit_status = kExitUsage;
+    return line;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
