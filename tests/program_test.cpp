@@ -296,10 +296,37 @@ TEST_F(ProgramTest, SaysWhichRowsDidNotFit) {
   const Outcome made = program_.run({"quantize", shared_data(kFolder), out, "--type", "q4_k_m"});
   EXPECT_EQ(made.status, 0);
   EXPECT_NE(made.err.find("do not fit Q4_K"), std::string::npos) << made.err;
+  EXPECT_NE(made.err.find("not one tensor became Q4_K"), std::string::npos) << made.err;
+  EXPECT_EQ(std::count(made.err.begin(), made.err.end(), '\n'), 3) << "two notes and the result\n" << made.err;
   EXPECT_NE(made.err.find("MiB"), std::string::npos) << made.err;
   const Outcome wrong = program_.run({"quantize", shared_data(kFolder), out, "--type", "q9"});
   EXPECT_EQ(wrong.status, 1);
   EXPECT_NE(wrong.err.find("Q4_K_M"), std::string::npos) << wrong.err;
+}
+
+TEST_F(ProgramTest, PureQuantisingGivesEveryMatrixTheOneFormat) {
+  const std::string source = tiny("f32"), out = program_.file("out.gguf");
+  const auto formats = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"quantize", source, out, "--type", "q4_k_m"};
+    words.insert(words.end(), more.begin(), more.end());
+    EXPECT_EQ(program_.run(words).status, 0);
+    std::set<std::string> names;
+    const Json json = parse(program_.run({"inspect", out, "--json"}));
+    for (const Json& format : json.find("formats")->items()) names.insert(format.find("format")->as_string());
+    return names;
+  };
+  EXPECT_EQ(formats({"--pure"}), (std::set<std::string>{"F32", "Q4_K"})) << "norms stay F32";
+  EXPECT_EQ(formats({}), (std::set<std::string>{"F32", "Q4_K", "Q6_K"}));
+}
+
+TEST_F(ProgramTest, AFileWithoutTensorsCannotBeQuantised) {
+  const std::string vocabulary = "tokenizers/vocab/ggml-vocab-llama-spm.gguf";
+  NEED_SHARED_DATA(vocabulary);
+  const std::string out = program_.file("out.gguf");
+  const Outcome outcome = program_.run({"quantize", shared_data(vocabulary), out, "--type", "q8_0"});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("no tensors"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(out));
 }
 
 TEST_F(ProgramTest, ATruncatedModelIsAnErrorThatNamesIt) {

@@ -238,7 +238,7 @@ void add_quantize(App& app, CommandLine& line) {
   sub->add_option("OUT", o->out, "File to write")->required();
   sub->add_option("--type", o->type, "Q4_K_M, Q8_0, F16, ... (a wrong one lists them all)")->required();
   sub->add_option("--imatrix", o->imatrix, "Importance of the columns, from andiron imatrix or llama.cpp (GGUF)");
-  sub->add_flag("--pure", o->pure, "Every matrix in the one format, no recipe");
+  sub->add_flag("--pure", o->pure, "No recipe: every matrix in the format the type is named after");
   on_parsed(sub, line, o, quantize_command);
 }
 

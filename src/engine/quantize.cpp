@@ -1,8 +1,11 @@
 #include "engine/quantize.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
+#include <utility>
 
 #include "base/strings.h"
 #include "format/gguf.h"
@@ -95,6 +98,13 @@ class Encoder {
     return source_.check_intact();
   }
 
+  // Says which tensors the importance matrix lacked.
+  void add_notes() {
+    if (unweighted_ == 0) return;
+    report_.notes.push_back(format("{} tensors ({}{}) are not in the importance matrix; their columns count alike",
+                                   unweighted_, first_unweighted_, unweighted_ > 1 ? ", ..." : ""));
+  }
+
  private:
   // importance_ [experts][K], empty where there is none.
   Status find_importance(const TensorInfo& tensor, const TensorInfo& target) {
@@ -110,10 +120,7 @@ class Encoder {
       any = any || found;
     }
     const bool embedding = tensor.name == "token_embd.weight" || tensor.name == "output.weight";
-    if (!any && !embedding) {
-      report_.notes.push_back(
-          format("{}: the importance matrix does not have it; its columns count alike", tensor.name));
-    }
+    if (!any && !embedding && unweighted_++ == 0) first_unweighted_ = tensor.name;
     return {};
   }
 
@@ -150,11 +157,47 @@ class Encoder {
   GgufWriter& writer_;
   QuantizeReport& report_;
   uint64_t done_ = 0;
+  int64_t unweighted_ = 0;
+  std::string first_unweighted_;
   uint64_t rows_per_expert_ = 1;
   std::vector<std::vector<float>> importance_;
   std::vector<std::vector<float>> floats_;  // of each worker
   std::vector<std::optional<Error>> errors_;
   std::vector<uint8_t> scratch_, encoded_;
+};
+
+// The tensors whose rows did not fit the format meant for them, told in one line.
+class Fallbacks {
+ public:
+  void add(const TensorInfo& tensor, DType wanted, DType given) {
+    Group& group = groups_[{wanted, given}];
+    if (group.count++ == 0) group.first = tensor.name;
+    group.columns.insert(tensor.columns());
+  }
+
+  // Nothing when all fitted.
+  std::optional<std::string> note() const {
+    if (groups_.empty()) return std::nullopt;
+    std::string text;
+    for (const auto& [formats, group] : groups_) {
+      const DTypeInfo& wanted = dtype_info(formats.first);
+      std::string columns;
+      for (const uint64_t n : group.columns) columns += format("{}{}", columns.empty() ? "" : ", ", n);
+      text += format("{}{} tensor{} ({}{}) with rows of {} do not fit {} (blocks of {}): {} instead",
+                     text.empty() ? "" : "; ", group.count, group.count == 1 ? "" : "s", group.first,
+                     group.count == 1 ? "" : ", ...", columns, wanted.name, wanted.block_elements,
+                     dtype_info(formats.second).name);
+    }
+    return text;
+  }
+
+ private:
+  struct Group {
+    int64_t count = 0;
+    std::string first;
+    std::set<uint64_t> columns;
+  };
+  std::map<std::pair<DType, DType>, Group> groups_;
 };
 
 // What each tensor becomes.
@@ -163,14 +206,11 @@ Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::strin
   QuantContext context = quant_context(source);
   context.has_importance = options.importance != nullptr;
   std::vector<TensorInfo> targets;
+  Fallbacks fallbacks;
   int64_t quantised_before = 0;
   for (const TensorInfo& tensor : source.tensors()) {
     const TensorPlan one = plan_tensor(tensor, options.type, context, options.pure);
-    if (one.fell_back_from) {
-      report.notes.push_back(format("{}: rows of {} columns do not fit {} (blocks of {}); {} instead", tensor.name,
-                                    tensor.columns(), dtype_info(*one.fell_back_from).name,
-                                    dtype_info(*one.fell_back_from).block_elements, dtype_info(one.dtype).name));
-    }
+    if (one.fell_back_from) fallbacks.add(tensor, *one.fell_back_from, one.dtype);
     quantised_before += !dtype_info(tensor.dtype).is_float && tensor.dtype != one.dtype ? 1 : 0;
     TRY_ASSIGN(TensorInfo target, make_tensor_info(tensor.name, one.dtype, tensor.shape, out));
     report.bytes_before += tensor.bytes;
@@ -178,6 +218,12 @@ Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::strin
     report.parameters += tensor.elements;
     ++report.tensors[one.dtype];
     targets.push_back(std::move(target));
+  }
+  if (targets.empty()) return make_error("{}: there are no tensors in it to quantise", source.path());
+  if (const auto note = fallbacks.note()) report.notes.push_back(*note);
+  if (report.tensors.count(options.type.base) == 0) {
+    report.notes.push_back(format("not one tensor became {}: the file is {} in name only",
+                                  dtype_info(options.type.base).name, options.type.name));
   }
   if (quantised_before > 0) {
     report.notes.push_back(
@@ -200,6 +246,7 @@ Result<QuantizeReport> quantize_model(const ModelSource& source, const std::stri
   for (size_t i = 0; i < targets.size() && !report.cancelled; ++i) {
     TRY(encoder.encode(source.tensors()[i], targets[i], report.bytes_before));
   }
+  encoder.add_notes();
   if (!report.cancelled) TRY(writer.finish());
   return report;
 }
