@@ -362,6 +362,11 @@ TEST_F(ProgramTest, BenchesAModelBesideTheMachine) {
   ASSERT_TRUE(json.is_object());
   expect_members(*json.find("limits"), {"read_gb_per_s", "int8_gop_per_s", "bf16_gflop_per_s", "f32_gflop_per_s"});
   EXPECT_GT(json.find("decode_tokens_per_s")->as_double(), 0);
+  expect_members(json, {"weight_bytes", "file_type", "bytes_per_token", "read_buffer_bytes"});
+  EXPECT_LT(json.find("read_buffer_bytes")->as_int(), 64 << 20) << "a small model is held against a small buffer";
+  const std::string text = program_.run({"bench", tiny(), "--pp", "8", "--tg", "2", "--reps", "1", "-t", "1"}).out;
+  EXPECT_TRUE(text.starts_with("tiny-q4_0.gguf: llama Q4_0, ")) << text;
+  EXPECT_NE(text.find(" of weights, 1 thread\n"), std::string::npos) << text;
   expect_members(parse(program_.run({"doctor", "--json"})), {"cpu", "isas", "isa", "memory_bytes", "limits"});
 }
 

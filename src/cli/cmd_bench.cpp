@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <span>
 
 #include "base/cpu_info.h"
@@ -12,15 +13,15 @@
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
 #include "cli/progress.h"
+#include "cli/terminal.h"
 #include "engine/model_cost.h"
+#include "model/quant_mix.h"
 
 namespace andiron {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 // The model under measurement: tokens drawn evenly from the vocabulary, no sampling.
 class Runner {
@@ -87,17 +88,22 @@ class Runner {
 struct Measurement {
   std::vector<double> prefill, decode;  // tokens per second
   MachineLimits limits;
-  uint64_t bytes_per_token = 0;  // read while decoding, on average
-  double decode_share = 0;       // of the bandwidth
-  double prefill_share = 0;      // of the int8 peak
+  uint64_t read_buffer_bytes = 0;  // over which the read limit was measured
+  uint64_t bytes_per_token = 0;    // read while decoding, on average
+  double decode_share = 0;         // of the bandwidth
+  double prefill_share = 0;        // of the int8 peak
 };
 
 Result<Measurement> measure(const Machine& machine, std::shared_ptr<const Model> model, const BenchOptions& options,
                             bool quiet) {
-  TRY_ASSIGN(auto meter, LimitMeter::create(*machine.kernels, *machine.team));
+  Measurement m;
+  const ModelCost cost = model_cost(model->source(), model->config());
+  m.bytes_per_token = bytes_per_token(cost, model->config(), machine.kv_format, options.depth + options.decode / 2);
+  // As much as a token reads: what fits in a cache is read faster than memory, by the model as by the meter.
+  TRY_ASSIGN(auto meter, LimitMeter::create(*machine.kernels, *machine.team, m.bytes_per_token));
+  m.read_buffer_bytes = meter.read_buffer_bytes();
   TRY_ASSIGN(const auto runner, Runner::create(machine, model, options));
   Progress progress("measuring", Progress::Unit::kSteps, quiet);
-  Measurement m;
   TRY(runner->prefill());  // warms up: pages, clocks
   for (int i = 0; i < options.repeats; ++i) {
     meter.sample_read();
@@ -111,8 +117,6 @@ Result<Measurement> measure(const Machine& machine, std::shared_ptr<const Model>
     progress.update(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(options.repeats));
   }
   m.limits = meter.limits();
-  const ModelCost cost = model_cost(model->source(), model->config());
-  m.bytes_per_token = bytes_per_token(cost, model->config(), machine.kv_format, options.depth + options.decode / 2);
   m.decode_share = median(m.decode) * static_cast<double>(m.bytes_per_token) * 1e-9 / m.limits.read_bytes;
   const double prefill_ops = 2 * (static_cast<double>(cost.layer_products) +
                                   static_cast<double>(cost.head_products) / static_cast<double>(options.prefill));
@@ -135,6 +139,8 @@ Json bench_json(const Measurement& m, const Machine& machine, const LoadedModel&
   const MachineLimits& l = m.limits;
   Json json = Json::object();
   json.set("model", loaded.model->source().path());
+  json.set("file_type", file_type_name(loaded.model->source()));
+  json.set("weight_bytes", loaded.model->weight_bytes());
   json.set("cpu", cpu_info().brand);
   json.set("isa", machine.kernels->name);
   json.set("threads", machine.team->size());
@@ -146,15 +152,19 @@ Json bench_json(const Measurement& m, const Machine& machine, const LoadedModel&
   json.set("decode_tokens_per_s", median(m.decode));
   json.set("prefill", speeds_json(m.prefill));
   json.set("decode", speeds_json(m.decode));
-  json.set("limits", Json(Json::Object{{"read_gb_per_s", Json(l.read_bytes)},
-                                       {"int8_gop_per_s", Json(l.int8_ops)},
-                                       {"bf16_gflop_per_s", Json(l.bf16_ops)},
-                                       {"f32_gflop_per_s", Json(l.f32_ops)}}));
+  json.set("limits", limits_json(l));
+  json.set("read_buffer_bytes", m.read_buffer_bytes);
   json.set("bytes_per_token", m.bytes_per_token);
   json.set("decode_limit_tokens_per_s", l.read_bytes * 1e9 / static_cast<double>(m.bytes_per_token));
   json.set("shares",
            Json(Json::Object{{"decode_of_read", Json(m.decode_share)}, {"prefill_of_int8", Json(m.prefill_share)}}));
   return json;
+}
+
+// The last part of the path: what people call the model.
+std::string model_name(const ModelSource& source) {
+  const std::filesystem::path path = std::filesystem::path(source.path()).lexically_normal();
+  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
 }
 
 void print_speeds(const char* name, int64_t tokens, const std::vector<double>& speeds) {
@@ -164,14 +174,21 @@ void print_speeds(const char* name, int64_t tokens, const std::vector<double>& s
 }
 
 void print_text(const Measurement& m, const Machine& machine, const LoadedModel& loaded, const BenchOptions& options) {
-  std::fprintf(stdout, "%s, %s, %d thread%s, medians of %d\n", cpu_info().brand.c_str(), machine.kernels->name,
-               machine.team->size(), machine.team->size() == 1 ? "" : "s", options.repeats);
+  const ModelSource& source = loaded.model->source();
+  const std::string type(file_type_name(source));
+  std::fprintf(stdout, "%s: %s %s, %s of weights, %d thread%s\n", printable(model_name(source)).c_str(),
+               loaded.model->config().architecture.c_str(), type.c_str(),
+               human_bytes(loaded.model->weight_bytes()).c_str(), machine.team->size(),
+               machine.team->size() == 1 ? "" : "s");
+  std::fprintf(stdout, "%s, %s, medians of %d\n", printable(cpu_info().brand).c_str(), machine.kernels->name,
+               options.repeats);
   std::fprintf(stdout, "loaded in %.0f ms%s; a token reads %s\n", loaded.load_ms,
                loaded.model->weights_from_cache() ? " (packed before)" : "", human_bytes(m.bytes_per_token).c_str());
   print_speeds("prefill", options.prefill, m.prefill);
   print_speeds("decode", options.decode, m.decode);
-  std::fprintf(stdout, "limits   read %.2f GB/s, int8 %.4g Gop/s, bf16 %.4g, f32 %.4g Gflop/s\n", m.limits.read_bytes,
-               m.limits.int8_ops, m.limits.bf16_ops, m.limits.f32_ops);
+  std::fprintf(stdout, "limits   read %.2f GB/s (%s over and over), int8 %.4g Gop/s, bf16 %.4g, f32 %.4g Gflop/s\n",
+               m.limits.read_bytes, human_bytes(m.read_buffer_bytes).c_str(), m.limits.int8_ops, m.limits.bf16_ops,
+               m.limits.f32_ops);
   std::fprintf(stdout, "reached  decode %.1f%% of the read limit (%.2f tokens/s), prefill %.1f%% of the int8 peak\n",
                100 * m.decode_share, m.limits.read_bytes * 1e9 / static_cast<double>(m.bytes_per_token),
                100 * m.prefill_share);

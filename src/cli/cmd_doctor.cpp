@@ -23,8 +23,6 @@ constexpr std::array kSizes = {ModelSize{"1B", 1e9}, ModelSize{"3B", 3e9}, Model
 constexpr double kBitsPerWeight = 4.5;  // Q4_0, Q4_K
 // What a program needs beside the weights, and the KV cache of some thousand tokens.
 constexpr double kMoreBytes = 0.5 * (1 << 30);
-// A model's weights rarely stream quite as fast as a plain read.
-constexpr double kShareReached = 0.9;
 
 struct Estimate {
   const char* name;
@@ -33,12 +31,12 @@ struct Estimate {
   bool fits;
 };
 
-std::vector<Estimate> estimates(double read_gb_per_s) {
+std::vector<Estimate> estimates(const MachineLimits& limits) {
   std::vector<Estimate> list;
   for (const ModelSize& size : kSizes) {
     const double bytes = size.parameters * kBitsPerWeight / 8;
     const bool fits = bytes + kMoreBytes < static_cast<double>(memory_available_bytes());
-    list.push_back({size.name, bytes, kShareReached * read_gb_per_s * 1e9 / bytes, fits});
+    list.push_back({size.name, bytes, expected_tokens_per_s(limits, bytes), fits});
   }
   return list;
 }
@@ -69,12 +67,9 @@ Json doctor_json(const Machine& machine, const MachineLimits& limits) {
   json.set("last_level_cache_bytes", last_level_cache_bytes());
   json.set("memory_bytes", memory_total_bytes());
   json.set("memory_available_bytes", memory_available_bytes());
-  json.set("limits", Json(Json::Object{{"read_gb_per_s", Json(limits.read_bytes)},
-                                       {"int8_gop_per_s", Json(limits.int8_ops)},
-                                       {"bf16_gflop_per_s", Json(limits.bf16_ops)},
-                                       {"f32_gflop_per_s", Json(limits.f32_ops)}}));
+  json.set("limits", limits_json(limits));
   Json sizes = Json::array();
-  for (const Estimate& e : estimates(limits.read_bytes)) {
+  for (const Estimate& e : estimates(limits)) {
     sizes.push(Json(Json::Object{{"size", Json(e.name)},
                                  {"bytes", Json(static_cast<int64_t>(e.bytes))},
                                  {"tokens_per_s", Json(e.tokens_per_s)},
@@ -95,7 +90,7 @@ void print_text(const Machine& machine, const MachineLimits& limits) {
   std::fprintf(stdout, "multiplies        int8 %.4g Gop/s, bf16 %.4g, f32 %.4g Gflop/s\n", limits.int8_ops,
                limits.bf16_ops, limits.f32_ops);
   std::fprintf(stdout, "\nmodels in 4-bit formats (%.1f bits a weight), answering:\n", kBitsPerWeight);
-  for (const Estimate& e : estimates(limits.read_bytes)) {
+  for (const Estimate& e : estimates(limits)) {
     std::fprintf(stdout, "  %-4s %9s  about %6.1f tokens/s  %s\n", e.name,
                  human_bytes(static_cast<uint64_t>(e.bytes)).c_str(), e.tokens_per_s, verdict(e));
   }

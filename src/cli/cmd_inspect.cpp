@@ -43,23 +43,12 @@ std::string text_of(const ModelSource& source, std::string_view key) {
   return text.ok() ? std::string(*text) : std::string();
 }
 
-std::string file_type_name(const ModelSource& source) {
-  const auto number = source.meta_int("general.file_type", -1);
-  for (const QuantType& type : all_quant_types()) {
-    if (number.ok() && *number == static_cast<int64_t>(type.file_type)) return std::string(type.name);
-  }
-  return "";
-}
-
 // FNV-1a (Fowler, Noll, Vo): enough to see whether two models bring the same template.
 uint64_t fingerprint(std::string_view text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
   return hash;
 }
-
-// A model's weights rarely stream quite as fast as a plain read.
-constexpr double kShareReached = 0.9;
 
 Result<Facts> find_facts(const ModelSource& source, const Machine& machine, const GlobalOptions& global) {
   Facts facts;
@@ -85,7 +74,7 @@ Result<Facts> find_facts(const ModelSource& source, const Machine& machine, cons
     facts.read_gb_per_s = meter->limits().read_bytes;
     constexpr int64_t kShortAnswer = 256;
     const uint64_t bytes = bytes_per_token(cost, facts.config, machine.kv_format, kShortAnswer);
-    facts.tokens_per_s = kShareReached * facts.read_gb_per_s * 1e9 / static_cast<double>(std::max<uint64_t>(1, bytes));
+    facts.tokens_per_s = expected_tokens_per_s(meter->limits(), static_cast<double>(bytes));
   }
   return facts;
 }
@@ -186,7 +175,7 @@ void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Fac
   line("parameters", human_count(static_cast<int64_t>(f.parameters)));
   print_shape(f.config);
   line("context", format("{} tokens as trained", human_count(f.config.context)));
-  line("format", format("{}{:.2f} bits a weight", f.file_type.empty() ? "" : f.file_type + ", ",
+  line("format", format("{}, {:.2f} bits a weight", f.file_type,
                         8 * static_cast<double>(f.file_bytes) / static_cast<double>(f.parameters)));
   for (const auto& [dtype, share] : f.formats) {
     std::fprintf(stdout, "              %-7s %5lld tensors %10s\n", std::string(dtype_info(dtype).name).c_str(),

@@ -16,11 +16,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
 // Four distant streams for each thread, as the kernels read weights: one alone does not keep enough requests in flight.
 constexpr int64_t kStreams = 4;
-constexpr uint64_t kReadBytesMin = uint64_t{512} << 20;
+// What no cache holds: so much, or four times the last-level cache.
+constexpr uint64_t kMemoryBytes = uint64_t{512} << 20;
+// One sample reads so much, so that it takes long enough to be measured.
+constexpr int64_t kSampleBytes = int64_t{3} << 29;
+// A model's weights rarely stream quite as fast as a plain read.
+constexpr double kShareReached = 0.9;
 
 // Reads `size` bytes (a multiple of 64 * kStreams) and returns something that depends on all of them.
 uint64_t read_streams(const uint8_t* data, int64_t size) {
@@ -41,6 +44,8 @@ uint64_t read_streams(const uint8_t* data, int64_t size) {
 
 }  // namespace
 
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
@@ -60,8 +65,10 @@ uint64_t last_level_cache_bytes() {
   return largest;
 }
 
-Result<LimitMeter> LimitMeter::create(const KernelTable& kernels, ThreadTeam& team) {
-  const uint64_t wanted = std::max(kReadBytesMin, 4 * last_level_cache_bytes());
+Result<LimitMeter> LimitMeter::create(const KernelTable& kernels, ThreadTeam& team, uint64_t read_bytes) {
+  // Of a smaller one a pass takes no longer than threads need to meet.
+  const uint64_t least = uint64_t{256} * 1024 * static_cast<uint64_t>(team.size());
+  const uint64_t wanted = std::clamp(read_bytes, least, std::max({least, kMemoryBytes, 4 * last_level_cache_bytes()}));
   const uint64_t available = memory_available_bytes();
   if (available < wanted + wanted / 4) {
     return make_error("measuring the memory needs {} free, but only {} are", human_bytes(wanted + wanted / 4),
@@ -79,17 +86,17 @@ LimitMeter::LimitMeter(const KernelTable& kernels, ThreadTeam& team, Buffer<uint
       scratch_(static_cast<size_t>(team.size()) * kMatmulScratchBytes) {}
 
 void LimitMeter::sample_read() {
-  constexpr int kPasses = 3;
   const int64_t unit = 64 * kStreams;
   const int64_t each = static_cast<int64_t>(buffer_.size()) / team_.size() / unit * unit;
+  const int64_t passes = std::max<int64_t>(1, kSampleBytes / (each * team_.size()));
   std::atomic<uint64_t> sink{0};
   const auto begin = Clock::now();
-  for (int pass = 0; pass < kPasses; ++pass) {
+  for (int64_t pass = 0; pass < passes; ++pass) {
     team_.run([&](int worker) {
       sink.fetch_xor(read_streams(buffer_.data() + worker * each, each), std::memory_order_relaxed);
     });
   }
-  read_.push_back(static_cast<double>(kPasses * each * team_.size()) / seconds_since(begin) * 1e-9);
+  read_.push_back(static_cast<double>(passes * each * team_.size()) / seconds_since(begin) * 1e-9);
 }
 
 double LimitMeter::sample_peak(PeakKind kind) {
@@ -112,6 +119,17 @@ void LimitMeter::sample_peaks() {
   int8_.push_back(sample_peak(kPeakInt8));
   bf16_.push_back(sample_peak(kPeakBF16));
   f32_.push_back(sample_peak(kPeakF32));
+}
+
+double expected_tokens_per_s(const MachineLimits& limits, double bytes_per_token) {
+  return kShareReached * limits.read_bytes * 1e9 / std::max(1.0, bytes_per_token);
+}
+
+Json limits_json(const MachineLimits& limits) {
+  return Json(Json::Object{{"read_gb_per_s", Json(limits.read_bytes)},
+                           {"int8_gop_per_s", Json(limits.int8_ops)},
+                           {"bf16_gflop_per_s", Json(limits.bf16_ops)},
+                           {"f32_gflop_per_s", Json(limits.f32_ops)}});
 }
 
 MachineLimits LimitMeter::limits() const { return {median(read_), median(int8_), median(bf16_), median(f32_)}; }

@@ -1,10 +1,12 @@
 // What this machine allows: the two numbers that bound every model on it, measured, not looked up.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/json.h"
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "kernels/kernel_table.h"
@@ -13,19 +15,23 @@ namespace andiron {
 
 // Billions a second.
 struct MachineLimits {
-  double read_bytes = 0;  // streamed from memory, all threads together
+  double read_bytes = 0;  // streamed by all threads together, from a buffer as large as the meter was made for
   double int8_ops = 0;    // multiplications and additions of int8 in register tiles, operands in L1
   double bf16_ops = 0;    // the same for bf16 weights, with the instructions this tier multiplies them with
   double f32_ops = 0;
 };
 
 double median(std::vector<double> values);
+double seconds_since(std::chrono::steady_clock::time_point begin);
 
 // Takes samples; what a program interleaves with its own measurements so that both see the same machine. One thread.
 class LimitMeter {
  public:
-  // Fails when there is no memory for a buffer that the caches cannot hold.
-  static Result<LimitMeter> create(const KernelTable& kernels, ThreadTeam& team);
+  // `read_bytes`: how much is read over and over, such as a model's weights: what the caches hold streams faster. At
+  // most what no cache can hold, which is also the default. Fails when there is no memory for it.
+  static Result<LimitMeter> create(const KernelTable& kernels, ThreadTeam& team, uint64_t read_bytes = UINT64_MAX);
+
+  uint64_t read_buffer_bytes() const { return buffer_.size(); }
 
   void sample_read();   // about 0.1 s
   void sample_peaks();  // about 0.1 s
@@ -42,6 +48,12 @@ class LimitMeter {
   Buffer<uint8_t> scratch_;
   std::vector<double> read_, int8_, bf16_, f32_;
 };
+
+// Tokens a second to expect of a model that reads `bytes_per_token` from memory.
+double expected_tokens_per_s(const MachineLimits& limits, double bytes_per_token);
+
+// {"read_gb_per_s", "int8_gop_per_s", ...}
+Json limits_json(const MachineLimits& limits);
 
 // Bytes of the last-level cache, or 0 when the system does not say.
 uint64_t last_level_cache_bytes();

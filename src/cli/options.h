@@ -115,7 +115,6 @@ struct BenchOptions {
   int64_t depth = 0;  // tokens in the cache before decoding is measured
   int repeats = 5;
   bool json = false;
-  bool limits_only = false;
 };
 
 struct CacheOptions {

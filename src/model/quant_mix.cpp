@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <map>
 
 #include "base/strings.h"
 
@@ -155,6 +156,18 @@ Result<QuantType> quant_type_from_name(std::string_view name) {
     names += (names.empty() ? "" : " ") + std::string(type.name);
   }
   return make_error("type \"{}\" is not known; expected one of: {}", quoted(name), names);
+}
+
+std::string_view file_type_name(const ModelSource& source) {
+  const auto number = source.meta_int("general.file_type", -1);
+  for (const QuantType& type : kTypes) {
+    if (number.ok() && *number == static_cast<int64_t>(type.file_type)) return type.name;
+  }
+  std::map<DType, uint64_t> elements;
+  for (const TensorInfo& tensor : source.tensors()) elements[tensor.dtype] += tensor.elements;
+  const auto most = std::max_element(elements.begin(), elements.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  return most == elements.end() ? "" : dtype_info(most->first).name;
 }
 
 QuantContext quant_context(const ModelSource& source) {

@@ -42,6 +42,10 @@ std::span<const QuantType> all_quant_types();
 // Case does not matter; "Q3_K", "Q4_K" and "Q5_K" mean the _M recipe. An Error lists the names.
 Result<QuantType> quant_type_from_name(std::string_view name);
 
+// The name of the type that a model's general.file_type says it is; where it says none, the number format of most of
+// its weights.
+std::string_view file_type_name(const ModelSource& source);
+
 // What the recipes need to know of the model.
 struct QuantContext {
   int64_t layers = 0;
