@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 
@@ -29,7 +30,8 @@ def parse_arguments():
     parser.add_argument("--isa", default=None, help="andiron's instruction set (default: its own choice)")
     parser.add_argument("--ubatch", default="128,256,512", help="llama.cpp micro-batches to try (default 128,256,512)")
     parser.add_argument("--no-tune", action="store_true", help="llama.cpp with flash attention and micro-batch 512")
-    parser.add_argument("--start", action="store_true", help="compare load, first token and peak memory as well")
+    parser.add_argument("--start", action="store_true",
+                        help="also compare what a second start takes to its first token, and peak memory")
     parser.add_argument("--andiron", default=os.path.join(ROOT, "build", "release", "andiron"))
     parser.add_argument("--peer", default=os.path.join(ROOT, "build", "peers", "llama_peer"))
     parser.add_argument("--peer-only", action="store_true", help="llama.cpp alone")
@@ -46,6 +48,20 @@ def run(cpus, command):
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed with {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout)
+
+
+def run_start(cpus, command):
+    """A process that writes its output when its first token is there: seconds until then, and its peak memory."""
+    begin = time.monotonic()
+    with subprocess.Popen(["taskset", "-c", cpus] + [str(part) for part in command], stdout=subprocess.PIPE) as process:
+        first = process.stdout.read(1)
+        seconds = time.monotonic() - begin
+        out = json.loads(first + process.stdout.read())
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        sys.exit(f"{' '.join(command)} failed with {process.returncode}")
+    return {"first_token_s": seconds, "peak_rss_bytes": usage.ru_maxrss * 1024, "raw": out}
 
 
 def median_of(speed):
@@ -74,12 +90,29 @@ def run_peer(arguments, model, setting):
 
 
 def run_andiron(arguments, model):
-    command = [arguments.andiron, "bench", model, "--json", "--threads", arguments.threads]
+    command = [arguments.andiron, "bench", model, "--json", "--threads", arguments.threads, "--pp", arguments.prompt,
+               "--tg", arguments.generate, "--reps", 3]
     if arguments.isa:
         command += ["--isa", arguments.isa]
     out = run(arguments.cpus, command)
     return {"prefill": median_of(out["prefill_tokens_per_s"]), "decode": median_of(out["decode_tokens_per_s"]),
             "raw": out}
+
+
+def compare_starts(arguments, model):
+    """Both sides' starts, with the file in the page cache and andiron's packed weights kept by a start before."""
+    command = [arguments.andiron, "run", model, "--quiet", "--json", "--greedy", "--ignore-end", "-n", 1, "--threads",
+               arguments.threads, "-p", "once upon a time there was a dog " * 4]
+    if arguments.isa:
+        command += ["--isa", arguments.isa]
+    prompt = run(arguments.cpus, command)["timings"]["prompt_tokens"]
+    peer = [arguments.peer, "start", model, "--threads", arguments.threads, "--prompt", prompt]
+    ours, theirs = [], []
+    for number in range(arguments.rounds):
+        sides = [(ours, command), (theirs, peer)]
+        for results, side in sides if number % 2 == 0 else reversed(sides):
+            results.append(run_start(arguments.cpus, side))
+    return {"prompt": prompt, "andiron": ours, "llama.cpp": theirs}
 
 
 def compare(arguments, model):
@@ -92,11 +125,8 @@ def compare(arguments, model):
         for results, side in sides:
             results.append(side())
         print(f"{os.path.basename(model)} round {number + 1} of {arguments.rounds}", file=sys.stderr)
-    starts = []
-    if arguments.start:
-        starts = [run(arguments.cpus, [arguments.peer, "start", model, "--threads", arguments.threads])
-                  for _ in range(arguments.rounds)]
-    return {"model": model, "setting": setting, "andiron": ours, "llama.cpp": theirs, "llama.cpp start": starts}
+    starts = compare_starts(arguments, model) if arguments.start and not arguments.peer_only else None
+    return {"model": model, "setting": setting, "andiron": ours, "llama.cpp": theirs, "start": starts}
 
 
 def speed(results, what):
@@ -112,6 +142,20 @@ def rows(result):
         ratios = [a[what] / b[what] for a, b in zip(result["andiron"], result["llama.cpp"])]
         yield (f"| {os.path.basename(result['model'])} | {what} | {speed(result['andiron'], what):.1f} | {theirs:.1f} | "
                f"**{statistics.median(ratios):.2f}** ({min(ratios):.2f} to {max(ratios):.2f}) |")
+
+
+def start_line(start):
+    def seconds(side):
+        return statistics.median(one["first_token_s"] for one in start[side])
+
+    def mib(side):
+        return max(one["peak_rss_bytes"] for one in start[side]) / 2**20
+
+    ratios = [b["first_token_s"] / a["first_token_s"] for a, b in zip(start["andiron"], start["llama.cpp"])]
+    return (f"; from a second start to the first token after {start['prompt']} of prompt: andiron "
+            f"{seconds('andiron'):.3f} s, llama.cpp {seconds('llama.cpp'):.3f} s, llama.cpp / andiron "
+            f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f}); peak memory "
+            f"{mib('andiron'):.0f} and {mib('llama.cpp'):.0f} MiB")
 
 
 def processor_name():
@@ -132,10 +176,8 @@ def main():
     for result in results:
         setting = result["setting"]
         line = f"{os.path.basename(result['model'])}: llama.cpp with flash attention {setting['flash']}, micro-batch {setting['ubatch']}"
-        if result["llama.cpp start"]:
-            start = result["llama.cpp start"]
-            line += (f"; from process start to first token {statistics.median(s['first_token_s'] for s in start):.2f} s, "
-                     f"peak memory {max(s['peak_rss_bytes'] for s in start) / 2**20:.0f} MiB")
+        if result["start"]:
+            line += start_line(result["start"])
         print(f"- {line}")
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
