@@ -453,6 +453,54 @@ TEST_F(ChatTest, HoldsAConversation) {
   EXPECT_NE(loaded.err.find("There is no message yet."), std::string::npos) << loaded.err;
 }
 
+TEST_F(ChatTest, ABaseModelContinuesWhatIsTyped) {
+  NEED_SHARED_DATA(kFolder);
+  const std::string saved = program_.file("saved.json");
+  const std::vector<std::string> words = {"chat", shared_data(kFolder), "-n", "12", "--greedy"};
+  const Outcome outcome = program_.run(words, "Once upon a time\n\nThe end\n/save " + saved + "\n");
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("no chat template"), std::string::npos) << outcome.err;
+  EXPECT_NE(outcome.err.find("Enter goes on"), std::string::npos) << outcome.err;
+  const auto json = parse_json(whole_file(saved), saved);
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const auto& messages = json->find("messages")->items();
+  ASSERT_EQ(messages.size(), 5U) << "a text, its continuation, more of it; a line, its continuation";
+  const auto text = [&](size_t i) { return messages[i].find("content")->as_string(); };
+  const auto plain = [&](const std::string& prompt) {
+    return parse(program_.run({"run", shared_data(kFolder), "-n", "12", "--greedy", "--json", "-p", prompt}))
+        .find("text")
+        ->as_string();
+  };
+  EXPECT_EQ(text(1), plain(text(0)));
+  EXPECT_EQ(text(2), plain(text(0) + text(1)));
+  EXPECT_EQ(text(4), plain(text(0) + text(1) + text(2) + "\nThe end"));
+}
+
+TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
+  NEED_SHARED_DATA(kFolder);
+  std::string words, talk;
+  for (int i = 0; i < 12; ++i) words += "once upon a time ";
+  for (int i = 0; i < 12; ++i) talk += words + "\n";
+  const std::string model = chat_model();
+  const Outcome full = program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk);
+  const size_t advice = full.err.find("does not fit: the context holds 512. /drop ");
+  ASSERT_NE(advice, std::string::npos) << full.err;
+  const std::string drop = full.err.substr(full.err.find("/drop", advice), 7);
+  EXPECT_NE(full.err.find(drop + " forgets the oldest " + drop.substr(6) + " of "), std::string::npos) << full.err;
+  // What it says is true: after it the next message of the same size is answered.
+  const auto answers = [](const std::string& err) {
+    size_t count = 0;
+    for (size_t at = err.find(" of 512 tokens, "); at != std::string::npos; at = err.find(" of 512 tokens, ", at + 1))
+      ++count;
+    return count;
+  };
+  const Outcome freed =
+      program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk + drop + "\n" + words + "\n/drop x\n");
+  EXPECT_EQ(answers(freed.err), answers(full.err) + 1) << freed.err;
+  EXPECT_NE(freed.err.find(" exchanges forgotten]"), std::string::npos) << freed.err;
+  EXPECT_NE(freed.err.find("/drop x: expected"), std::string::npos) << freed.err;
+}
+
 TEST_F(ChatTest, AMessageThatDoesNotFitIsRefusedAndTheChatGoesOn) {
   NEED_SHARED_DATA(kFolder);
   std::string words;

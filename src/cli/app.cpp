@@ -143,10 +143,6 @@ SessionOptions session_options(const GlobalOptions& global, const Machine& machi
   return options;
 }
 
-Json chat_message(std::string_view role, std::string_view content) {
-  return Json(Json::Object{{"role", Json(role)}, {"content", Json(content)}});
-}
-
 Json timings_json(const PrefillReport& prefill, const GenerateReport& answer, double load_ms) {
   Json json = Json::object();
   const int64_t computed = prefill.tokens - prefill.reused;

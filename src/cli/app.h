@@ -48,9 +48,6 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
 // `prompt_tokens`: of the longest prompt expected; a short one needs less room to be read in.
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens);
 
-// {"role": ROLE, "content": CONTENT}
-Json chat_message(std::string_view role, std::string_view content);
-
 Json timings_json(const PrefillReport& prefill, const GenerateReport& answer, double load_ms);
 
 // Writes one line of JSON to standard output.

@@ -1,8 +1,10 @@
 // andiron chat: a conversation in the terminal.
 //
 // The conversation is a list of messages, rendered anew by the model's template for every turn; the session computes
-// only what differs from what it holds. Nothing is ever cut from it: a message that does not fit is refused with the
-// numbers, and comes back for editing.
+// only what differs from what it holds. Nothing is ever cut from it unasked: a message that does not fit is refused
+// with the numbers and with the /drop that makes room, and comes back for editing. A base model, which has no template,
+// continues the text that the messages make.
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -11,6 +13,7 @@
 #include "base/strings.h"
 #include "cli/app.h"
 #include "cli/commands.h"
+#include "cli/conversation.h"
 #include "cli/line_reader.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -20,12 +23,16 @@ namespace andiron {
 
 namespace {
 
+// A base model seldom ends by itself: so much at a time, then Enter goes on.
+constexpr int64_t kContinuedTokens = 256;
+
 constexpr const char* kHelp =
     "/system [TEXT]  show or set the system message\n"
     "/save FILE      write the conversation as JSON\n"
     "/load FILE      go on with a conversation written by /save\n"
     "/regen          answer the last message again, differently\n"
     "/edit [TEXT]    change the last message (without TEXT it comes back on the line)\n"
+    "/drop [N]       forget the oldest N questions and answers (default 1), to make room\n"
     "/stats          speeds and memory\n"
     "/clear          begin anew; the system message stays\n"
     "/exit           leave (also Ctrl-D)\n"
@@ -45,7 +52,8 @@ class Chat {
         session_(session),
         draft_(draft),
         sampling_(std::move(sampling)),
-        system_(options.system),
+        continues_(!ChatPrompt::can_chat(session.tokenizer())),
+        conversation_(options.system),
         reader_(state_file("chat_history")),
         interrupt_(/*second_ends=*/false) {}
 
@@ -56,15 +64,17 @@ class Chat {
   std::optional<std::string> read_message();
   bool obey(const std::string& line);
   void ask(const std::string& text);
+  void offer(const std::string& line);
+  Result<PrefillReport> read_prompt();
   bool answer();
+  std::string room_advice() const;
   void show_meter() const;
   void show_stats() const;
   void set_system(const std::string& text);
   Status save(const std::string& path) const;
   void regenerate();
   void edit(const std::string& text);
-  std::optional<std::string> take_back();
-  Json all_messages() const;
+  void drop(const std::string& count);
 
   const GlobalOptions& global_;
   const ChatCommandOptions& options_;
@@ -73,21 +83,14 @@ class Chat {
   Session& session_;
   DraftSource* draft_;
   SamplerOptions sampling_;
-  std::string system_;
-  Json messages_ = Json::array();  // without the system message
+  bool continues_;  // a base model: see above
+  Conversation conversation_;
   LineReader reader_;
   InterruptGuard interrupt_;
   std::string preset_;  // to be on the next line
   PrefillReport prefill_;
   GenerateReport report_;
 };
-
-Json Chat::all_messages() const {
-  Json all = Json::array();
-  if (!system_.empty()) all.push(chat_message("system", system_));
-  for (const Json& message : messages_.items()) all.push(Json(message));
-  return all;
-}
 
 // A whole message, or nothing at the end of the input. Ctrl-C drops what was typed.
 std::optional<std::string> Chat::read_message() {
@@ -124,31 +127,54 @@ std::optional<std::string> Chat::read_message() {
   }
 }
 
+// How to make room for an answer in the context, with the numbers.
+std::string Chat::room_advice() const {
+  const int64_t enough = session_.context() - session_.context() / 4;  // a quarter for the answer
+  const size_t exchanges = conversation_.exchanges();
+  for (size_t count = 1; count < exchanges; ++count) {
+    Conversation shorter = conversation_;
+    shorter.drop_oldest(count);
+    const auto rendered = prompt_.render(shorter.all());
+    if (!rendered.ok()) break;
+    const auto tokens = static_cast<int64_t>(prompt_.tokens(*rendered).size());
+    if (tokens > enough) continue;
+    return format("/drop {} forgets the oldest {} of {} exchanges, which leaves {} of {} tokens", count, count,
+                  exchanges, human_count(tokens), human_count(session_.context()));
+  }
+  return "/clear begins anew; start with a larger --ctx to hold more";
+}
+
 void Chat::show_meter() const {
   if (global_.quiet) return;
   const auto used = static_cast<int64_t>(session_.tokens().size());
   std::string text =
       format("[{} of {} tokens, {:.0f}%; {:.1f} tokens/s", human_count(used), human_count(session_.context()),
              100.0 * static_cast<double>(used) / static_cast<double>(session_.context()), report_.tokens_per_s());
-  if (report_.reason == FinishReason::kContext)
-    text += "; the context is full: /clear, /edit, or start with a larger --ctx";
+  if (report_.reason == FinishReason::kContext) text += "; the context is full: " + room_advice();
   if (report_.reason == FinishReason::kCancelled) text += "; stopped";
+  if (continues_ && report_.reason == FinishReason::kLength) text += "; Enter goes on";
   say(text + "]");
+}
+
+// Brings the session to the end of the conversation.
+Result<PrefillReport> Chat::read_prompt() {
+  TRY_ASSIGN(const auto rendered, prompt_.render(conversation_.all()));
+  const auto tokens = prompt_.tokens(rendered);
+  if (static_cast<int64_t>(tokens.size()) >= session_.context() && conversation_.exchanges() > 1) {
+    return make_error("the conversation has {} tokens and does not fit: the context holds {}. {}", tokens.size(),
+                      session_.context(), room_advice());
+  }
+  Progress progress("reading", Progress::Unit::kTokens, global_.quiet);
+  auto report =
+      session_.prefill(tokens, {interrupt_.flag(), [&](int64_t done, int64_t total) { progress.update(done, total); }});
+  progress.clear();
+  return report;
 }
 
 // Answers the last message. On failure says why and returns false; the messages are as they were.
 bool Chat::answer() {
-  const auto rendered = prompt_.render(all_messages());
-  if (!rendered.ok()) {
-    say("error: " + rendered.error().message);
-    return false;
-  }
   interrupt_.clear();
-  Progress progress("reading", Progress::Unit::kTokens, global_.quiet);
-  const auto prefill =
-      session_.prefill(prompt_.tokens(*rendered),
-                       {interrupt_.flag(), [&](int64_t done, int64_t total) { progress.update(done, total); }});
-  progress.clear();
+  const auto prefill = read_prompt();
   if (!prefill.ok() || prefill->cancelled) {
     say(prefill.ok() ? "[stopped]" : "error: " + prefill.error().message);
     return false;
@@ -157,8 +183,9 @@ bool Chat::answer() {
   GenerateOptions generate;
   generate.sampling = sampling_;
   generate.tokens_max = options_.answer.tokens_max;
+  if (continues_ && generate.tokens_max < 0) generate.tokens_max = kContinuedTokens;
   generate.stop = options_.answer.stop;
-  generate.strip_first_space = true;
+  generate.strip_first_space = !continues_;
   generate.draft = draft_;
   generate.cancel = interrupt_.flag();
   std::string text;
@@ -176,73 +203,79 @@ bool Chat::answer() {
     return false;
   }
   report_ = *report;
-  messages_.push(chat_message("assistant", text));
+  conversation_.add("assistant", text);
   show_meter();
   return true;
 }
 
 void Chat::ask(const std::string& text) {
-  messages_.push(chat_message("user", text));
+  conversation_.add("user", text);
   if (answer()) return;
-  messages_.items().pop_back();
-  if (reader_.interactive() && text.find('\n') == std::string::npos) preset_ = text;
+  conversation_.pop();
+  offer(text);
 }
 
-// Removes the last user message and what followed it; returns its text.
-std::optional<std::string> Chat::take_back() {
-  Json::Array& list = messages_.items();
-  for (size_t i = list.size(); i > 0; --i) {
-    const Json* role = list[i - 1].find("role");
-    if (role == nullptr || !role->is_string() || role->as_string() != "user") continue;
-    const Json* content = list[i - 1].find("content");
-    std::string text = content != nullptr && content->is_string() ? content->as_string() : "";
-    list.erase(list.begin() + static_cast<std::ptrdiff_t>(i) - 1, list.end());
-    return text;
-  }
-  say("There is no message yet.");
-  return std::nullopt;
+// Puts a line back for editing, where the line editor can hold it.
+void Chat::offer(const std::string& line) {
+  if (reader_.interactive() && line.find('\n') == std::string::npos) preset_ = line;
 }
 
 void Chat::regenerate() {
-  const Json before = messages_;
-  const auto text = take_back();
-  if (!text) return;
+  const Conversation before = conversation_;
+  if (!conversation_.rewind_to_question()) {
+    say("There is no message yet.");
+    return;
+  }
   ++sampling_.seed;
-  messages_.push(chat_message("user", *text));
-  if (!answer()) messages_ = before;
+  if (!answer()) conversation_ = before;
 }
 
 void Chat::edit(const std::string& text) {
-  if (text.empty() && !reader_.interactive()) {
-    say("/edit needs the new text here, because this is not a terminal.");
+  const Conversation before = conversation_;
+  if (!conversation_.rewind_to_question()) {
+    say("There is no message yet.");
     return;
   }
-  const Json before = messages_;
-  const auto old = take_back();
-  if (!old) return;
   if (!text.empty()) {
-    ask(text);
-  } else if (old->find('\n') == std::string::npos) {
-    preset_ = *old;
-  } else {  // the line editor holds one line
-    messages_ = before;
+    conversation_.set_last_text(text);
+    if (answer()) return;
+    offer("/edit " + text);
+  } else if (const std::string old = conversation_.last_text(); !reader_.interactive()) {
+    say("/edit needs the new text here, because this is not a terminal.");
+  } else if (old.find('\n') == std::string::npos) {
+    offer("/edit " + old);
+  } else {
     say("The last message has several lines. Give the new text after /edit (a \\ at the end of a line goes on):");
-    write_untrusted(stderr, *old + "\n");
+    write_untrusted(stderr, old + "\n");
   }
+  conversation_ = before;
+}
+
+void Chat::drop(const std::string& count) {
+  const auto wanted = count.empty() ? Result<int64_t>(1) : parse_int(count, "/drop");
+  if (!wanted.ok() || *wanted < 1) {
+    say(format("/drop {}: expected how many exchanges to forget, such as /drop 2", quoted(count)));
+    return;
+  }
+  const size_t exchanges = conversation_.exchanges();
+  const size_t dropped = std::min(exchanges, static_cast<size_t>(*wanted));
+  conversation_.drop_oldest(static_cast<size_t>(*wanted));
+  say(format("[{} of {} exchanges forgotten]", dropped, exchanges));
 }
 
 void Chat::set_system(const std::string& text) {
-  if (!text.empty()) system_ = text;
-  say(system_.empty() ? "There is no system message." : "system: " + system_);
+  if (!text.empty()) conversation_.set_system(text);
+  say(conversation_.system().empty() ? "There is no system message." : "system: " + conversation_.system());
 }
 
 Status Chat::save(const std::string& path) const {
   if (path.empty()) return make_error("/save needs a file name");
+  const Json messages = conversation_.all();
   Json json = Json::object();
   json.set("model", loaded_.model->source().path());
-  json.set("messages", all_messages());
+  json.set("messages", messages);
   TRY(write_text_file(path, json.dump(2) + "\n", /*private_to_user=*/true));
-  say(format("{} messages written to {}", all_messages().items().size(), path));
+  say(format("{} messages written to {}", messages.items().size(), path));
   return {};
 }
 
@@ -250,25 +283,8 @@ Status Chat::load(const std::string& path) {
   if (path.empty()) return make_error("/load needs a file name");
   TRY_ASSIGN(const std::string text, read_text_file(path));
   TRY_ASSIGN(const Json json, parse_json(text, path));
-  const Json* list = json.is_array() ? &json : json.find("messages");
-  if (list == nullptr || !list->is_array()) {
-    return make_error("{}: expected a list of messages, or an object with \"messages\"", path);
-  }
-  Json messages = Json::array();
-  std::string system;
-  for (const Json& message : list->items()) {
-    const Json* role = message.find("role");
-    const Json* content = message.find("content");
-    if (role == nullptr || !role->is_string()) return make_error("{}: a message has no \"role\"", path);
-    if (role->as_string() == "system" && messages.items().empty() && content != nullptr && content->is_string()) {
-      system = content->as_string();
-    } else {
-      messages.push(Json(message));
-    }
-  }
-  messages_ = std::move(messages);
-  system_ = std::move(system);
-  say(format("{} messages read from {}", list->items().size(), path));
+  TRY_ASSIGN(conversation_, Conversation::from_json(json, path));
+  say(format("{} messages read from {}", conversation_.all().items().size(), path));
   return {};
 }
 
@@ -308,10 +324,12 @@ bool Chat::obey(const std::string& line) {
     regenerate();
   } else if (name == "/edit") {
     edit(rest);
+  } else if (name == "/drop") {
+    drop(rest);
   } else if (name == "/stats") {
     show_stats();
   } else if (name == "/clear") {
-    messages_ = Json::array();
+    conversation_.clear();
   } else {
     say(format("{} is not a command; /help lists them.", quoted(name)));
   }
@@ -319,9 +337,16 @@ bool Chat::obey(const std::string& line) {
 }
 
 int Chat::loop() {
+  if (continues_ && !global_.quiet) {
+    say("This model has no chat template: it continues text. What you type is the text's next line; Enter alone goes "
+        "on.");
+  }
   if (reader_.interactive()) say("Type a message, or /help.");
   while (const auto message = read_message()) {
-    if (message->find_first_not_of(" \t\n") == std::string::npos) continue;
+    if (message->find_first_not_of(" \t\n") == std::string::npos) {
+      if (continues_ && !conversation_.empty()) answer();
+      continue;
+    }
     reader_.remember(*message);
     if (message->front() == '/') {
       if (!obey(*message)) break;
@@ -338,7 +363,8 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
-  TRY_ASSIGN(auto prompt, ChatPrompt::create(*tokenizer, options.model));
+  TRY_ASSIGN(auto prompt, ChatPrompt::can_chat(*tokenizer) ? ChatPrompt::create(*tokenizer, options.model)
+                                                           : ChatPrompt::create_for_continuing(*tokenizer));
   constexpr size_t kAnyPrompt = SIZE_MAX >> 1;
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, kAnyPrompt)));

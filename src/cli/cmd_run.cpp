@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "cli/app.h"
 #include "cli/commands.h"
+#include "cli/conversation.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "text/chat_prompt.h"
@@ -42,10 +43,9 @@ Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std:
                               {.add_special = !options.no_special, .parse_special = !options.no_special});
   }
   TRY_ASSIGN(const auto chat, ChatPrompt::create(tokenizer, options.model));
-  Json messages = Json::array();
-  if (!options.system.empty()) messages.push(chat_message("system", options.system));
-  messages.push(chat_message("user", prompt));
-  TRY_ASSIGN(const auto rendered, chat.render(messages));
+  Conversation conversation(options.system);
+  conversation.add("user", prompt);
+  TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
   return chat.tokens(rendered);
 }
 

@@ -17,15 +17,30 @@ std::string token_text(const Tokenizer& tokenizer, int32_t id) {
   return id == kNoToken ? std::string() : std::string(tokenizer.piece(id));
 }
 
+bool has_chatml(const Tokenizer& tokenizer) {
+  return tokenizer.id("<|im_start|>") != kNoToken && tokenizer.id("<|im_end|>") != kNoToken;
+}
+
 void drop_end_token(const Tokenizer& tokenizer, std::vector<int32_t>& tokens) {
   if (tokenizer.adds_eos() && !tokens.empty() && tokens.back() == tokenizer.eos()) tokens.pop_back();
 }
 
 }  // namespace
 
+bool ChatPrompt::can_chat(const Tokenizer& tokenizer) {
+  return has_chat_template(tokenizer.chat_template(), has_chatml(tokenizer));
+}
+
+Result<ChatPrompt> ChatPrompt::create_for_continuing(const Tokenizer& tokenizer) {
+  constexpr std::string_view kTexts =
+      "{% for message in messages %}{% if message.role == 'user' and not loop.first %}{{ '\\n' }}{% endif %}"
+      "{{ message.content }}{% endfor %}";
+  TRY_ASSIGN(auto chat_template, ChatTemplate::create(kTexts, "the built-in template of base models"));
+  return ChatPrompt(tokenizer, std::move(chat_template));
+}
+
 Result<ChatPrompt> ChatPrompt::create(const Tokenizer& tokenizer, std::string_view name) {
-  const bool chatml = tokenizer.id("<|im_start|>") != kNoToken && tokenizer.id("<|im_end|>") != kNoToken;
-  TRY_ASSIGN(auto chat_template, choose_chat_template(tokenizer.chat_template(), chatml, name));
+  TRY_ASSIGN(auto chat_template, choose_chat_template(tokenizer.chat_template(), has_chatml(tokenizer), name));
   return ChatPrompt(tokenizer, std::move(chat_template));
 }
 

@@ -16,8 +16,13 @@ namespace andiron {
 class ChatPrompt {
  public:
   // `name` of the model, for messages. An Error when the model has no chat template and none can be guessed: it is a
-  // base model, which continues text. `tokenizer` must outlive this.
+  // base model, which continues text. `tokenizer` must outlive what is created.
   static Result<ChatPrompt> create(const Tokenizer& tokenizer, std::string_view name);
+  // For a base model: the prompt is the texts of the messages, one after the other, each of the user's on a new line;
+  // the model goes on where they end.
+  static Result<ChatPrompt> create_for_continuing(const Tokenizer& tokenizer);
+  // Whether create() finds a template for the model of this tokenizer.
+  static bool can_chat(const Tokenizer& tokenizer);
 
   // messages: a list of {"role", "content", ...}; tools: a list, or null. Bos, eos and the clock are filled in.
   Result<RenderedPrompt> render(const Json& messages, const Json& tools = {}, ChatOptions options = {}) const;

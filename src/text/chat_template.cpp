@@ -150,14 +150,20 @@ Result<RenderedPrompt> ChatTemplate::render(const Json& messages, const Json& to
   return to_prompt(text);
 }
 
+bool has_chat_template(std::string_view source, bool vocabulary_has_chatml) {
+  return !is_blank(source) || vocabulary_has_chatml;
+}
+
 Result<ChatTemplate> choose_chat_template(std::string_view source, bool vocabulary_has_chatml,
                                           std::string_view model_name) {
-  if (!is_blank(source)) return ChatTemplate::create(source, std::string(model_name) + ": chat template");
-  if (vocabulary_has_chatml) return ChatTemplate::create(kChatmlTemplate, "the built-in ChatML template");
-  return make_error(
-      "{}: the model has no chat template, so it is most likely a base model, which continues text but does not chat; "
-      "use it without chat, or give it a template",
-      model_name);
+  if (!has_chat_template(source, vocabulary_has_chatml)) {
+    return make_error(
+        "{}: the model has no chat template, so it is most likely a base model, which continues text but does not "
+        "chat; use it without chat, or give it a template",
+        model_name);
+  }
+  if (is_blank(source)) return ChatTemplate::create(kChatmlTemplate, "the built-in ChatML template");
+  return ChatTemplate::create(source, std::string(model_name) + ": chat template");
 }
 
 }  // namespace andiron

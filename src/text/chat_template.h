@@ -89,8 +89,11 @@ class ChatTemplate {
 // The ChatML template, for models that were trained with it but bring no template.
 extern const std::string_view kChatmlTemplate;
 
-// The template for a model: its own where it brings one (`source` not empty), else ChatML when its vocabulary has
-// ChatML's tokens. Without either it is a base model, which completes text and does not chat: an error that says so.
+// Whether a model can chat: it brings a template (`source` not blank), or its vocabulary has ChatML's tokens. Otherwise
+// it is a base model, which continues text.
+bool has_chat_template(std::string_view source, bool vocabulary_has_chatml);
+
+// The template for a model: its own where it brings one, else ChatML. An error for a base model.
 Result<ChatTemplate> choose_chat_template(std::string_view source, bool vocabulary_has_chatml,
                                           std::string_view model_name);
 
