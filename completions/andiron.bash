@@ -10,7 +10,7 @@ _andiron_options() {
     chat) echo "--load $answer" ;;
     inspect) echo "--json --tensors" ;;
     tokenize) echo "--text --file --no-special --json" ;;
-    detokenize) echo "--ids --file --no-special --json" ;;
+    detokenize) echo "--tokens --file --show-special --json" ;;
     template) echo "--messages --tools --no-generation-prompt --json" ;;
     logits) echo "--tokens --out" ;;
     ppl) echo "--file --base --window --windows --json" ;;

@@ -96,9 +96,9 @@ complete -c andiron -n '__fish_seen_subcommand_from tokenize' -l file -s f -r -F
 complete -c andiron -n '__fish_seen_subcommand_from tokenize' -l no-special -d 'Add no token'
 complete -c andiron -n '__fish_seen_subcommand_from tokenize' -l json -d 'Print JSON'
 
-complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l ids -s i -x -d 'The ids'
+complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l tokens -s i -x -d 'The ids'
 complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l file -s f -r -F -d 'File'
-complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l no-special -d 'No control tokens'
+complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l show-special -d 'Print control tokens'
 complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l json -d 'Print JSON'
 
 complete -c andiron -n '__fish_seen_subcommand_from template' -l messages -r -F -d 'JSON file'

@@ -243,6 +243,29 @@ TEST_F(ProgramTest, TokenizesAndBack) {
   EXPECT_EQ(program_.run({"detokenize", shared_data(vocabulary), "-i", "1 99999999"}).status, 1);
 }
 
+TEST_F(ProgramTest, DetokenizesWhatTokenizePrints) {
+  const std::string model = tiny();
+  const std::string text = "Once upon a time, \"5\"\n7 {8}";
+  for (const bool json : {false, true}) {
+    std::vector<std::string> words = {"tokenize", model};
+    if (json) words.push_back("--json");
+    const Outcome ids = program_.run(words, text);
+    ASSERT_EQ(ids.status, 0) << ids.err;
+    for (const auto& from : std::vector<std::vector<std::string>>{{}, {"-f", "-"}}) {
+      words = {"detokenize", model};
+      words.insert(words.end(), from.begin(), from.end());
+      EXPECT_EQ(program_.run(words, ids.out).out, text);
+      words.push_back("--show-special");
+      const std::string shown = program_.run(words, ids.out).out;
+      EXPECT_NE(shown, text) << "the begin token is there";
+      EXPECT_TRUE(shown.ends_with(text)) << shown;
+    }
+  }
+  const Outcome wrong = program_.run({"detokenize", model}, "1 x");
+  EXPECT_EQ(wrong.status, 1);
+  EXPECT_NE(wrong.err.find("standard input"), std::string::npos) << wrong.err;
+}
+
 TEST_F(ProgramTest, LogitsAgreeWithTheGreedyAnswer) {
   const std::string model = tiny("f32"), out = program_.file("logits");
   const Json run = parse(program_.run({"run", model, "--greedy", "-n", "1", "--json"}));

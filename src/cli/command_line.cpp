@@ -161,29 +161,29 @@ void add_inspect(App& app, CommandLine& line) {
 }
 
 void add_tokenize(App& app, CommandLine& line) {
-  for (const bool decode : {false, true}) {
-    auto* sub = decode ? app.add_subcommand("detokenize", "Token ids to text")
-                       : app.add_subcommand("tokenize", "Text to token ids, with their pieces");
-    auto o = std::make_shared<TokenizeOptions>();
-    o->decode = decode;
-    if (decode) {
-      add_examples(sub, {"andiron detokenize model.gguf -i \"1 15043 3186\""});
-    } else {
-      add_examples(sub, {"andiron tokenize model.gguf -p \"Hello world\"",
-                         "andiron tokenize model.gguf --file text.txt --no-special --json"});
-    }
-    add_model(sub, o->model);
-    const char* what = decode ? "Ids, divided by spaces or commas" : "The text";
-    auto* text = sub->add_option(decode ? "-i,--ids" : "-p,--text", o->text, what);
-    sub->add_option("--file,-f", o->file, "File to read; - is standard input (the default)")->excludes(text);
-    sub->add_flag("--no-special", o->no_special,
-                  decode ? "Leave out control tokens" : "Add no token; control tokens in the text are plain text");
-    sub->add_flag("--json", o->json, decode ? "Print JSON: text" : "Print JSON: ids, pieces");
-    sub->callback([&line, o, text] {
-      o->has_text = text->count() > 0;
-      line.action = [&line, o] { return tokenize_command(line.global, *o); };
-    });
-  }
+  auto* sub = app.add_subcommand("tokenize", "Text to token ids, with their pieces");
+  auto o = std::make_shared<TokenizeOptions>();
+  add_examples(sub, {"andiron tokenize model.gguf -p \"Hello world\"",
+                     "andiron tokenize model.gguf --file text.txt --no-special --json"});
+  add_model(sub, o->model);
+  auto* text = sub->add_option("-p,--text", o->text, "The text");
+  sub->add_option("--file,-f", o->file, "File with the text; - is standard input (the default)")->excludes(text);
+  sub->add_flag("--no-special", o->no_special, "Add no token; control tokens in the text are plain text");
+  sub->add_flag("--json", o->json, "Print JSON: ids, pieces");
+  on_parsed(sub, line, o, tokenize_command);
+}
+
+void add_detokenize(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("detokenize", "Token ids to text; takes what tokenize prints");
+  auto o = std::make_shared<DetokenizeOptions>();
+  add_examples(sub, {"andiron detokenize model.gguf -i \"1 15043 3186\"",
+                     "andiron tokenize model.gguf -p \"Hello\" | andiron detokenize model.gguf"});
+  add_model(sub, o->model);
+  auto* ids = sub->add_option("-i,--tokens", o->ids, "Ids, divided by spaces or commas");
+  sub->add_option("--file,-f", o->file, "File with the ids; - is standard input (the default)")->excludes(ids);
+  sub->add_flag("--show-special", o->show_special, "Print control tokens too, such as <s>");
+  sub->add_flag("--json", o->json, "Print JSON: text");
+  on_parsed(sub, line, o, detokenize_command);
 }
 
 void add_template(App& app, CommandLine& line) {
@@ -337,8 +337,8 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_template, add_logits, add_ppl, add_quantize,
-                    add_imatrix, add_bench, add_cache, add_doctor, add_synth, add_help}) {
+  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl,
+                    add_quantize, add_imatrix, add_bench, add_cache, add_doctor, add_synth, add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

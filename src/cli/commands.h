@@ -11,6 +11,7 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options);
 Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& options);
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options);
 Result<int> tokenize_command(const GlobalOptions& global, const TokenizeOptions& options);
+Result<int> detokenize_command(const GlobalOptions& global, const DetokenizeOptions& options);
 Result<int> template_command(const GlobalOptions& global, const TemplateOptions& options);
 Result<int> logits_command(const GlobalOptions& global, const LogitsOptions& options);
 Result<int> ppl_command(const GlobalOptions& global, const PplOptions& options);

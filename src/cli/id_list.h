@@ -1,4 +1,5 @@
-// Lists of token ids as people write them: "1 5 7", "1,5,7", "[1, 5, 7]".
+// Lists of token ids as people write them ("1 5 7", "1,5,7", "[1, 5, 7]") and as `andiron tokenize` prints them: lines
+// of an id and its piece in quotation marks, or a JSON object with "ids".
 #pragma once
 
 #include <cstdint>

@@ -61,12 +61,18 @@ struct InspectOptions {
 
 struct TokenizeOptions {
   std::string model;
-  std::string text;
+  std::optional<std::string> text;
   std::string file;  // "-": standard input
-  bool has_text = false;
   bool no_special = false;
   bool json = false;
-  bool decode = false;  // the command was detokenize: `text` and `file` hold ids
+};
+
+struct DetokenizeOptions {
+  std::string model;
+  std::optional<std::string> ids;
+  std::string file;  // "-": standard input
+  bool show_special = false;
+  bool json = false;
 };
 
 struct TemplateOptions {

@@ -32,12 +32,20 @@ TEST(ParseIds, TakesTheUsualWaysToWriteAList) {
     ASSERT_TRUE(ids.ok()) << ids.error().message;
     EXPECT_EQ(*ids, expected) << text;
   }
+  // As tokenize prints them. A piece may hold anything but a newline.
+  for (const char* text : {"       1  \"<s>\"\n       5  \" 9, \"\n       7  \"\"\"\n",
+                           "{\"ids\":[1,5,7],\"pieces\":[\"<s>\",\" 9, \",\"\\\"\"]}\n"}) {
+    const auto ids = parse_ids(text, 10, "ids");
+    ASSERT_TRUE(ids.ok()) << ids.error().message;
+    EXPECT_EQ(*ids, expected) << text;
+  }
   EXPECT_TRUE(parse_ids("", 10, "ids")->empty());
   EXPECT_TRUE(parse_ids(" [ ] ", 10, "ids")->empty());
 }
 
 TEST(ParseIds, RefusesWhatIsNoToken) {
-  for (const char* text : {"10", "-1", "1 x", "1.5", "0x1", "99999999999999999999"}) {
+  for (const char* text : {"10", "-1", "1 x", "1.5", "0x1", "99999999999999999999", "\"1\"", "{\"ids\":[1,\"5\"]}",
+                           "{\"ids\":[10]}", "{\"tokens\":[1]}", "{\"ids\":[1"}) {
     const auto ids = parse_ids(text, 10, "--tokens");
     ASSERT_FALSE(ids.ok()) << text;
     EXPECT_NE(ids.error().message.find("--tokens"), std::string::npos) << ids.error().message;
