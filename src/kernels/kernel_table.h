@@ -4,14 +4,15 @@
  * from the C++ library (an inline function compiled twice would be one symbol, and the linker might keep the
  * copy that older machines cannot run).
  *
- * Numerics. Every table computes every function here to the same bits, with one exception named below: an
+ * Numerics. Every table computes every function here to the same bits, with the exceptions named below: an
  * output element is owned by one of 16 lanes, which adds its terms in the order of k with fused multiply-adds, whatever
  * the batch, the thread or the width of the registers.
  *   quantised weights:  the activation row is cut into blocks of 32, each scaled to int8 (scale amax / 127);
  *                       acc = fma(float(sum of int8 products), d_w * d_x, acc), one step per block of 32 (or 16);
  *                       formats with a minimum add acc = fma(m_w, d_x * sum(x), acc).
  *   float weights:      acc = fma(w[k], x[k], acc), k = 0, 1, 2, ...
- * The exception: with AMX, BF16 weights multiply activations rounded to bf16 (tdpbf16ps), at every batch size.
+ * Two exceptions, both with AMX: BF16 weights multiply activations rounded to bf16 (tdpbf16ps), at every batch size;
+ * matmul_transposed multiplies weights and gradients rounded to bf16. Their sums are f32.
  *
  * Shapes. T tokens, N outputs (rows of the weight), K inputs. A "group" is 16 consecutive rows of a weight.
  * Threads. All functions are pure on their arguments; callers give each thread its own outputs and scratch. */
@@ -77,6 +78,59 @@ struct MatmulArgs {
 };
 constexpr int kMatmulScratchBytes = 256 * 1024;
 
+/* C = A B or C += A B in f32. An element adds its terms in the order of k with fused multiply-adds, beginning from 0 or
+ * from what C holds: a caller that cuts k into pieces and accumulates gets the same bits. C overlaps neither A nor B.
+ */
+struct GemmArgs {
+  int64_t m, n, k;
+  const float*
+      a; /* A(i, l) = a[i * a_row + l * a_col]: one stride is usually 1, the other the row length of A or A^T */
+  int64_t a_row, a_col;
+  const float* b; /* [k, n], ldb floats between rows */
+  int64_t ldb;
+  float* c; /* [m, n], ldc floats between rows; nothing between the rows is touched */
+  int64_t ldc;
+  bool accumulate;
+  void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+};
+
+/* dx = dy W for columns [k_begin, k_end) of a packed weight, all of its rows; dx and dy lie transposed, a token to a
+ * lane. dx_t[k - k_begin, t] = sum over n, in order, of W[n, k] dy_t[n, t]; W[n, k] has the bits that decode_row of
+ * tensor/quantize.h gives. The weight is unpacked once for all tokens of the call. */
+struct MatmulTransposedArgs {
+  const uint8_t* weight;  /* first group of the matrix */
+  int64_t groups;         /* of 16 rows */
+  int64_t k;              /* K, the row length of the weight */
+  int64_t k_begin, k_end; /* multiples of 32; k_end may be K */
+  const float* dy_t;      /* [16 * groups, tokens], `ld` floats between rows; rows beyond N are zeros */
+  int64_t tokens;         /* a multiple of 16 */
+  int64_t ld;
+  float* dx_t; /* [k_end - k_begin, tokens], `ld_dx` floats between rows; overwritten */
+  int64_t ld_dx;
+  void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+};
+
+/* One step of AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), with g = gradient_scale * gradient:
+ *   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *   value = value - rate * (weight_decay * value + (m / correction1) / (sqrt(v / correction2) + eps)) */
+struct AdamWArgs {
+  float rate, beta1, beta2, eps, weight_decay;
+  float correction1, correction2; /* 1 - beta^step, steps from 1 */
+  float gradient_scale;           /* 1, or what clipping and averaging make of it */
+};
+
+/* AdamW's state in 8 bits (after Dettmers et al. 2022, arXiv 2110.02861: blocks with a scale of their own, codes dense
+ * near zero). Per block of kAdamW8Block numbers, with the block's largest magnitudes m_scale and v_scale:
+ *   m = m_scale * sign(q) * (q / 127)^2, q in [-127, 127];  v = v_scale * (q / 255)^4, q in [0, 255].
+ * A v above zero never becomes the code 0: the step divides by its root. Zeros are the state before the first step. */
+constexpr int kAdamW8Block = 256;
+struct AdamW8State {
+  int8_t* m;      /* [n] */
+  uint8_t* v;     /* [n] */
+  float* m_scale; /* [ceil(n / kAdamW8Block)] */
+  float* v_scale; /* the same */
+};
+
 /* Up to this many tokens a weight is streamed and used once per block (bound by memory); beyond it groups are
  * unpacked into the L1 cache and used for all tokens (bound by arithmetic). Both give the same bits. */
 constexpr int kStreamTokensMax = 8;
@@ -98,6 +152,7 @@ struct AttentionArgs {
   float scale;                /* multiplies q . k */
   float softcap;              /* 0: none; else s = softcap * tanh(s / softcap) */
   float* scratch;             /* kAttentionScratchFloats, 64-byte aligned, one per thread */
+  float* lse;                 /* null, or [rows]: log of the sum of e^s over the scores s that row r sees */
 };
 constexpr int kAttentionScratchFloats = kAttentionRowsMax * kAttentionTile;
 
@@ -107,6 +162,8 @@ struct KernelTable {
   const char* name;
 
   void (*matmul[kPackedFormatCount])(const MatmulArgs*);
+  void (*matmul_transposed[kPackedFormatCount])(const MatmulTransposedArgs*);
+  void (*gemm)(const GemmArgs*);
 
   /* One row of activations, x [K], K a multiple of 32; `out` points to the places of this row. A block of zeros has
    * scale 0. */
@@ -123,13 +180,35 @@ struct KernelTable {
   /* In place: numbers to probabilities; n >= 1. */
   void (*softmax)(float* x, int64_t n);
 
+  void (*exp_sub)(const float* x, float s, int64_t n, float* y); /* y = e^(x - s) */
+  /* The sum of a[i] b[i]: products exact, sums in double. dot(x, x, n) is the sum of squares. */
+  double (*dot)(const float* a, const float* b, int64_t n);
+
+  /* Backward passes. Each adds to its outputs, which overlap no input. */
+  void (*rms_norm_backward)(const float* x, const float* w, float eps, int64_t n, const float* dy, float* dx,
+                            float* dw /* may be null */);
+  void (*silu_mul_backward)(const float* gate, const float* up, int64_t n, const float* dy, float* dgate, float* dup);
+  void (*gelu_mul_backward)(const float* gate, const float* up, int64_t n, const float* dy, float* dgate, float* dup);
+  void (*softcap_backward)(const float* y, float cap, int64_t n, const float* dy, float* dx); /* y: the output */
+
+  /* Softmax cross-entropy of one row: returns logsumexp(logits) - logits[target], target in [0, n). `gradient` (may be
+   * null, may be `logits`) is overwritten by weight * (softmax(logits) - onehot(target)). A logit that is not finite
+   * makes both NaN. */
+  float (*cross_entropy)(const float* logits, int64_t n, int64_t target, float weight, float* gradient);
+
+  /* n numbers of one parameter; the second form keeps its state in 8 bits. */
+  void (*adamw)(float* value, const float* gradient, float* m, float* v, int64_t n, const AdamWArgs* args);
+  void (*adamw8)(float* value, const float* gradient, const AdamW8State* state, int64_t n, const AdamWArgs* args);
+
   /* One head of one token, in place; `half` = rotary dimensions / 2, cos_sin [half, 2]. `pairs`: rotate (2i, 2i+1),
    * else (i, i + half). */
   void (*rope)(float* head, const float* cos_sin, int64_t half, int pairs);
 
-  /* n numbers to f16 and back; rounding to nearest even. */
+  /* n numbers to f16 or bf16 and back; rounding to nearest even. */
   void (*to_f16)(const float* x, int64_t n, uint16_t* y);
   void (*from_f16)(const uint16_t* x, int64_t n, float* y);
+  void (*to_bf16)(const float* x, int64_t n, uint16_t* y);
+  void (*from_bf16)(const uint16_t* x, int64_t n, float* y);
 
   /* One flash-attention pass: softmax(scale * q k^T) v over the visible positions, in tiles of 64, nothing stored
    * per pair of positions. */

@@ -27,6 +27,9 @@ struct V {
   struct B {
     __m256i a, b;
   };
+  struct D {
+    __m256d v[4];
+  };
 
   static constexpr int kAttentionBlocks = 1;
   /* Float products: 1 group x 4 tokens are 8 accumulators. */
@@ -49,6 +52,7 @@ struct V {
     const __m256 mask = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     return {_mm256_and_ps(x.a, mask), _mm256_and_ps(x.b, mask)};
   }
+  static F f_sqrt(F x) { return {_mm256_sqrt_ps(x.a), _mm256_sqrt_ps(x.b)}; }
   static F f_select_ge(F x, F limit, F yes, F no) {
     return {_mm256_blendv_ps(no.a, yes.a, _mm256_cmp_ps(x.a, limit.a, _CMP_GE_OQ)),
             _mm256_blendv_ps(no.b, yes.b, _mm256_cmp_ps(x.b, limit.b, _CMP_GE_OQ))};
@@ -74,6 +78,12 @@ struct V {
     _mm_storeu_si128((__m128i*)p, _mm256_cvtps_ph(v.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
     _mm_storeu_si128((__m128i*)(p + 8), _mm256_cvtps_ph(v.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
+  static F f_from_bf16(const uint16_t* p) { return {half_from_bf16(p), half_from_bf16(p + 8)}; }
+  static void f_to_bf16(uint16_t* p, F v) {
+    /* packus works within 128 bits: its middle quarters change places. */
+    const __m256i halves = _mm256_packus_epi32(half_to_bf16(v.a), half_to_bf16(v.b));
+    _mm256_storeu_si256((__m256i*)p, _mm256_permute4x64_epi64(halves, 0xd8));
+  }
   static F f_from_u8(const uint8_t* p) {
     return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p))),
             _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)(p + 8))))};
@@ -84,6 +94,22 @@ struct V {
   }
   static F f_from_i(I v) { return {_mm256_cvtepi32_ps(v.a), _mm256_cvtepi32_ps(v.b)}; }
   static F f_bits(I v) { return {_mm256_castsi256_ps(v.a), _mm256_castsi256_ps(v.b)}; }
+
+  static D d_zero() {
+    const __m256d z = _mm256_setzero_pd();
+    return {{z, z, z, z}};
+  }
+  static D d_dot(F x, F y, D sum) {
+    const __m128 xs[4] = {_mm256_castps256_ps128(x.a), _mm256_extractf128_ps(x.a, 1), _mm256_castps256_ps128(x.b),
+                          _mm256_extractf128_ps(x.b, 1)};
+    const __m128 ys[4] = {_mm256_castps256_ps128(y.a), _mm256_extractf128_ps(y.a, 1), _mm256_castps256_ps128(y.b),
+                          _mm256_extractf128_ps(y.b, 1)};
+    for (int i = 0; i < 4; ++i) sum.v[i] = _mm256_fmadd_pd(_mm256_cvtps_pd(xs[i]), _mm256_cvtps_pd(ys[i]), sum.v[i]);
+    return sum;
+  }
+  static void d_store(double* p, D v) {
+    for (int i = 0; i < 4; ++i) _mm256_storeu_pd(p + 4 * i, v.v[i]);
+  }
 
   static I i_set1(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
   static I i_load(const void* p) {
@@ -140,6 +166,12 @@ struct V {
     return {_mm256_shuffle_epi8(t, index.a), _mm256_shuffle_epi8(t, index.b)};
   }
 
+  /* Byte J of each lane. */
+  template <int J, bool Signed>
+  static I b_byte(B x) {
+    return {half_byte<J, Signed>(x.a), half_byte<J, Signed>(x.b)};
+  }
+
   /* For the peak measurement: so many independent sums keep the units busy. The asm keeps each sum in its register. */
   static constexpr int kPeakSums = 5;
   static I peak_dot(I sum, B a, B b) {
@@ -185,6 +217,22 @@ struct V {
   }
 
  private:
+  template <int J, bool Signed>
+  static __m256i half_byte(__m256i x) {
+    return Signed ? _mm256_srai_epi32(_mm256_slli_epi32(x, 24 - 8 * J), 24)
+                  : _mm256_and_si256(_mm256_srli_epi32(x, 8 * J), _mm256_set1_epi32(255));
+  }
+  static __m256 half_from_bf16(const uint16_t* p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
+  }
+  static __m256i half_to_bf16(__m256 v) {
+    const __m256i bits = _mm256_castps_si256(v);
+    const __m256i high = _mm256_srli_epi32(bits, 16);
+    const __m256i carry = _mm256_add_epi32(_mm256_and_si256(high, _mm256_set1_epi32(1)), _mm256_set1_epi32(0x7fff));
+    const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, carry), 16);
+    const __m256i quiet = _mm256_or_si256(high, _mm256_set1_epi32(0x40)); /* a NaN stays one */
+    return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
+  }
   static B i_load_bytes(const uint8_t* p) {
     return {_mm256_loadu_si256((const __m256i*)p), _mm256_loadu_si256((const __m256i*)p + 1)};
   }
@@ -221,6 +269,8 @@ struct P {
   typedef __m256i I;
 
   static constexpr int kLanes = 8, kGroups = 1, kTokens = 6;
+  /* 12 sums, 2 vectors of B and a number of A in 16 registers. */
+  static constexpr int kGemmRows = 6, kGemmVectors = 2;
   /* Unsigned bytes; how many products fit 16 bits depends on the width. */
   template <int Bits>
   static constexpr int kPanelBits = Bits;

@@ -15,12 +15,17 @@ struct V {
   typedef __m512 F;  /* 16 floats */
   typedef __m512i I; /* 16 int32 */
   typedef __m512i B; /* 64 bytes: 4 for each lane */
+  struct D {
+    __m512d a, b;
+  }; /* 16 doubles */
 
   /* Blocks of 16 lanes that attention holds at once for 4 rows: 16 independent sums hide the latency of the
    * multiply-add. */
   static constexpr int kAttentionBlocks = 4;
   /* The panel kernel: 2 groups x 6 tokens leave room for 12 + 12 accumulators. */
   static constexpr int kLanes = 16, kGroups = 2, kTokens = 6;
+  /* 24 sums, 3 vectors of B and a number of A in 32 registers. */
+  static constexpr int kGemmRows = 8, kGemmVectors = 3;
   /* The panel holds signed bytes whatever the format, so one kernel serves all. */
   template <int Bits>
   static constexpr int kPanelBits = 8;
@@ -36,6 +41,7 @@ struct V {
   static F f_fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F f_max(F a, F b) { return _mm512_max_ps(a, b); }
   static F f_abs(F a) { return _mm512_abs_ps(a); }
+  static F f_sqrt(F a) { return _mm512_sqrt_ps(a); }
   static F f_select_ge(F x, F limit, F yes, F no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), no, yes);
   }
@@ -51,6 +57,18 @@ struct V {
   static void f_to_f16(uint16_t* p, F v) {
     _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
+  static F f_from_bf16(const uint16_t* p) {
+    return f_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
+  }
+  static void f_to_bf16(uint16_t* p, F v) {
+    const I bits = _mm512_castps_si512(v);
+    const I high = _mm512_srli_epi32(bits, 16);
+    const I carry = _mm512_add_epi32(_mm512_and_si512(high, i_set1(1)), i_set1(0x7fff));
+    const I rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, carry), 16);
+    const I quiet = _mm512_or_si512(high, i_set1(0x40)); /* a NaN stays one */
+    const I half = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet);
+    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(half));
+  }
   static F f_from_u8(const uint8_t* p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
   }
@@ -59,6 +77,17 @@ struct V {
   }
   static F f_from_i(I v) { return _mm512_cvtepi32_ps(v); }
   static F f_bits(I v) { return _mm512_castsi512_ps(v); }
+
+  static D d_zero() { return {_mm512_setzero_pd(), _mm512_setzero_pd()}; }
+  static D d_dot(F x, F y, D sum) {
+    const __m512d xa = _mm512_cvtps_pd(_mm512_castps512_ps256(x)), xb = _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1));
+    const __m512d ya = _mm512_cvtps_pd(_mm512_castps512_ps256(y)), yb = _mm512_cvtps_pd(_mm512_extractf32x8_ps(y, 1));
+    return {_mm512_fmadd_pd(xa, ya, sum.a), _mm512_fmadd_pd(xb, yb, sum.b)};
+  }
+  static void d_store(double* p, D v) {
+    _mm512_storeu_pd(p, v.a);
+    _mm512_storeu_pd(p + 8, v.b);
+  }
 
   static I i_set1(int32_t x) { return _mm512_set1_epi32(x); }
   static I i_load(const void* p) { return _mm512_loadu_si512(p); }
@@ -91,6 +120,13 @@ struct V {
   /* Bytes 0..15 to the entries of a 16-byte table. */
   static B b_lookup(B index, const int8_t* table) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i*)table)), index);
+  }
+
+  /* Byte J of each lane. */
+  template <int J, bool Signed>
+  static I b_byte(B v) {
+    return Signed ? _mm512_srai_epi32(_mm512_slli_epi32(v, 24 - 8 * J), 24)
+                  : _mm512_and_si512(_mm512_srli_epi32(v, 8 * J), i_set1(255));
   }
 
   static int32_t quad_at(const void* x, int quad) {

@@ -3,30 +3,44 @@
 
 #include "kernels/generic/attention-inl.h"
 #include "kernels/generic/elementwise-inl.h"
+#include "kernels/generic/gemm-inl.h"
 #include "kernels/generic/matmul_float-inl.h"
 #include "kernels/generic/matmul_quant-inl.h"
+#include "kernels/generic/matmul_transposed-inl.h"
 #include "kernels/generic/peak-inl.h"
 
 namespace andiron {
 namespace {
 
+template <class Fmt>
+void install_float(KernelTable* table, PackedFormat format) {
+  table->matmul[format] = matmul_float<Fmt>;
+  table->matmul_transposed[format] = matmul_transposed<FloatPiece<Fmt>>;
+}
+
+template <class Fmt>
+void install_quant(KernelTable* table, PackedFormat format) {
+  table->matmul[format] = matmul_quant<Fmt>;
+  table->matmul_transposed[format] = matmul_transposed<QuantPiece<Fmt>>;
+}
+
 void install(KernelTable* table, const char* name) {
   table->name = name;
-  table->matmul[kPackedF32] = matmul_float<FloatF32>;
-  table->matmul[kPackedF16] = matmul_float<FloatF16>;
-  table->matmul[kPackedBF16] = matmul_float<FloatBF16>;
-  table->matmul[kPackedQ4_0] = matmul_quant<FormatQ4_0>;
-  table->matmul[kPackedQ4_1] = matmul_quant<FormatQ4_1>;
-  table->matmul[kPackedQ5_0] = matmul_quant<FormatQ5_0>;
-  table->matmul[kPackedQ5_1] = matmul_quant<FormatQ5_1>;
-  table->matmul[kPackedQ8_0] = matmul_quant<FormatQ8_0>;
-  table->matmul[kPackedQ2_K] = matmul_quant<FormatQ2_K>;
-  table->matmul[kPackedQ3_K] = matmul_quant<FormatQ3_K>;
-  table->matmul[kPackedQ4_K] = matmul_quant<FormatQ4_K>;
-  table->matmul[kPackedQ5_K] = matmul_quant<FormatQ5_K>;
-  table->matmul[kPackedQ6_K] = matmul_quant<FormatQ6_K>;
-  table->matmul[kPackedIQ4_NL] = matmul_quant<FormatIQ4_NL>;
-  table->matmul[kPackedIQ4_XS] = matmul_quant<FormatIQ4_XS>;
+  install_float<FloatF32>(table, kPackedF32);
+  install_float<FloatF16>(table, kPackedF16);
+  install_float<FloatBF16>(table, kPackedBF16);
+  install_quant<FormatQ4_0>(table, kPackedQ4_0);
+  install_quant<FormatQ4_1>(table, kPackedQ4_1);
+  install_quant<FormatQ5_0>(table, kPackedQ5_0);
+  install_quant<FormatQ5_1>(table, kPackedQ5_1);
+  install_quant<FormatQ8_0>(table, kPackedQ8_0);
+  install_quant<FormatQ2_K>(table, kPackedQ2_K);
+  install_quant<FormatQ3_K>(table, kPackedQ3_K);
+  install_quant<FormatQ4_K>(table, kPackedQ4_K);
+  install_quant<FormatQ5_K>(table, kPackedQ5_K);
+  install_quant<FormatQ6_K>(table, kPackedQ6_K);
+  install_quant<FormatIQ4_NL>(table, kPackedIQ4_NL);
+  install_quant<FormatIQ4_XS>(table, kPackedIQ4_XS);
   table->quantize_row = quantize_row;
   table->rms_norm = rms_norm;
   table->add = add;
@@ -39,6 +53,7 @@ void install(KernelTable* table, const char* name) {
   table->rope = rope;
   table->to_f16 = to_f16;
   table->from_f16 = from_f16;
+  table->gemm = gemm;
   table->attention = attention;
   table->peak = peak;
 }

@@ -22,9 +22,13 @@ struct V {
   struct B {
     uint8_t v[64];
   };
+  struct D {
+    double v[16];
+  };
 
   static constexpr int kAttentionBlocks = 1;
   static constexpr int kLanes = 16, kGroups = 1, kTokens = 4;
+  static constexpr int kGemmRows = 4, kGemmVectors = 1;
   template <int Bits>
   static constexpr int kPanelBits = 8;
 
@@ -72,6 +76,9 @@ struct V {
   static F f_abs(F a) {
     return lanes<F>([&](int i) { return fabsf(a.v[i]); });
   }
+  static F f_sqrt(F a) {
+    return lanes<F>([&](int i) { return sqrtf(a.v[i]); });
+  }
   static F f_select_ge(F x, F limit, F yes, F no) {
     return lanes<F>([&](int i) { return x.v[i] >= limit.v[i] ? yes.v[i] : no.v[i]; });
   }
@@ -92,6 +99,12 @@ struct V {
   static void f_to_f16(uint16_t* p, F v) {
     for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(v.v[i]);
   }
+  static F f_from_bf16(const uint16_t* p) {
+    return lanes<F>([&](int i) { return bf16_to_f32(p[i]); });
+  }
+  static void f_to_bf16(uint16_t* p, F v) {
+    for (int i = 0; i < 16; ++i) p[i] = f32_to_bf16(v.v[i]);
+  }
   static F f_from_u8(const uint8_t* p) {
     return lanes<F>([&](int i) { return (float)p[i]; });
   }
@@ -105,6 +118,17 @@ struct V {
     F r;
     __builtin_memcpy(&r, &v, 64);
     return r;
+  }
+
+  /* Sums in double: a product of two floats is exact there. */
+  static D d_zero() {
+    return lanes<D>([](int) { return 0.0; });
+  }
+  static D d_dot(F x, F y, D sum) {
+    return lanes<D>([&](int i) { return sum.v[i] + (double)x.v[i] * (double)y.v[i]; });
+  }
+  static void d_store(double* p, D v) {
+    for (int i = 0; i < 16; ++i) p[i] = v.v[i];
   }
 
   static I i_set1(int32_t x) {
@@ -168,6 +192,12 @@ struct V {
   }
   static B b_lookup(B index, const int8_t* table) {
     return bytes([&](int i) { return table[index.v[i]]; });
+  }
+
+  /* Byte J of each lane. */
+  template <int J, bool Signed>
+  static I b_byte(B v) {
+    return lanes<I>([&](int i) { return Signed ? (int8_t)v.v[4 * i + J] : v.v[4 * i + J]; });
   }
 
   /* For the peak measurement. */
