@@ -204,7 +204,10 @@ void attend(const AttentionArgs* a, int row) {
     const int64_t left = end - tile * kAttentionTile;
     tile_values<R>(a, tile, (int)(left < kAttentionTile ? left : kAttentionTile), weights, rescale, out);
   }
-  for (int r = 0; r < R; ++r) scale(out[r], 1.0f / state[r].total, a->head_dim, out[r]);
+  for (int r = 0; r < R; ++r) {
+    scale(out[r], 1.0f / state[r].total, a->head_dim, out[r]);
+    if (a->lse != nullptr) a->lse[row + r] = (float)((double)state[r].top + __builtin_log((double)state[r].total));
+  }
 }
 
 void attention(const AttentionArgs* a) {

@@ -82,12 +82,14 @@ void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
   map2(gate, up, n, y, [](V::F g, V::F u) { return V::f_mul(gated(g, g), u); });
 }
 
+const float kGeluScale = 1.5957691216057308f; /* 2 sqrt(2 / pi) */
+inline V::F gelu_inner(V::F g) {
+  const V::F cubic = V::f_mul(V::f_mul(g, g), V::f_mul(g, V::f_set1(0.044715f)));
+  return V::f_mul(V::f_add(g, cubic), V::f_set1(kGeluScale));
+}
+
 void gelu_mul(const float* gate, const float* up, int64_t n, float* y) {
-  map2(gate, up, n, y, [](V::F g, V::F u) {
-    const V::F cubic = V::f_mul(V::f_mul(g, g), V::f_mul(g, V::f_set1(0.044715f)));
-    const V::F inner = V::f_mul(V::f_add(g, cubic), V::f_set1(1.5957691216057308f)); /* 2 sqrt(2 / pi) */
-    return V::f_mul(gated(g, inner), u);
-  });
+  map2(gate, up, n, y, [](V::F g, V::F u) { return V::f_mul(gated(g, gelu_inner(g)), u); });
 }
 
 inline V::F softcap_lanes(V::F x, float cap) {
@@ -122,6 +124,25 @@ void softmax(float* x, int64_t n) {
   map2(x, x, n, x, [total](V::F v, V::F) { return V::f_div(v, V::f_set1(total)); });
 }
 
+void exp_sub(const float* x, float s, int64_t n, float* y) {
+  map2(x, x, n, y, [s](V::F v, V::F) { return exp_lanes(V::f_sub(v, V::f_set1(s))); });
+}
+
+/* The 16 lanes in the tree of f_sum. */
+inline double fold(V::D sums) {
+  double lanes[16];
+  V::d_store(lanes, sums);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+
+double dot(const float* a, const float* b, int64_t n) {
+  V::D sums = V::d_zero();
+  for (int64_t i = 0; i < n; i += 16) sums = V::d_dot(load_some(a + i, n - i), load_some(b + i, n - i), sums);
+  return fold(sums);
+}
+
 void rope(float* head, const float* cos_sin, int64_t half, int pairs) {
   const int64_t step = pairs ? 2 : 1;
   const int64_t other = pairs ? 1 : half;
@@ -135,21 +156,28 @@ void rope(float* head, const float* cos_sin, int64_t half, int pairs) {
   }
 }
 
-void to_f16(const float* x, int64_t n, uint16_t* y) {
-  for (int64_t i = 0; i < n; i += 16) {
-    uint16_t lanes[16];
-    V::f_to_f16(lanes, load_some(x + i, n - i));
-    for (int64_t j = 0; j < 16 && i + j < n; ++j) y[i + j] = lanes[j];
-  }
+/* n numbers to and from 16 bits, `narrow` and `widen` 16 at a time. */
+template <class Narrow>
+inline void to_halves(const float* x, int64_t n, uint16_t* y, Narrow narrow) {
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) narrow(y + i, V::f_load(x + i));
+  uint16_t lanes[16];
+  narrow(lanes, load_some(x + i, n - i));
+  for (int64_t j = 0; i + j < n; ++j) y[i + j] = lanes[j];
+}
+template <class Widen>
+inline void from_halves(const uint16_t* x, int64_t n, float* y, Widen widen) {
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) V::f_store(y + i, widen(x + i));
+  uint16_t lanes[16] = {0};
+  for (int64_t j = 0; i + j < n; ++j) lanes[j] = x[i + j];
+  if (i < n) store_some(y + i, widen(lanes), n - i);
 }
 
-void from_f16(const uint16_t* x, int64_t n, float* y) {
-  for (int64_t i = 0; i < n; i += 16) {
-    uint16_t lanes[16] = {0};
-    for (int64_t j = 0; j < 16 && i + j < n; ++j) lanes[j] = x[i + j];
-    store_some(y + i, V::f_from_f16(lanes), n - i);
-  }
-}
+void to_f16(const float* x, int64_t n, uint16_t* y) { to_halves(x, n, y, V::f_to_f16); }
+void from_f16(const uint16_t* x, int64_t n, float* y) { from_halves(x, n, y, V::f_from_f16); }
+void to_bf16(const float* x, int64_t n, uint16_t* y) { to_halves(x, n, y, V::f_to_bf16); }
+void from_bf16(const uint16_t* x, int64_t n, float* y) { from_halves(x, n, y, V::f_from_bf16); }
 
 /* Blocks of 32: d = max |x| / 127, q = x / d to the nearest whole number (ties to even). A block with a NaN or an
  * infinity in it becomes zeros with the scale NaN, so that what a broken model computes is seen to be broken, and is

@@ -1,7 +1,9 @@
 /* Fills a table with the generic kernels as compiled here. Included last, once, by each instruction set's table.cpp. */
 #pragma once
 
+#include "kernels/generic/adamw-inl.h"
 #include "kernels/generic/attention-inl.h"
+#include "kernels/generic/backward-inl.h"
 #include "kernels/generic/elementwise-inl.h"
 #include "kernels/generic/gemm-inl.h"
 #include "kernels/generic/matmul_float-inl.h"
@@ -50,9 +52,20 @@ void install(KernelTable* table, const char* name) {
   table->gelu_mul = gelu_mul;
   table->softcap = softcap;
   table->softmax = softmax;
+  table->exp_sub = exp_sub;
+  table->dot = dot;
+  table->rms_norm_backward = rms_norm_backward;
+  table->silu_mul_backward = silu_mul_backward;
+  table->gelu_mul_backward = gelu_mul_backward;
+  table->softcap_backward = softcap_backward;
+  table->cross_entropy = cross_entropy;
+  table->adamw = adamw;
+  table->adamw8 = adamw8;
   table->rope = rope;
   table->to_f16 = to_f16;
   table->from_f16 = from_f16;
+  table->to_bf16 = to_bf16;
+  table->from_bf16 = from_bf16;
   table->gemm = gemm;
   table->attention = attention;
   table->peak = peak;

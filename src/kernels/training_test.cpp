@@ -1,0 +1,291 @@
+// Backward passes, the loss and the optimiser: formulas in double, and every table against the scalar one bit for bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "kernels/kernels_fixture.h"
+#include "tensor/half.h"
+
+namespace andiron {
+namespace {
+
+constexpr double kUlp = 0x1p-24;  // half a unit in the last place, relative
+constexpr int64_t kCount = 1003;  // not a multiple of the lanes
+
+struct Vectors {
+  std::vector<float> a = normals(1, kCount, 3), b = normals(2, kCount, 2), dy = normals(3, kCount),
+                     start = normals(4, kCount);
+};
+
+// Runs `pass(table, first, second)` on outputs that begin as v.start; `want(i)` gives for each output {what is added,
+// tolerance}.
+template <class Pass, class Want>
+void check_backward(const Vectors& v, Pass pass, Want want, const char* what) {
+  std::vector<float> reference[2] = {v.start, v.start};
+  pass(kernels_of(Isa::kScalar), reference[0].data(), reference[1].data());
+  for (const KernelTable& table : all_tables()) {
+    std::vector<float> out[2] = {v.start, v.start};
+    pass(table, out[0].data(), out[1].data());
+    for (int o = 0; o < 2; ++o) {
+      EXPECT_EQ(0, std::memcmp(out[o].data(), reference[o].data(), 4 * kCount)) << what << " " << table.name;
+    }
+  }
+  for (int64_t i = 0; i < kCount; ++i) {
+    const auto wanted = want(i);
+    for (int o = 0; o < 2; ++o) {
+      const auto& [sum, tolerance] = wanted[o];
+      const double total = v.start[i] + sum;
+      ASSERT_NEAR(reference[o][i], total, tolerance + kUlp * std::fabs(total)) << what << " " << o << " at " << i;
+    }
+  }
+}
+
+struct Wanted {
+  double sum, tolerance;
+};
+typedef std::array<Wanted, 2> WantedPair;
+
+// The sum of squares is rounded n / 16 times in a lane, four times in the tree; a dozen operations follow.
+TEST(Backward, RmsNorm) {
+  const Vectors v;
+  const float eps = 1e-5F;
+  double squares = 0, product = 0, magnitude = 0;
+  for (int64_t i = 0; i < kCount; ++i) {
+    squares += double{v.a[i]} * v.a[i];
+    product += double{v.a[i]} * v.b[i] * v.dy[i];
+    magnitude += std::fabs(double{v.a[i]} * v.b[i] * v.dy[i]);
+  }
+  const double n = kCount, r = 1 / std::sqrt(squares / n + eps), rounding = (n / 16 + 4 + 12) * kUlp;
+  check_backward(
+      v,
+      [&](const KernelTable& t, float* dx, float* dw) {
+        t.rms_norm_backward(v.a.data(), v.b.data(), eps, kCount, v.dy.data(), dx, dw);
+      },
+      [&](int64_t i) {
+        const double x = v.a[i], direct = r * v.b[i] * v.dy[i], pull = x * r * r * r / n;
+        return WantedPair{Wanted{direct - pull * product, rounding * (std::fabs(direct) + std::fabs(pull) * magnitude)},
+                          Wanted{x * r * v.dy[i], rounding * std::fabs(x * r * v.dy[i])}};
+      },
+      "rms_norm_backward");
+  for (const KernelTable& table : all_tables()) {  // without dw, dx is the same
+    std::vector<float> with = v.start, without = v.start, dw = v.start;
+    table.rms_norm_backward(v.a.data(), v.b.data(), eps, kCount, v.dy.data(), with.data(), dw.data());
+    table.rms_norm_backward(v.a.data(), v.b.data(), eps, kCount, v.dy.data(), without.data(), nullptr);
+    EXPECT_EQ(with, without);
+  }
+}
+
+// The exponential is good to 1e-7 (for gelu its argument reaches 80, and two roundings of that are 1e-5); the two terms
+// of the derivative may cancel, so the tolerance is of their magnitudes.
+TEST(Backward, SiluAndGelu) {
+  const Vectors v;
+  const auto want = [&](int64_t i, double u, double slope, double rounding) {
+    const double g = v.a[i], s = 1 / (1 + std::exp(-u)), rest = 1 / (1 + std::exp(u)), d = v.dy[i];
+    return WantedPair{Wanted{(s + g * s * rest * slope) * v.b[i] * d,
+                             rounding * (s + std::fabs(g * s * rest * slope)) * std::fabs(v.b[i] * d)},
+                      Wanted{g * s * d, rounding * std::fabs(g * s * d)}};
+  };
+  check_backward(
+      v,
+      [&](const KernelTable& t, float* dgate, float* dup) {
+        t.silu_mul_backward(v.a.data(), v.b.data(), kCount, v.dy.data(), dgate, dup);
+      },
+      [&](int64_t i) { return want(i, v.a[i], 1, 1e-6); }, "silu_mul_backward");
+  check_backward(
+      v,
+      [&](const KernelTable& t, float* dgate, float* dup) {
+        t.gelu_mul_backward(v.a.data(), v.b.data(), kCount, v.dy.data(), dgate, dup);
+      },
+      [&](int64_t i) {
+        const double g = v.a[i], c = 1.5957691216057308;
+        return want(i, c * (g + 0.044715 * g * g * g), c * (1 + 3 * 0.044715 * g * g), 2e-5);
+      },
+      "gelu_mul_backward");
+}
+
+// 1 - t^2 is rounded four times, to half a unit of 1 at most each.
+TEST(Backward, Softcap) {
+  const Vectors v;
+  const double cap = 15;
+  check_backward(
+      v,
+      [&](const KernelTable& t, float* dx, float*) {
+        t.softcap_backward(v.a.data(), static_cast<float>(cap), kCount, v.dy.data(), dx);
+      },
+      [&](int64_t i) {
+        const double t = v.a[i] / cap;
+        return WantedPair{Wanted{(1 - t * t) * v.dy[i], 4 * kUlp * std::fabs(v.dy[i])}, Wanted{0, 0}};
+      },
+      "softcap_backward");
+}
+
+TEST(Backward, ExtremeGatesStayFinite) {
+  const std::vector<float> gate = {-1e18F, -200, -88, -20, 0, 20, 88, 200, 1e18F};
+  const auto n = static_cast<int64_t>(gate.size());
+  const std::vector<float> ones(gate.size(), 1);
+  for (const KernelTable& table : all_tables()) {
+    for (const auto pass : {table.silu_mul_backward, table.gelu_mul_backward}) {
+      std::vector<float> dgate(gate.size(), 0), dup(gate.size(), 0);
+      pass(gate.data(), ones.data(), n, ones.data(), dgate.data(), dup.data());
+      for (size_t i = 0; i < gate.size(); ++i) {
+        // Far out the gate is shut or open: slope 0 or 1.
+        const bool far = std::fabs(gate[i]) >= 88;
+        EXPECT_NEAR(dgate[i], far ? gate[i] > 0 : 0.5, far ? 1e-6 : 0.6) << table.name << " " << gate[i];
+        EXPECT_TRUE(std::isfinite(dup[i])) << gate[i];
+      }
+    }
+  }
+}
+
+// The exponential is good to 1e-7, its argument is rounded, and a rounding or two follow; the sum is double.
+TEST(CrossEntropy, LossAndGradientMatchFloat64) {
+  for (const int64_t n : {1, 15, 16, 17, 1003}) {
+    const auto x = normals(9, static_cast<size_t>(n), 5);
+    double top = x[0], total = 0;
+    for (const float v : x) top = std::max(top, double{v});
+    for (const float v : x) total += std::exp(v - top);
+    const int64_t target = n / 2;
+    const float weight = 0.37F;
+    const double loss = std::log(total) + top - x[target];
+    std::vector<float> reference(x.size());
+    kernels_of(Isa::kScalar).cross_entropy(x.data(), n, target, weight, reference.data());
+    for (const KernelTable& table : all_tables()) {
+      std::vector<float> gradient(x.size(), NAN), in_place = x;
+      EXPECT_NEAR(table.cross_entropy(x.data(), n, target, weight, nullptr), loss, 3e-7 + kUlp * loss) << n;
+      const float with = table.cross_entropy(x.data(), n, target, weight, gradient.data());
+      const float within = table.cross_entropy(in_place.data(), n, target, weight, in_place.data());
+      EXPECT_EQ(with, table.cross_entropy(x.data(), n, target, weight, nullptr));
+      EXPECT_EQ(with, within);
+      EXPECT_EQ(gradient, in_place);
+      EXPECT_EQ(gradient, reference) << table.name;
+      for (int64_t i = 0; i < n; ++i) {
+        const double p = std::exp(x[i] - top) / total, rounding = 3e-7 + kUlp * std::fabs(x[i] - top);
+        ASSERT_NEAR(gradient[i], weight * (p - (i == target)), weight * (rounding * p + (i == target) * kUlp)) << i;
+      }
+    }
+  }
+}
+
+TEST(CrossEntropy, HostileLogits) {
+  for (const KernelTable& table : all_tables()) {
+    std::vector<float> far = {1e30F, -1e30F, 0, 5e4F};
+    EXPECT_EQ(table.cross_entropy(far.data(), 4, 0, 1, nullptr), 0);
+    EXPECT_EQ(table.cross_entropy(far.data(), 4, 2, 1, nullptr), 1e30F);
+    for (const float broken : {NAN, INFINITY, -INFINITY}) {
+      auto x = normals(1, 40);
+      x[33] = broken;
+      std::vector<float> gradient(40);
+      EXPECT_TRUE(std::isnan(table.cross_entropy(x.data(), 40, 3, 1, gradient.data()))) << table.name;
+      for (const float g : gradient) EXPECT_TRUE(std::isnan(g));
+    }
+  }
+}
+
+TEST(Rows, DotIsExactToDouble) {
+  const Vectors v;
+  for (const int64_t n : {0, 1, 16, 33, 1003}) {
+    long double sum = 0, magnitude = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      sum += static_cast<long double>(v.a[i]) * v.b[i];
+      magnitude += std::fabs(static_cast<long double>(v.a[i]) * v.b[i]);
+    }
+    const double reference = kernels_of(Isa::kScalar).dot(v.a.data(), v.b.data(), n);
+    EXPECT_NEAR(reference, static_cast<double>(sum), static_cast<double>(magnitude * (n / 16 + 4)) * 0x1p-53);
+    for (const KernelTable& table : all_tables()) EXPECT_EQ(table.dot(v.a.data(), v.b.data(), n), reference);
+  }
+  const std::vector<float> huge(40, 3e38F);  // no overflow where f32 would
+  for (const KernelTable& table : all_tables()) EXPECT_NEAR(table.dot(huge.data(), huge.data(), 40), 3.6e78, 1e73);
+}
+
+TEST(Rows, ExpSub) {
+  const Vectors v;
+  std::vector<float> reference(kCount);
+  kernels_of(Isa::kScalar).exp_sub(v.a.data(), 2.5F, kCount, reference.data());
+  for (int64_t i = 0; i < kCount; ++i) {
+    const double want = std::exp(double{v.a[i]} - 2.5);  // the difference is rounded before the exponential
+    ASSERT_NEAR(reference[i], want, want * (2e-7 + kUlp * std::fabs(v.a[i] - 2.5)));
+  }
+  for (const KernelTable& table : all_tables()) {
+    std::vector<float> y(kCount);
+    table.exp_sub(v.a.data(), 2.5F, kCount, y.data());
+    EXPECT_EQ(y, reference);
+  }
+}
+
+TEST(Rows, Bf16BothWays) {
+  const RandomStream random(3);
+  std::vector<float> x(2003);
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto bits = static_cast<uint32_t>(random.bits(i));  // NaNs, infinities and subnormals among them
+    std::memcpy(&x[i], &bits, 4);
+  }
+  const std::vector<uint32_t> edges = {0x7f800000, 0xff800000, 0x7f800001, 0x7fffffff, 0x7f7fffff,
+                                       0x3f808000, 0x3f818000, 0x00000001, 0x80000000};
+  std::memcpy(x.data(), edges.data(), 4 * edges.size());
+  const auto n = static_cast<int64_t>(x.size());
+  for (const KernelTable& table : all_tables()) {
+    std::vector<uint16_t> narrow(x.size() + 1, 0x1234);
+    std::vector<float> wide(x.size());
+    table.to_bf16(x.data(), n, narrow.data());
+    table.from_bf16(narrow.data(), n, wide.data());
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(narrow[i], f32_to_bf16(x[i])) << table.name << " " << i;
+      const float want = bf16_to_f32(narrow[i]);
+      ASSERT_EQ(0, std::memcmp(&wide[i], &want, 4)) << table.name << " " << i;
+    }
+    EXPECT_EQ(narrow.back(), 0x1234);
+  }
+}
+
+// lse against double over the f16 keys. A score is rounded D times; the sum of exponentials, good to 1e-7 each, a few
+// times per tile.
+TEST(Attention, LogSumExp) {
+  const int64_t d = 32, positions = 150, blocks = 10;
+  const auto q = normals(1, 3 * d), k = normals(2, positions * d);
+  std::vector<uint16_t> keys(static_cast<size_t>(blocks * d * 16), 0), values(static_cast<size_t>(192 * d), 0x3c00);
+  for (int64_t p = 0; p < positions; ++p)
+    for (int64_t i = 0; i < d; ++i) keys[(p / 16 * d + i) * 16 + p % 16] = f32_to_f16(k[p * d + i]);
+  keys.resize(static_cast<size_t>(12 * d * 16), 0);  // to whole tiles
+  std::vector<float> scratch(kAttentionScratchFloats + 16), out(static_cast<size_t>(3 * d));
+  for (const KernelTable& table : all_tables()) {
+    for (const float cap : {0.0F, 2.0F}) {
+      float lse[3];
+      AttentionArgs args{};
+      args.keys = reinterpret_cast<const uint8_t*>(keys.data());
+      args.values = reinterpret_cast<const uint8_t*>(values.data());
+      args.head_dim = static_cast<int32_t>(d);
+      args.rows = 3;
+      for (int r = 0; r < 3; ++r) {
+        args.q[r] = q.data() + r * d;
+        args.out[r] = out.data() + r * d;
+        args.begin[r] = 5 * r;
+        args.end[r] = r == 1 ? 6 : positions - r;
+      }
+      args.scale = 0.3F;
+      args.softcap = cap;
+      args.scratch = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64 / 4;
+      args.lse = lse;
+      table.attention(&args);
+      for (int r = 0; r < 3; ++r) {
+        double total = 0, magnitude_max = 0;
+        for (int64_t p = args.begin[r]; p < args.end[r]; ++p) {
+          double s = 0, magnitude = 0;
+          for (int64_t i = 0; i < d; ++i) {
+            const double term = double{q[r * d + i]} * f16_to_f32(keys[(p / 16 * d + i) * 16 + p % 16]);
+            s += term;
+            magnitude += std::fabs(term);
+          }
+          s *= double{0.3F};
+          total += std::exp(cap > 0 ? cap * std::tanh(s / cap) : s);
+          magnitude_max = std::max(magnitude_max, 0.3 * magnitude);
+        }
+        EXPECT_NEAR(lse[r], std::log(total), magnitude_max * (d + 4) * kUlp + 1e-6) << table.name << " row " << r;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace andiron
