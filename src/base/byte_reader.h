@@ -54,11 +54,6 @@ class ByteReader {
     return std::string_view(reinterpret_cast<const char*>(raw.data()), raw.size());
   }
 
-  Status skip(uint64_t count, std::string_view what) {
-    TRY(take(count, what));
-    return {};
-  }
-
  private:
   std::span<const uint8_t> bytes_;
   std::string_view source_;

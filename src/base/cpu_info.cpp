@@ -56,12 +56,9 @@ CpuInfo read_cpu() {
   const bool zmm = (saved & 0xe6) == 0xe6;
   const bool tiles = (saved & 0x60000) == 0x60000;
   const Registers seven = cpuid(7);
-  const Registers seven_one = cpuid(7, 1);
   info.avx2 = ymm && bit(seven.b, 5) && bit(one.c, 12) && bit(one.c, 29);
   info.avx512 = info.avx2 && zmm && bit(seven.b, 16) && bit(seven.b, 17) && bit(seven.b, 30) && bit(seven.b, 31);
   info.avx512_vnni = info.avx512 && bit(seven.c, 11);
-  info.avx512_vbmi = info.avx512 && bit(seven.c, 1);
-  info.avx512_bf16 = info.avx512 && bit(seven_one.a, 5);
   info.amx_int8 = info.avx512_vnni && tiles && bit(seven.d, 24) && bit(seven.d, 25);
   info.amx_bf16 = info.avx512_vnni && tiles && bit(seven.d, 24) && bit(seven.d, 22);
   return info;

@@ -32,7 +32,6 @@ struct ChatCapabilities {
   bool content_parts = false;     // content as a list of parts works
   bool text_arguments = false;    // tool call arguments work as JSON text
   bool object_arguments = false;  // and as an object
-  bool reasoning = false;         // an earlier answer's "reasoning_content" is shown after the last question
   bool writes_bos = false;        // the prompt begins with the bos token: the tokenizer must not add another
   // The variable that switches thinking on and off ("enable_thinking", "thinking"), or empty.
   std::string thinking_variable;

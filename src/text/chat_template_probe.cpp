@@ -15,7 +15,6 @@ constexpr std::string_view kToolName = "zqToolqz";
 constexpr std::string_view kCalledName = "zqCalledqz";
 constexpr std::string_view kResultName = "zqReturnedqz";
 constexpr std::string_view kToolResult = "zqResultqz";
-constexpr std::string_view kReasoning = "zqReasoningqz";
 constexpr std::string_view kKey = "zqKeyqz";
 constexpr std::string_view kValue = "zqValueqz";
 constexpr std::string_view kBos = "zqBosqz";
@@ -95,9 +94,6 @@ class Probe {
     can_.system_role = shows(conversation(message("system", content(kSystem)), user), kSystem);
     can_.tools = shows(conversation(user), kToolName, tool_definitions());
     probe_tool_calls(user);
-    Json reasoned = message("assistant", content(kAnswer));
-    reasoned.set("reasoning_content", kReasoning);
-    can_.reasoning = shows(conversation(user, reasoned), kReasoning);
     can_.writes_bos = render(conversation(user), no_tools_).rfind(kBos, 0) == 0;
     for (const char* name : {"enable_thinking", "thinking"}) {
       if (can_.thinking_variable.empty() && is_switch(conversation(user), name)) can_.thinking_variable = name;

@@ -12,8 +12,6 @@ namespace {
 // As Jinja's sandbox does.
 constexpr uint64_t kMaxRange = 100'000;
 
-int deepest(int depth, const Value& value) { return std::max(depth, value.depth()); }
-
 }  // namespace
 
 Runtime::~Runtime() { clear_namespaces(); }

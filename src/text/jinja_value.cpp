@@ -215,10 +215,6 @@ void index_dict(DictObject& dict) {
   if (entries.size() > kLinearDict) dict.order = std::move(order);
 }
 
-namespace {
-int deepest(int depth, const Value& value) { return std::max(depth, value.depth()); }
-}  // namespace
-
 Value make_string(Text text) {
   auto object = std::make_shared<StringObject>();
   object->text = std::move(text);

@@ -9,6 +9,7 @@
 // Objects made outside a render (constants of a template, request data) have no budget.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -232,6 +233,9 @@ struct JoinerObject : Object {
 // Values without a budget, for constants and request data.
 Value make_string(Text text);
 Value make_string(std::string_view trusted);
+// `depth`, or that of the value where it is greater.
+inline int deepest(int depth, const Value& value) { return std::max(depth, value.depth()); }
+
 // The items' depth plus one must not exceed kMaxValueDepth.
 Value make_list(std::vector<Value> items);
 // Later entries replace earlier ones with an equal key, in the earlier one's place. Keys must pass is_hashable.

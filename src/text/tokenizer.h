@@ -64,9 +64,7 @@ class Tokenizer {
   // Undefined for an id outside the vocabulary.
   TokenType type(int32_t id) const { return holds(id) ? vocabulary_->type(id) : TokenType::kUndefined; }
   bool holds(int32_t id) const { return vocabulary_->holds(id); }
-  bool is_normal(int32_t id) const { return type(id) == TokenType::kNormal; }
   bool is_control(int32_t id) const { return type(id) == TokenType::kControl; }
-  bool is_byte(int32_t id) const { return type(id) == TokenType::kByte; }
   // A control token, or a user-defined one that only trusted text yields.
   bool is_structural(int32_t id) const { return holds(id) && vocabulary_->is_structural(id); }
   // The model has said all it wants: eos, eot, eom, and every token known to mean the same.
@@ -81,8 +79,6 @@ class Tokenizer {
   int32_t unk() const { return ids_.unk; }
   int32_t pad() const { return ids_.pad; }
   int32_t sep() const { return ids_.sep; }
-  int32_t cls() const { return ids_.cls; }
-  int32_t mask() const { return ids_.mask; }
   bool adds_bos() const { return adds_bos_; }
   bool adds_eos() const { return adds_eos_; }
 

@@ -355,7 +355,7 @@ TEST(Tokenizer, EndTokensByTypeAndSpelling) {
   builder.spec.bos = bos;
   Tokenizer tokenizer = builder.build();
   EXPECT_FALSE(tokenizer.is_end_of_generation(html));
-  EXPECT_TRUE(tokenizer.is_normal(html));
+  EXPECT_EQ(tokenizer.type(html), TokenType::kNormal);
   EXPECT_TRUE(tokenizer.is_end_of_generation(im_end));
   EXPECT_TRUE(tokenizer.is_control(im_end));
   EXPECT_TRUE(tokenizer.is_control(bos));

@@ -41,7 +41,7 @@ class TestMetadata : public MetadataReader {
   // Parses the header of the GGUF file given to the constructor.
   Status parse() {
     ByteReader in({reinterpret_cast<const uint8_t*>(file_.data()), file_.size()}, "test vocabulary");
-    TRY(in.skip(16, "magic, version, tensor count"));
+    TRY(in.take(16, "magic, version, tensor count"));
     TRY_ASSIGN(const auto count, in.read<uint64_t>("key count"));
     for (uint64_t i = 0; i < count; ++i) {
       TRY_ASSIGN(const auto key, read_text(in));
