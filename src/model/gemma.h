@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "model/config_reader.h"
+#include "model/family.h"
 
 namespace andiron {
 
@@ -13,6 +14,23 @@ inline void gemma_scales(const ConfigReader& in, int64_t blocks_of_27b, ModelCon
   config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   if (config.blocks != blocks_of_27b || in.has("attention.scale")) return;
   config.attention_scale = 1 / std::sqrt(static_cast<float>(config.width / config.heads));
+}
+
+// After attention's own tensors: the feed-forward, and the norms behind both.
+inline Status gemma_load_rest(LayerLoader& in, LayerWeights& out) {
+  TRY(in.vector("post_attention_norm", in.config().width, out.post_attention_norm));
+  TRY(in.feed_forward(out));
+  return in.vector("post_ffw_norm", in.config().width, out.post_ffw_norm);
+}
+
+// After the heads are rotated: attention and feed-forward, each with a norm behind it.
+inline void gemma_rest(const Block& b, const Heads& heads, Rows x) {
+  const LayerWeights& w = b.weights;
+  const Rows attended = b.linear(b.attend(heads), w.attn_output);
+  b.add(b.norm(attended, w.post_attention_norm), x);
+
+  const Rows hidden = b.gelu_gate(b.norm(x, w.ffn_norm));
+  b.add(b.norm(b.linear(hidden, w.ffn_down), w.post_ffw_norm), x);
 }
 
 }  // namespace andiron

@@ -19,20 +19,13 @@ Status read_config(const ConfigReader& in, ModelConfig& config) {
 
 Status load_layer(LayerLoader& in, LayerWeights& out) {
   TRY(in.attention(out));
-  TRY(in.vector("post_attention_norm", in.config().width, out.post_attention_norm));
-  TRY(in.feed_forward(out));
-  return in.vector("post_ffw_norm", in.config().width, out.post_ffw_norm);
+  return gemma_load_rest(in, out);
 }
 
 void layer(const Block& b, Rows x) {
-  const LayerWeights& w = b.weights;
-  const Heads heads = b.project(b.norm(x, w.attn_norm));
+  const Heads heads = b.project(b.norm(x, b.weights.attn_norm));
   b.rotate(heads);
-  const Rows attended = b.linear(b.attend(heads), w.attn_output);
-  b.add(b.norm(attended, w.post_attention_norm), x);
-
-  const Rows hidden = b.gelu_gate(b.norm(x, w.ffn_norm));
-  b.add(b.norm(b.linear(hidden, w.ffn_down), w.post_ffw_norm), x);
+  gemma_rest(b, heads, x);
 }
 
 }  // namespace
