@@ -1,0 +1,134 @@
+#include "base/atomic_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/check.h"
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+// As far as the file system can (EINVAL: it cannot sync folders).
+Status sync_folder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return make_error("{}: cannot open the folder: {}", path, std::strerror(errno));
+  const int synced = fsync(fd);
+  const int sync_errno = errno;
+  ::close(fd);
+  if (synced == 0 || sync_errno == EINVAL) return {};
+  return make_error("{}: cannot sync the folder: {}", path, std::strerror(sync_errno));
+}
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// The folder that a path with links means; the path itself where there is nothing.
+Result<std::string> resolved(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return path;
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  if (real == nullptr) return make_error("{}: a link to nothing: {}", path, std::strerror(errno));
+  if (!is_folder(real.get())) return make_error("{}: expected a folder, or nothing there; it is a file", path);
+  return std::string(real.get());
+}
+
+struct FolderCloser {
+  void operator()(DIR* folder) const { ::closedir(folder); }
+};
+
+void remove_folder(const std::string& path) {
+  const auto names = list_folder(path);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) ::unlink((path + "/" + name).c_str());
+  ::rmdir(path.c_str());
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> list_folder(const std::string& path) {
+  const std::unique_ptr<DIR, FolderCloser> folder(::opendir(path.c_str()));
+  if (folder == nullptr) return make_error("{}: cannot list the folder: {}", path, std::strerror(errno));
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return make_error("{}: cannot list the folder: {}", path, std::strerror(errno));
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Result<AtomicFolder> AtomicFolder::create(const std::string& wanted) {
+  static std::atomic<uint32_t> counter{0};
+  TRY_ASSIGN(std::string path, resolved(wanted));
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    std::string temporary = format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
+    if (::mkdir(temporary.c_str(), 0777) == 0) return AtomicFolder(std::move(path), std::move(temporary));
+    if (errno != EEXIST) break;
+  }
+  return make_error("{}: cannot make a folder beside it: {}", path, std::strerror(errno));
+}
+
+AtomicFolder::AtomicFolder(AtomicFolder&& other) noexcept
+    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, std::string())) {}
+
+AtomicFolder::~AtomicFolder() {
+  if (!temporary_.empty()) remove_folder(temporary_);
+}
+
+std::string AtomicFolder::file(std::string_view name) const {
+  ANDIRON_CHECK(!name.empty() && name.find('/') == std::string_view::npos && !temporary_.empty());
+  return format("{}/{}", temporary_, name);
+}
+
+Status AtomicFolder::commit() {
+  TRY(sync_folder(temporary_));
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) == 0) {
+    ::chmod(temporary_.c_str(), info.st_mode & 07777);  // an exchanged folder keeps its mode
+    TRY(replace_folder());
+  } else if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return make_error("{}: cannot put it in place: {}", path_, std::strerror(errno));
+  }
+  temporary_.clear();
+  return sync_folder(parent_of(path_));
+}
+
+Status AtomicFolder::replace_folder() {
+  TRY_ASSIGN(const auto fresh, list_folder(temporary_));
+  TRY_ASSIGN(const auto old, list_folder(path_));
+  if (std::includes(fresh.begin(), fresh.end(), old.begin(), old.end()) &&
+      ::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) {
+    remove_folder(temporary_);  // now the old one
+    return {};
+  }
+  // Others are in it, or the file system cannot exchange.
+  for (const std::string& name : fresh) {
+    const std::string target = path_ + "/" + name;
+    if (::rename((temporary_ + "/" + name).c_str(), target.c_str()) != 0) {
+      return make_error("{}: cannot put it in place: {}", target, std::strerror(errno));
+    }
+  }
+  ::rmdir(temporary_.c_str());
+  return sync_folder(path_);
+}
+
+}  // namespace andiron

@@ -1,0 +1,45 @@
+// AtomicFolder: a few files that appear together or not at all.
+//
+// They are written into a folder beside the target (each by AtomicFile, so each is synced); commit() puts it in place.
+// A target that does not exist yet appears in one step. One that holds nothing but files of the same names is exchanged
+// in one step. In one that holds others too, these stay, and the new files are moved over the old one by one, in the
+// order of their names: nothing of it is half-written and a full disk cannot come between, but whoever pulls the plug
+// between two of these moves finds new files beside old ones.
+//
+// Without commit() (an error, the destructor) the target is untouched and nothing is left behind. A process that is
+// killed leaves the folder "NAME.part-PID-COUNT". A symbolic link to a folder stays one. One owner, one thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace andiron {
+
+class AtomicFolder {
+ public:
+  // The folder that will hold it must exist.
+  static Result<AtomicFolder> create(const std::string& path);
+  AtomicFolder(AtomicFolder&& other) noexcept;
+  AtomicFolder& operator=(AtomicFolder&&) = delete;
+  AtomicFolder(const AtomicFolder&) = delete;
+  ~AtomicFolder();
+
+  // Where to write one of its files until commit(). Plain names only: there are no folders within.
+  std::string file(std::string_view name) const;
+  Status commit();
+
+ private:
+  AtomicFolder(std::string path, std::string temporary) : path_(std::move(path)), temporary_(std::move(temporary)) {}
+  Status replace_folder();
+
+  std::string path_;
+  std::string temporary_;  // empty once committed
+};
+
+// The names in a folder, sorted, without "." and "..".
+Result<std::vector<std::string>> list_folder(const std::string& path);
+
+}  // namespace andiron

@@ -1,0 +1,103 @@
+#include "base/atomic_folder.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "base/atomic_file.h"
+#include "base/test_folder.h"
+
+namespace andiron {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+Names names_in(const std::string& path) {
+  const auto names = list_folder(path);
+  return names.ok() ? *names : Names{names.error().message};
+}
+
+// Writes `text` into both files of the folder.
+Status write_pair(const std::string& path, const std::string& text) {
+  TRY_ASSIGN(AtomicFolder folder, AtomicFolder::create(path));
+  TRY(write_text_file(folder.file("a"), text));
+  TRY(write_text_file(folder.file("b"), text));
+  return folder.commit();
+}
+
+TEST(AtomicFolder, AppearsOnCommitAndNotBefore) {
+  const TestFolder test;
+  {
+    auto folder = AtomicFolder::create(test.file("new/"));
+    ASSERT_TRUE(folder.ok()) << folder.error().message;
+    ASSERT_TRUE(write_text_file(folder->file("a"), "text").ok());
+    EXPECT_FALSE(fs::exists(test.file("new")));
+    ASSERT_TRUE(folder->commit().ok());
+    EXPECT_EQ(read_text_file(test.file("new/a")).value(), "text");
+  }
+  EXPECT_EQ(names_in(test.path()), Names{"new"}) << "nothing is left beside it, nor removed with the object";
+}
+
+TEST(AtomicFolder, WithoutCommitNothingIsLeft) {
+  const TestFolder test;
+  ASSERT_TRUE(write_pair(test.file("x"), "old").ok());
+  {
+    auto folder = AtomicFolder::create(test.file("x"));
+    ASSERT_TRUE(folder.ok());
+    ASSERT_TRUE(write_text_file(folder->file("a"), "new").ok());
+  }
+  EXPECT_EQ(names_in(test.path()), Names{"x"});
+  EXPECT_EQ(read_text_file(test.file("x/a")).value(), "old");
+}
+
+TEST(AtomicFolder, AnOldOneIsExchangedAndKeepsItsMode) {
+  const TestFolder test;
+  ASSERT_TRUE(write_pair(test.file("x"), "old").ok());
+  ASSERT_EQ(chmod(test.file("x").c_str(), 0700), 0);
+  ASSERT_TRUE(write_pair(test.file("x"), "new").ok());
+  EXPECT_EQ(read_text_file(test.file("x/a")).value(), "new");
+  EXPECT_EQ(read_text_file(test.file("x/b")).value(), "new");
+  EXPECT_EQ(fs::status(test.file("x")).permissions(), fs::perms::owner_all);
+  EXPECT_EQ(names_in(test.path()), Names{"x"});
+}
+
+TEST(AtomicFolder, OtherFilesStay) {
+  const TestFolder test;
+  ASSERT_TRUE(write_pair(test.file("x"), "old").ok());
+  test.write("x/run.json", "kept");
+  fs::create_directory(test.file("x/folder"));
+  ASSERT_TRUE(write_pair(test.file("x"), "new").ok());
+  EXPECT_EQ(names_in(test.file("x")), (Names{"a", "b", "folder", "run.json"}));
+  EXPECT_EQ(read_text_file(test.file("x/a")).value(), "new");
+  EXPECT_EQ(read_text_file(test.file("x/b")).value(), "new");
+  EXPECT_EQ(read_text_file(test.file("x/run.json")).value(), "kept");
+  EXPECT_EQ(names_in(test.path()), Names{"x"});
+}
+
+TEST(AtomicFolder, ALinkStaysOne) {
+  const TestFolder test;
+  ASSERT_TRUE(write_pair(test.file("x"), "old").ok());
+  fs::create_directory_symlink("x", test.file("link"));
+  ASSERT_TRUE(write_pair(test.file("link"), "new").ok());
+  EXPECT_TRUE(fs::is_symlink(test.file("link")));
+  EXPECT_EQ(read_text_file(test.file("x/a")).value(), "new");
+}
+
+TEST(AtomicFolder, SaysWhyItCannot) {
+  const TestFolder test;
+  test.write("file", "text");
+  fs::create_directory_symlink("nowhere", test.file("dangling"));
+  const auto error_of = [&](const std::string& name) {
+    const auto folder = AtomicFolder::create(test.file(name));
+    return folder.ok() ? std::string("taken") : folder.error().message;
+  };
+  EXPECT_NE(error_of("file").find("expected a folder"), std::string::npos) << error_of("file");
+  EXPECT_NE(error_of("dangling").find("link to nothing"), std::string::npos) << error_of("dangling");
+  EXPECT_NE(error_of("missing/x").find("No such file"), std::string::npos) << error_of("missing/x");
+  EXPECT_FALSE(list_folder(test.file("missing")).ok());
+}
+
+}  // namespace
+}  // namespace andiron
