@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "base/strings.h"
 #include "base/test_folder.h"
+#include "base/test_variants.h"
 #include "format/gguf.h"
 #include "format/gguf_builder.h"
 #include "format/hf_config.h"
@@ -17,38 +17,6 @@ namespace andiron {
 namespace {
 
 using Bytes = std::vector<uint8_t>;
-
-// What `check` says of one variant of the seed: whether it was taken as a file.
-using Check = std::function<bool(const Bytes& variant)>;
-
-struct Counts {
-  int truncations = 0;
-  int truncations_taken = 0;
-  int flips = 0;
-  int flips_taken = 0;
-};
-
-// `step` above 1 takes that part of them only: for checks that go through files, which are slow to make.
-Counts try_every_variant(const Bytes& seed, const Check& check, size_t step = 1) {
-  EXPECT_TRUE(check(seed)) << "the seed itself must be good";
-  EXPECT_LE(seed.size(), 16u << 10);
-  Counts counts;
-  for (size_t size = 0; size < seed.size(); size += step) {
-    // Exactly as large as its content, so that the sanitizer sees a read beyond it.
-    const Bytes cut(seed.begin(), seed.begin() + static_cast<ptrdiff_t>(size));
-    counts.truncations += 1;
-    counts.truncations_taken += check(cut) ? 1 : 0;
-  }
-  Bytes flipped = seed;
-  for (size_t i = 0; i < seed.size() * 8; i += step) {
-    flipped[i / 8] = static_cast<uint8_t>(flipped[i / 8] ^ (1u << (i % 8)));
-    counts.flips += 1;
-    counts.flips_taken += check(flipped) ? 1 : 0;
-    flipped[i / 8] = seed[i / 8];
-  }
-  testing::Test::RecordProperty("variants", counts.truncations + counts.flips);
-  return counts;
-}
 
 // A little model: every kind of metadata, five kinds of tensor.
 Bytes gguf_seed() {
@@ -98,14 +66,14 @@ bool is_readable(const Bytes& variant) {
 }
 
 TEST(Exhaustive, Gguf) {
-  const Counts counts = try_every_variant(gguf_seed(), is_readable);
+  const VariantCounts counts = try_every_variant(gguf_seed(), is_readable);
   // The last tensor's 14 bytes of padding are nobody's; without them it is still a whole model.
   EXPECT_EQ(counts.truncations_taken, 14);
   EXPECT_GT(counts.flips_taken, 0) << "a weight with a flipped bit cannot be told from another weight";
 }
 
 TEST(Exhaustive, GgufOfEveryTensorType) {
-  const Counts counts = try_every_variant(gguf_types_seed(), is_readable);
+  const VariantCounts counts = try_every_variant(gguf_types_seed(), is_readable);
   EXPECT_EQ(counts.truncations_taken, 0) << "the last tensor has no padding";
 }
 
@@ -123,7 +91,7 @@ Bytes safetensors_seed() {
 }
 
 TEST(Exhaustive, Safetensors) {
-  const Counts counts = try_every_variant(safetensors_seed(), [](const Bytes& variant) {
+  const VariantCounts counts = try_every_variant(safetensors_seed(), [](const Bytes& variant) {
     const auto contents = read_safetensors(variant, "variant.safetensors");
     if (!contents.ok()) return false;
     uint64_t sum = 0;
@@ -141,7 +109,7 @@ constexpr std::string_view kConfig =
 "rope_theta":5e5,"rope_scaling":{"rope_type":"llama3","factor":8.0,"original_max_position_embeddings":32}})";
 
 // Writes the variant as one file of a folder, opens the folder and reads every tensor.
-Check as_file_of(const TestFolder& folder, std::string name) {
+VariantCheck as_file_of(const TestFolder& folder, std::string name) {
   return [&folder, name](const Bytes& variant) {
     folder.write(name, variant);
     const auto source = open_hf_folder(folder.path());
@@ -162,7 +130,7 @@ Bytes bytes_of(std::string_view text) { return Bytes(text.begin(), text.end()); 
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 TEST(Exhaustive, HuggingFaceConfig) {
-  const Counts counts = try_every_variant(bytes_of(kConfig), [](const Bytes& variant) {
+  const VariantCounts counts = try_every_variant(bytes_of(kConfig), [](const Bytes& variant) {
     const auto json = parse_json(text_of(variant), "config.json");
     if (!json.ok()) return false;
     const auto config = read_hf_config(*json, "config.json");
@@ -179,7 +147,8 @@ TEST(Exhaustive, HuggingFaceConfig) {
 TEST(Exhaustive, HuggingFaceWeights) {
   const TestFolder folder;
   folder.write("config.json", kConfig);
-  const Counts counts = try_every_variant(safetensors_seed(), as_file_of(folder, "model.safetensors"), kFileStep);
+  const VariantCounts counts =
+      try_every_variant(safetensors_seed(), as_file_of(folder, "model.safetensors"), kFileStep);
   EXPECT_EQ(counts.truncations_taken, 0);
 }
 
@@ -191,7 +160,7 @@ TEST(Exhaustive, HuggingFaceIndex) {
     index += format(R"("{}":"model-00001-of-00001.safetensors")", name);
   }
   const Bytes seed = bytes_of(index + "}}");
-  const Counts counts = try_every_variant(seed, [](const Bytes& variant) {
+  const VariantCounts counts = try_every_variant(seed, [](const Bytes& variant) {
     const auto map = read_safetensors_index(text_of(variant), "index");
     if (!map.ok()) return false;
     for (const auto& [tensor, file] : *map) EXPECT_EQ(file.find('/'), std::string::npos) << tensor;
