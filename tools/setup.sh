@@ -54,8 +54,9 @@ configure() {
   fi
 }
 
-# Whether target $2 of preset $1 is up to date. CMake looks for new and changed source lists first. Named by its absolute
-# path, build.ninja is a file that no rule makes: otherwise a dry run stops at "CMake would run" and says nothing of the target.
+# Whether target $2 of preset $1 is up to date. CMake looks for new and changed source lists first. Named by its
+# absolute path, build.ninja is a file that no rule makes: otherwise a dry run stops at "CMake would run" and says
+# nothing of the target.
 up_to_date() {
   folder=$root/build/$1
   log=$(mktemp)
