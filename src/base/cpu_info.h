@@ -11,7 +11,7 @@ struct CpuInfo {
   bool avx2 = false;         // AVX2, FMA and F16C, and the system saves the registers
   bool avx512 = false;       // AVX-512 F, BW, DQ, VL
   bool avx512_vnni = false;  // vpdpbusd on 512 bits
-  bool amx_int8 = false;  // the silicon has it; permission is asked for separately (request_amx)
+  bool amx_int8 = false;     // the silicon has it; permission is asked for separately (request_amx)
   bool amx_bf16 = false;
 };
 
