@@ -4,8 +4,10 @@
  * the tile over all of K. */
 #pragma once
 
+#include "kernels/amx/matmul_transposed-inl.h"
 #include "kernels/amx/peak-inl.h"
 #include "kernels/amx/tiles.h"
+#include "kernels/generic/lanes-inl.h"
 #include "kernels/generic/matmul_quant-inl.h"
 
 namespace andiron {
@@ -122,20 +124,13 @@ struct __attribute__((aligned(64))) Bf16Scratch {
 };
 static_assert(sizeof(Bf16Scratch) <= kMatmulScratchBytes, "the bf16 scratch must fit");
 
-inline uint16_t round_to_bf16(float f) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &f, 4);
-  if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40); /* NaN stays NaN */
-  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 /* Rows token .. token + 31 (missing ones zero), columns k .. k + 1023 (beyond K zero), as bf16. */
 inline void convert_tokens(const Activations& x, int64_t token, int64_t k, Bf16Scratch* s) {
   const int64_t columns = x.k - k < kBf16Columns ? x.k - k : kBf16Columns;
   for (int t = 0; t < kTileTokens; ++t) {
     const int64_t inside = token + t < x.tokens ? columns : 0;
     const float* from = x.f32 + (token + t) * x.k + k;
-    for (int64_t i = 0; i < inside; ++i) s->x[t][i] = round_to_bf16(from[i]);
+    to_halves(from, inside, s->x[t], V::f_to_bf16);
     __builtin_memset(s->x[t] + inside, 0, (size_t)(kBf16Columns - inside) * sizeof(uint16_t));
   }
 }
@@ -207,22 +202,31 @@ void matmul_bf16_tiles(const MatmulArgs* a) {
   tiles_release();
 }
 
+template <class Fmt>
+void install_quant_tiles(KernelTable* table, PackedFormat format) {
+  table->matmul[format] = matmul_tiles<Fmt>;
+  table->matmul_transposed[format] = matmul_transposed_tiles<UnpackQuant<Fmt>>;
+}
+
 void install_tiles(KernelTable* table) {
   table->name = "amx";
   table->peak = peak_tiles;
   table->matmul[kPackedBF16] = matmul_bf16_tiles;
-  table->matmul[kPackedQ4_0] = matmul_tiles<FormatQ4_0>;
-  table->matmul[kPackedQ4_1] = matmul_tiles<FormatQ4_1>;
-  table->matmul[kPackedQ5_0] = matmul_tiles<FormatQ5_0>;
-  table->matmul[kPackedQ5_1] = matmul_tiles<FormatQ5_1>;
-  table->matmul[kPackedQ8_0] = matmul_tiles<FormatQ8_0>;
-  table->matmul[kPackedQ2_K] = matmul_tiles<FormatQ2_K>;
-  table->matmul[kPackedQ3_K] = matmul_tiles<FormatQ3_K>;
-  table->matmul[kPackedQ4_K] = matmul_tiles<FormatQ4_K>;
-  table->matmul[kPackedQ5_K] = matmul_tiles<FormatQ5_K>;
-  table->matmul[kPackedQ6_K] = matmul_tiles<FormatQ6_K>;
-  table->matmul[kPackedIQ4_NL] = matmul_tiles<FormatIQ4_NL>;
-  table->matmul[kPackedIQ4_XS] = matmul_tiles<FormatIQ4_XS>;
+  table->matmul_transposed[kPackedF32] = matmul_transposed_tiles<UnpackFloat<FloatF32>>;
+  table->matmul_transposed[kPackedF16] = matmul_transposed_tiles<UnpackFloat<FloatF16>>;
+  table->matmul_transposed[kPackedBF16] = matmul_transposed_tiles<UnpackFloat<FloatBF16>>;
+  install_quant_tiles<FormatQ4_0>(table, kPackedQ4_0);
+  install_quant_tiles<FormatQ4_1>(table, kPackedQ4_1);
+  install_quant_tiles<FormatQ5_0>(table, kPackedQ5_0);
+  install_quant_tiles<FormatQ5_1>(table, kPackedQ5_1);
+  install_quant_tiles<FormatQ8_0>(table, kPackedQ8_0);
+  install_quant_tiles<FormatQ2_K>(table, kPackedQ2_K);
+  install_quant_tiles<FormatQ3_K>(table, kPackedQ3_K);
+  install_quant_tiles<FormatQ4_K>(table, kPackedQ4_K);
+  install_quant_tiles<FormatQ5_K>(table, kPackedQ5_K);
+  install_quant_tiles<FormatQ6_K>(table, kPackedQ6_K);
+  install_quant_tiles<FormatIQ4_NL>(table, kPackedIQ4_NL);
+  install_quant_tiles<FormatIQ4_XS>(table, kPackedIQ4_XS);
 }
 
 }  // namespace

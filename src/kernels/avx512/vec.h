@@ -60,15 +60,16 @@ struct V {
   static F f_from_bf16(const uint16_t* p) {
     return f_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p)), 16));
   }
-  static void f_to_bf16(uint16_t* p, F v) {
+  /* As bf16, in the low half of each lane. */
+  static I f_bf16_bits(F v) {
     const I bits = _mm512_castps_si512(v);
     const I high = _mm512_srli_epi32(bits, 16);
     const I carry = _mm512_add_epi32(_mm512_and_si512(high, i_set1(1)), i_set1(0x7fff));
     const I rounded = _mm512_srli_epi32(_mm512_add_epi32(bits, carry), 16);
     const I quiet = _mm512_or_si512(high, i_set1(0x40)); /* a NaN stays one */
-    const I half = _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet);
-    _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(half));
+    return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), quiet);
   }
+  static void f_to_bf16(uint16_t* p, F v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(f_bf16_bits(v))); }
   static F f_from_u8(const uint8_t* p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p)));
   }

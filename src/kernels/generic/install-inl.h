@@ -17,13 +17,13 @@ namespace {
 template <class Fmt>
 void install_float(KernelTable* table, PackedFormat format) {
   table->matmul[format] = matmul_float<Fmt>;
-  table->matmul_transposed[format] = matmul_transposed<FloatPiece<Fmt>>;
+  table->matmul_transposed[format] = matmul_transposed<UnpackFloat<Fmt>>;
 }
 
 template <class Fmt>
 void install_quant(KernelTable* table, PackedFormat format) {
   table->matmul[format] = matmul_quant<Fmt>;
-  table->matmul_transposed[format] = matmul_transposed<QuantPiece<Fmt>>;
+  table->matmul_transposed[format] = matmul_transposed<UnpackQuant<Fmt>>;
 }
 
 void install(KernelTable* table, const char* name) {
