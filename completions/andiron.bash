@@ -6,12 +6,12 @@ _andiron_options() {
     --dry-multiplier --dry-base --dry-allowed-length --dry-last-n"
   local answer="--tokens --greedy --seed --stop --logit-bias --draft --lookup --system $sampling"
   case $1 in
-    run) echo "--prompt --file --chat --json --no-special --show-special --ignore-end --logprobs $answer" ;;
-    chat) echo "--load $answer" ;;
+    run) echo "--prompt --file --chat --template --json --no-special --show-special --ignore-end --logprobs $answer" ;;
+    chat) echo "--load --template $answer" ;;
     inspect) echo "--json --tensors" ;;
     tokenize) echo "--text --file --no-special --json" ;;
     detokenize) echo "--tokens --file --show-special --json" ;;
-    template) echo "--messages --tools --no-generation-prompt --json" ;;
+    template) echo "--messages --tools --template --no-generation-prompt --json" ;;
     logits) echo "--tokens --out" ;;
     ppl) echo "--file --base --window --windows --json" ;;
     quantize) echo "--type --imatrix --pure" ;;

@@ -28,6 +28,7 @@ complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a help -d
 complete -c andiron -n '__fish_seen_subcommand_from run' -l prompt -s p -x -d 'The prompt'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l file -s f -r -F -d 'File with the prompt'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l chat -d 'Use the chat template'
+complete -c andiron -n '__fish_seen_subcommand_from run' -l template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l json -d 'Print JSON'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l no-special -d 'Add no token'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l show-special -d 'Print control tokens'
@@ -61,6 +62,7 @@ complete -c andiron -n '__fish_seen_subcommand_from run' -l dry-allowed-length -
 complete -c andiron -n '__fish_seen_subcommand_from run' -l dry-last-n -x -d 'How far it looks back'
 
 complete -c andiron -n '__fish_seen_subcommand_from chat' -l load -r -F -d 'A saved chat'
+complete -c andiron -n '__fish_seen_subcommand_from chat' -l template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from chat' -l tokens -s n -x -d 'Most tokens to generate'
 complete -c andiron -n '__fish_seen_subcommand_from chat' -l greedy -d 'The most likely token each time'
 complete -c andiron -n '__fish_seen_subcommand_from chat' -l seed -x -d 'Seed'
@@ -103,6 +105,7 @@ complete -c andiron -n '__fish_seen_subcommand_from detokenize' -l json -d 'Prin
 
 complete -c andiron -n '__fish_seen_subcommand_from template' -l messages -r -F -d 'JSON file'
 complete -c andiron -n '__fish_seen_subcommand_from template' -l tools -r -F -d 'JSON file'
+complete -c andiron -n '__fish_seen_subcommand_from template' -l template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from template' -l no-generation-prompt -d 'Do not open an answer'
 complete -c andiron -n '__fish_seen_subcommand_from template' -l json -d 'Print JSON'
 

@@ -436,6 +436,28 @@ TEST_F(ChatTest, PrintsThePromptAsTheModelWillSeeIt) {
   EXPECT_EQ(program_.run({"template", shared_data(kFolder), "--messages", messages}).status, 1) << "a base model";
 }
 
+TEST_F(ChatTest, TakesATemplateFromAFile) {
+  NEED_SHARED_DATA(kFolder);
+  const std::string base = shared_data(kFolder);
+  const std::string messages = program_.write("m.json", R"([{"role":"user","content":"Hello <|mark|>"}])");
+  const std::string own = program_.write("own.jinja", "{% for m in messages %}({{ m.content }}){% endfor %}");
+  EXPECT_EQ(program_.run({"template", base, "--messages", messages, "--template", own}).out, "(Hello <|mark|>)");
+  EXPECT_EQ(program_.run({"template", chat_model(), "--messages", messages, "--template", own}).out,
+            "(Hello <|mark|>)");
+  EXPECT_EQ(program_.run({"run", base, "--chat", "--template", own, "-p", "Hi", "-n", "1"}).status, 0);
+  EXPECT_EQ(program_.run({"chat", base, "--template", own, "-n", "1"}, "Hi\n").status, 0);
+  for (const char* text : {"{% if %}", " \n"}) {
+    const std::string broken = program_.write("broken.jinja", text);
+    const Outcome outcome = program_.run({"template", base, "--messages", messages, "--template", broken});
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(outcome.err.find(broken), std::string::npos) << outcome.err;
+  }
+  // Without one the message says what to type.
+  const Outcome none = program_.run({"run", base, "--chat", "-p", "Hi"});
+  EXPECT_NE(none.err.find("andiron run " + base + " -p"), std::string::npos) << none.err;
+  EXPECT_NE(none.err.find("--template FILE"), std::string::npos) << none.err;
+}
+
 TEST_F(ChatTest, AnswersOnePromptAsAMessage) {
   NEED_SHARED_DATA(kFolder);
   const Json json = parse(program_.run(

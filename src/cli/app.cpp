@@ -14,6 +14,7 @@
 #include "cli/terminal.h"
 #include "kernels/dispatch.h"
 #include "model/tokenizer_source.h"
+#include "text/jinja.h"
 
 namespace andiron {
 
@@ -52,10 +53,29 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
   return loaded;
 }
 
-Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source) {
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source, const std::string& template_file) {
   TRY_ASSIGN(auto spec, tokenizer_spec(source));
+  if (!template_file.empty()) {
+    TRY_ASSIGN(spec.chat_template, read_text_file(template_file, jinja::kMaxTemplateBytes));
+    if (spec.chat_template.find_first_not_of(" \t\r\n") == std::string::npos) {
+      return make_error("{}: the chat template is empty; expected Jinja text, such as a model's chat_template.jinja",
+                        template_file);
+    }
+  }
   TRY_ASSIGN(auto tokenizer, Tokenizer::create(std::move(spec)));
   return std::make_shared<const Tokenizer>(std::move(tokenizer));
+}
+
+Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,
+                                    const std::string& template_file) {
+  if (ChatPrompt::can_chat(tokenizer)) {
+    return ChatPrompt::create(tokenizer, template_file.empty() ? model : template_file);
+  }
+  return make_error(
+      "{0}: this model has no chat template: it is most likely a base model, which continues text. To let it continue "
+      "yours, type: andiron run {0} -p \"Once upon a time\"; if it was trained to chat, give its template with "
+      "--template FILE (a Jinja file)",
+      model);
 }
 
 Result<std::string> read_input(const std::string& path) {

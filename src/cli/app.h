@@ -12,6 +12,7 @@
 #include "engine/session.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
+#include "text/chat_prompt.h"
 #include "text/tokenizer.h"
 
 namespace andiron {
@@ -30,7 +31,13 @@ struct LoadedModel {
 };
 // Shows progress and the model's notes on standard error.
 Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machine, const std::string& path);
-Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source);
+// `template_file`: a chat template to use instead of the model's, or "". The tokenizer must know it, for it decides
+// which tokens are markup.
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source,
+                                                        const std::string& template_file = "");
+// The template of that tokenizer. For a base model an Error that says which commands to type.
+Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,
+                                    const std::string& template_file);
 
 // The text of a file, "-" for standard input.
 Result<std::string> read_input(const std::string& path);

@@ -362,9 +362,10 @@ int Chat::loop() {
 Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& options) {
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
-  TRY_ASSIGN(auto prompt, ChatPrompt::can_chat(*tokenizer) ? ChatPrompt::create(*tokenizer, options.model)
-                                                           : ChatPrompt::create_for_continuing(*tokenizer));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
+  TRY_ASSIGN(auto prompt, ChatPrompt::can_chat(*tokenizer)
+                              ? make_chat_prompt(*tokenizer, options.model, options.chat_template)
+                              : ChatPrompt::create_for_continuing(*tokenizer));
   constexpr size_t kAnyPrompt = SIZE_MAX >> 1;
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, kAnyPrompt)));

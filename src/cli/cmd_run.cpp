@@ -42,7 +42,7 @@ Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std:
     return text_prompt_tokens(tokenizer, prompt,
                               {.add_special = !options.no_special, .parse_special = !options.no_special});
   }
-  TRY_ASSIGN(const auto chat, ChatPrompt::create(tokenizer, options.model));
+  TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template));
   Conversation conversation(options.system);
   conversation.add("user", prompt);
   TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
@@ -78,7 +78,7 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
              options.prompt_file.empty() ? Result<std::string>(options.prompt) : read_input(options.prompt_file));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source()));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
   TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));

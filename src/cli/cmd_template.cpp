@@ -40,8 +40,8 @@ Result<int> template_command(const GlobalOptions&, const TemplateOptions& option
     TRY_ASSIGN(tools, read_json(options.tools));
   }
   TRY_ASSIGN(const auto source, open_model_source(options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source));
-  TRY_ASSIGN(const auto chat, ChatPrompt::create(*tokenizer, options.model));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source, options.chat_template));
+  TRY_ASSIGN(const auto chat, make_chat_prompt(*tokenizer, options.model, options.chat_template));
   ChatOptions chat_options;
   chat_options.add_generation_prompt = !options.no_generation_prompt;
   TRY_ASSIGN(const RenderedPrompt prompt, chat.render(messages, tools, std::move(chat_options)));

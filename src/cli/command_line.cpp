@@ -56,6 +56,10 @@ void add_model(App* app, std::string& model) {
   app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
 }
 
+CLI::Option* add_chat_template(App* app, std::string& file) {
+  return app->add_option("--template", file, "Jinja file with a chat template, instead of the model's own");
+}
+
 void add_global(App& app, GlobalOptions& o) {
   app.add_option("--isa", o.isa, "Instruction set: scalar, avx2, avx512 or amx (default: the best there is)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
@@ -128,6 +132,7 @@ void add_run(App& app, CommandLine& line) {
   sub->add_option("-f,--file", o->prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
   auto* chat = sub->add_flag("--chat", o->chat, "The prompt is a user's message: use the model's chat template");
   sub->add_option("--system", o->system, "System message, with --chat")->needs(chat);
+  add_chat_template(sub, o->chat_template)->needs(chat);
   sub->add_flag("--json", o->json, "Print one line of JSON at the end: text, ids, finish_reason, timings");
   sub->add_flag("--no-special", o->no_special, "No token before the prompt, and control tokens in it are plain text");
   sub->add_flag("--show-special", o->show_special, "Print control tokens too");
@@ -146,6 +151,7 @@ void add_chat(App& app, CommandLine& line) {
   add_model(sub, o->model);
   sub->add_option("--system", o->system, "System message");
   sub->add_option("--load", o->load, "Go on with a chat that /save wrote");
+  add_chat_template(sub, o->chat_template);
   add_answer(sub, o->answer);
   on_parsed(sub, line, o, chat_command);
 }
@@ -195,6 +201,7 @@ void add_template(App& app, CommandLine& line) {
   add_model(sub, o->model);
   sub->add_option("--messages", o->messages, "JSON file: a list of {role, content}; - is standard input")->required();
   sub->add_option("--tools", o->tools, "JSON file: a list of tools");
+  add_chat_template(sub, o->chat_template);
   sub->add_flag("--no-generation-prompt", o->no_generation_prompt, "Do not open the model's answer at the end");
   sub->add_flag("--json", o->json, "Print JSON: text, segments, ids");
   on_parsed(sub, line, o, template_command);

@@ -35,8 +35,9 @@ struct AnswerOptions {
 struct RunOptions {
   std::string model;
   std::string prompt;
-  std::string prompt_file;  // "-": standard input
-  std::string system;       // with chat
+  std::string prompt_file;    // "-": standard input
+  std::string system;         // with chat
+  std::string chat_template;  // with chat: a file, "" for the model's own
   bool chat = false;
   bool json = false;
   bool no_special = false;
@@ -50,6 +51,7 @@ struct ChatCommandOptions {
   std::string model;
   std::string system;
   std::string load;
+  std::string chat_template;  // as in RunOptions
   AnswerOptions answer;
 };
 
@@ -79,6 +81,7 @@ struct TemplateOptions {
   std::string model;
   std::string messages;
   std::string tools;
+  std::string chat_template;  // as in RunOptions
   bool no_generation_prompt = false;
   bool json = false;
 };

@@ -159,7 +159,7 @@ Result<ChatTemplate> choose_chat_template(std::string_view source, bool vocabula
   if (!has_chat_template(source, vocabulary_has_chatml)) {
     return make_error(
         "{}: the model has no chat template, so it is most likely a base model, which continues text but does not "
-        "chat; use it without chat, or give it a template",
+        "chat; use it without chat, or give it a template of your own",
         model_name);
   }
   if (is_blank(source)) return ChatTemplate::create(kChatmlTemplate, "the built-in ChatML template");
