@@ -9,6 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "base/check.h"
+
 namespace andiron {
 
 namespace {
@@ -76,7 +78,7 @@ int ThreadTeam::processors_available() {
   return count;
 }
 
-ThreadTeam::ThreadTeam(int workers, bool pin) {
+ThreadTeam::ThreadTeam(int workers, bool pin) : shares_(static_cast<size_t>(workers)) {
   const auto processors = allowed_processors();
   spin_ = workers <= processors_available();
   const bool enough = pin && static_cast<size_t>(workers) <= processors.size();
@@ -93,33 +95,80 @@ ThreadTeam::ThreadTeam(int workers, bool pin) {
 
 ThreadTeam::~ThreadTeam() {
   stopping_.store(true, std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
+  region_.fetch_add(1);
+  region_.notify_all();
   for (auto& thread : threads_) thread.join();
 }
 
-void ThreadTeam::run_raw(Raw function, void* context) {
-  if (threads_.empty()) {
-    function(context, 0);
-    return;
-  }
+namespace {
+uint32_t absent(uint32_t region) { return 2 * region - 2; }
+uint32_t present(uint32_t region) { return 2 * region - 1; }
+uint32_t closed(uint32_t region) { return 2 * region; }
+uint64_t nothing_taken(uint32_t region) { return uint64_t{region} << 32; }
+}  // namespace
+
+void ThreadTeam::run_region(int64_t count, Raw function, void* context) {
+  ANDIRON_CHECK(count < UINT32_MAX / 2);
   function_ = function;
   context_ = context;
-  working_.store(static_cast<uint32_t>(threads_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
-  epoch_.notify_all();
-  function(context, 0);
-  for (uint32_t left; (left = working_.load(std::memory_order_acquire)) != 0;) wait_for_change(working_, left, spin_);
+  count_ = count;
+  const uint32_t region = region_.load(std::memory_order_relaxed) + 1;
+  shares_[0].taken.store(nothing_taken(region), std::memory_order_relaxed);
+  // Sequentially consistent, as notify_all looks whether anyone waits: that look must not come first.
+  region_.exchange(region);
+  region_.notify_all();
+  take_indices(0, region);
+  // Every index is taken, and every worker has come or found its share opened without it.
+  for (size_t worker = 1; worker < static_cast<size_t>(size()); ++worker) {
+    const std::atomic<uint32_t>& state = shares_[worker].state;
+    while (state.load(std::memory_order_acquire) == present(region)) wait_for_change(state, present(region), spin_);
+  }
+}
+
+// Takes indices until none are left: of the worker's own share first, then of those that follow it in a circle.
+void ThreadTeam::take_indices(int worker, uint32_t region) {
+  const int64_t workers = size();
+  take_from(worker, worker, region);
+  if (worker != 0 && count_ <= workers) return;  // what others have not begun of so few, the caller does
+  for (int64_t i = 1; i < workers; ++i) {
+    const int64_t share = worker + i < workers ? worker + i : worker + i - workers;
+    std::atomic<uint32_t>& state = shares_[static_cast<size_t>(share)].state;
+    uint32_t expected = absent(region);
+    if (share != 0 && state.load(std::memory_order_acquire) == expected &&
+        state.compare_exchange_strong(expected, closed(region), std::memory_order_acquire)) {
+      shares_[static_cast<size_t>(share)].taken.store(nothing_taken(region), std::memory_order_relaxed);
+    }
+    take_from(share, worker, region);
+  }
+}
+
+// A share that is not yet open has been claimed by a worker that is about to take all of it.
+void ThreadTeam::take_from(int64_t share, int worker, uint32_t region) {
+  std::atomic<uint64_t>& taken = shares_[static_cast<size_t>(share)].taken;
+  const int64_t begin = count_ * share / size();
+  const auto indices = static_cast<uint64_t>(count_ * (share + 1) / size() - begin);
+  const uint64_t open = nothing_taken(region);
+  // The look before the taking leaves the cache line where it is when nothing is left.
+  while (taken.load(std::memory_order_relaxed) - open < indices) {
+    const uint64_t index = taken.fetch_add(1, std::memory_order_relaxed) - open;
+    if (index >= indices) return;
+    function_(context_, begin + static_cast<int64_t>(index), worker);
+  }
 }
 
 void ThreadTeam::work(int worker) {
-  uint32_t seen = 0;
+  Share& share = shares_[static_cast<size_t>(worker)];
+  uint32_t region = 0;
   while (true) {
-    wait_for_change(epoch_, seen, spin_);
-    ++seen;
+    wait_for_change(region_, region, spin_);
+    region = region_.load(std::memory_order_acquire);  // earlier ones went by without this worker
     if (stopping_.load(std::memory_order_relaxed)) return;
-    function_(context_, worker);
-    if (working_.fetch_sub(1, std::memory_order_acq_rel) == 1) working_.notify_one();
+    uint32_t expected = absent(region);
+    if (!share.state.compare_exchange_strong(expected, present(region), std::memory_order_acquire)) continue;
+    share.taken.store(nothing_taken(region), std::memory_order_relaxed);
+    take_indices(worker, region);
+    share.state.exchange(closed(region));  // sequentially consistent, for notify_one
+    share.state.notify_one();
   }
 }
 

@@ -1,23 +1,37 @@
 #include "base/thread_team.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
+#include <csignal>
+#include <functional>
 #include <numeric>
-#include <set>
+#include <thread>
 #include <vector>
 
 namespace andiron {
 namespace {
 
-TEST(ThreadTeam, EveryWorkerRunsOnceAndTheCallerIsTheFirst) {
+// Runs one region in which every worker takes part: nobody leaves before all have come.
+void meet(
+    ThreadTeam& team, const std::function<void(int worker)>& f = [](int) {}) {
+  std::atomic<int> here{0};
+  team.parallel_for(team.size(), [&](int64_t, int worker) {
+    f(worker);
+    for (++here; here < team.size();) std::this_thread::yield();
+  });
+}
+
+TEST(ThreadTeam, AllWorkersTakePartAndTheCallerIsTheFirst) {
   for (const int size : {1, 2, 3, 8}) {
     ThreadTeam team(size);
     ASSERT_EQ(team.size(), size);
     std::vector<int> calls(static_cast<size_t>(size), 0);
     std::thread::id first;
-    team.run([&](int worker) {
+    meet(team, [&](int worker) {
       calls[static_cast<size_t>(worker)] += 1;
       if (worker == 0) first = std::this_thread::get_id();
     });
@@ -56,28 +70,103 @@ TEST(ThreadTeam, WhatOneRegionWroteTheNextOneSees) {
   }
 }
 
+TEST(ThreadTeam, LittleWorkStaysWithTheCaller) {
+  ThreadTeam team(4);
+  meet(team);  // so that the others are awake and would come
+  const auto caller = std::this_thread::get_id();
+  for (int region = 0; region < 200; ++region) {
+    int64_t next = 0;
+    bool alone = true;
+    team.parallel_for(50, ThreadTeam::kWorthSharing - 1, [&](int64_t i, int worker) {
+      alone = alone && worker == 0 && std::this_thread::get_id() == caller && i == next++;
+      std::this_thread::yield();
+    });
+    ASSERT_TRUE(alone);
+    ASSERT_EQ(next, 50);
+  }
+}
+
+// A worker that the system does not run is played by one that sits in a signal handler.
+std::atomic<bool> g_sits{false}, g_may_go_on{false};
+void sit(int) {
+  g_sits = true;
+  while (!g_may_go_on) sched_yield();
+}
+
+TEST(ThreadTeam, AWorkerThatDoesNotRunIsNotWaitedFor) {
+  struct sigaction action {
+  }, before{};
+  action.sa_handler = sit;
+  ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
+  for (int round = 0; round < 20; ++round) {
+    ThreadTeam team(3);
+    pthread_t threads[3];
+    meet(team, [&](int worker) { threads[worker] = pthread_self(); });
+    g_sits = g_may_go_on = false;
+    ASSERT_EQ(pthread_kill(threads[2], SIGUSR1), 0);
+    while (!g_sits) sched_yield();
+    for (int region = 0; region < 100; ++region) {  // none of which would end if it were waited for
+      std::atomic<int> calls{0};
+      std::atomic<bool> came{false};
+      team.parallel_for(30, [&](int64_t, int worker) {
+        ++calls;
+        if (worker == 2) came = true;
+      });
+      ASSERT_EQ(calls, 30);
+      ASSERT_FALSE(came);
+    }
+    g_may_go_on = true;
+    meet(team);  // and it is with us again
+  }
+  sigaction(SIGUSR1, &before, nullptr);
+}
+
+// A worker caught in the middle of an index keeps that one only.
+TEST(ThreadTeam, OthersDoTheRestOfAShare) {
+  ThreadTeam team(2);
+  for (int round = 0; round < 50; ++round) {
+    std::atomic<int> others{0};
+    team.parallel_for(20, [&](int64_t, int worker) {
+      if (worker == 0) {
+        ++others;
+        return;
+      }
+      while (others < 19) std::this_thread::yield();
+    });
+    ASSERT_GE(others, 19);  // 20 when the worker did not come in time
+  }
+}
+
+TEST(ThreadTeam, EachWorkerBeginsWithItsOwnShare) {
+  ThreadTeam team(4);
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> here{0};
+    int64_t first[4] = {-1, -1, -1, -1};
+    team.parallel_for(42, [&](int64_t i, int worker) {
+      if (first[worker] >= 0) return;
+      first[worker] = i;
+      for (++here; here < 4;) std::this_thread::yield();
+    });
+    for (int64_t worker = 0; worker < 4; ++worker) EXPECT_EQ(first[worker], 42 * worker / 4);
+  }
+}
+
 TEST(ThreadTeam, WakesAfterSleep) {
   ThreadTeam team(3);
-  std::atomic<int> calls{0};
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));  // far longer than the workers poll
-    team.run([&](int) { calls += 1; });
+    meet(team);
   }
-  EXPECT_EQ(calls, 9);
 }
 
 TEST(ThreadTeam, MayBePinnedAndHaveMoreWorkersThanProcessors) {
   std::thread([] {  // its own thread: the pinning stays with it
     ThreadTeam team(ThreadTeam::processors_available(), true);
-    std::atomic<int> calls{0};
-    team.run([&](int) { calls += 1; });
-    EXPECT_EQ(calls, team.size());
+    meet(team);
   })
       .join();
   ThreadTeam many(4 * ThreadTeam::processors_available() + 1, true);
-  std::atomic<int> calls{0};
-  for (int i = 0; i < 100; ++i) many.run([&](int) { calls += 1; });
-  EXPECT_EQ(calls, 100 * many.size());
+  for (int i = 0; i < 10; ++i) meet(many);
   EXPECT_GE(ThreadTeam::processors_available(), 1);
 }
 
@@ -85,12 +174,12 @@ TEST(ThreadTeam, TwoTeamsWorkSideBySide) {
   std::atomic<int> calls{0};
   const auto use = [&] {
     ThreadTeam team(2);
-    for (int i = 0; i < 200; ++i) team.run([&](int) { calls += 1; });
+    for (int i = 0; i < 200; ++i) team.parallel_for(3, [&](int64_t, int) { calls += 1; });
   };
   std::thread one(use), two(use);
   one.join();
   two.join();
-  EXPECT_EQ(calls, 800);
+  EXPECT_EQ(calls, 1200);
 }
 
 TEST(ThreadTeam, AnUnusedTeamEnds) {

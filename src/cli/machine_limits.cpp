@@ -92,8 +92,8 @@ void LimitMeter::sample_read() {
   std::atomic<uint64_t> sink{0};
   const auto begin = Clock::now();
   for (int64_t pass = 0; pass < passes; ++pass) {
-    team_.run([&](int worker) {
-      sink.fetch_xor(read_streams(buffer_.data() + worker * each, each), std::memory_order_relaxed);
+    team_.parallel_for(team_.size(), [&](int64_t part, int) {
+      sink.fetch_xor(read_streams(buffer_.data() + part * each, each), std::memory_order_relaxed);
     });
   }
   read_.push_back(static_cast<double>(passes * each * team_.size()) / seconds_since(begin) * 1e-9);
@@ -105,7 +105,7 @@ double LimitMeter::sample_peak(PeakKind kind) {
   while (true) {
     std::atomic<int64_t> multiply_adds{0};
     const auto begin = Clock::now();
-    team_.run([&](int worker) {
+    team_.parallel_for(team_.size(), [&](int64_t, int worker) {
       void* scratch = scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes;
       multiply_adds.fetch_add(kernels_.peak(kind, rounds, scratch), std::memory_order_relaxed);
     });

@@ -62,7 +62,7 @@ void mixture_of_experts(Ops& ops, const ModelConfig& config, const LayerWeights&
   const Rows scores = {buffers.scores.data(), x.rows, experts.count, padded_columns(experts.count)};
   ops.linear(x, weights.router, scores);
   ops.softmax(scores);
-  ops.team().parallel_for(x.rows, [&](int64_t t, int) {
+  ops.team().parallel_for(x.rows, x.rows * experts.count, [&](int64_t t, int) {
     choose(scores.row(t), experts, buffers.chosen.data() + t * used, buffers.share.data() + t * used);
   });
   sort_by_expert(experts, slots, buffers);
@@ -92,7 +92,7 @@ void mixture_of_experts(Ops& ops, const ModelConfig& config, const LayerWeights&
     if (count == 0) continue;
     ops.linear(gate.slice(first, count), weights.expert_down[static_cast<size_t>(e)], outputs.slice(first, count));
   }
-  ops.team().parallel_for(y.rows, [&](int64_t t, int) {
+  ops.team().parallel_for(y.rows, y.rows * used * width / 4, [&](int64_t t, int) {
     std::fill(y.row(t), y.row(t) + width, 0.0f);
     for (int64_t rank = 0; rank < used; ++rank) {
       const auto slot = static_cast<size_t>(t * used + rank);

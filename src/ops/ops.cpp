@@ -13,16 +13,16 @@ namespace {
 
 bool is_float(PackedFormat format) { return format <= kPackedBF16; }
 
+// What a thread does in a nanosecond, roughly: for telling how much work a call is (ThreadTeam::parallel_for).
+constexpr int64_t kElementsPerNs = 4;   // of element-wise work
+constexpr int64_t kProductsPerNs = 32;  // multiply-adds with weights, which come from memory
+constexpr int64_t kAttendedPerNs = 16;  // multiply-adds with keys and values
+
 // Calls f(row) for every row, on the whole team when there is enough to share.
 template <typename F>
 void each_row(ThreadTeam& team, int64_t rows, int64_t cols, F f) {
-  // A region costs about half a microsecond, as much as some thousand simple operations.
-  if (rows == 1 || rows * cols < 8192) {
-    for (int64_t i = 0; i < rows; ++i) f(i);
-    return;
-  }
   const int64_t step = std::max<int64_t>(1, rows / (4 * team.size()));
-  team.parallel_for((rows + step - 1) / step, [&](int64_t block, int) {
+  team.parallel_for((rows + step - 1) / step, rows * cols / kElementsPerNs, [&](int64_t block, int) {
     for (int64_t i = block * step; i < std::min(rows, (block + 1) * step); ++i) f(i);
   });
 }
@@ -82,6 +82,16 @@ void Ops::linear(Rows x, const Linear& layer, Rows y) {
   linear(x, std::span(&job, 1));
 }
 
+namespace {
+
+int64_t products(Rows x, std::span<const LinearJob> jobs) {
+  int64_t sum = 0;
+  for (const LinearJob& job : jobs) sum += x.rows * padded_columns(job.layer->n) * x.cols;
+  return sum;
+}
+
+}  // namespace
+
 void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   ANDIRON_CHECK(x.rows <= rows_max_ && x.cols <= k_max_);
   bool any_quantized = false, any_float = false;
@@ -101,11 +111,11 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   const Activations input = activations(x);
 
   if (x.rows <= kStreamTokensMax) {  // bound by memory: each worker streams its own stretch of every weight
-    const int64_t workers = team_.size();
-    team_.run([&](int worker) {
+    const int64_t pieces = team_.size();
+    team_.parallel_for(pieces, products(x, jobs) / kProductsPerNs, [&](int64_t i, int worker) {
       for (const LinearJob& job : jobs) {
         const int64_t groups = padded_columns(job.layer->n) / kGroupRows;
-        multiply(input, job, groups * worker / workers, groups * (worker + 1) / workers, worker);
+        multiply(input, job, groups * i / pieces, groups * (i + 1) / pieces, worker);
       }
     });
     return;
@@ -114,7 +124,8 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   for (const LinearJob& job : jobs) {
     const int64_t groups = padded_columns(job.layer->n) / kGroupRows;
     const int64_t step = std::clamp<int64_t>(groups / (8 * team_.size()) / 2 * 2, 2, 16);
-    team_.parallel_for((groups + step - 1) / step, [&](int64_t i, int worker) {
+    const int64_t work = products(x, std::span(&job, 1)) / kProductsPerNs;
+    team_.parallel_for((groups + step - 1) / step, work, [&](int64_t i, int worker) {
       multiply(input, job, i * step, std::min(groups, (i + 1) * step), worker);
     });
   }
@@ -226,18 +237,17 @@ void Ops::attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::sp
                              v.row(segment.first_row + i) + head * d);
       }
     };
-    if (segment.rows == 1) {
-      for (int64_t head = 0; head < shape.kv_heads; ++head) store_head(head, 0);
-    } else {
-      team_.parallel_for(shape.kv_heads, store_head);
-    }
+    team_.parallel_for(shape.kv_heads, segment.rows * shape.kv_heads * d / kElementsPerNs, store_head);
   }
   // Few rows: a task per kv head reads its cache once for all its heads. Later rows see more positions, so the last
   // come first.
   for (const BatchSegment& segment : segments) {
     const int64_t rows = segment.rows * per_token;
     const int64_t blocks = (rows + kAttentionRowsMax - 1) / kAttentionRowsMax;
-    team_.parallel_for(shape.kv_heads * blocks, [&](int64_t i, int worker) {
+    const int64_t positions = segment.position + (segment.rows + 1) / 2;  // of a row, on average
+    const int64_t seen = shape.window > 0 ? std::min(positions, shape.window) : positions;
+    const int64_t work = segment.rows * shape.heads * seen * 2 * d / kAttendedPerNs;
+    team_.parallel_for(shape.kv_heads * blocks, work, [&](int64_t i, int worker) {
       const int64_t block = blocks - 1 - i / shape.kv_heads;
       const int64_t first = block * kAttentionRowsMax;
       const AttentionTask task = {&segment, i % shape.kv_heads, first,
