@@ -35,7 +35,7 @@ PackedCacheOptions cache_options(const GlobalOptions& global) {
 
 Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machine, const std::string& path) {
   const auto begin = std::chrono::steady_clock::now();
-  Progress progress("packing weights", Progress::Unit::kBytes, global.quiet);
+  Progress progress("loading weights", Progress::Unit::kBytes, global.quiet);
   LoadOptions options;
   options.team = machine.team.get();
   options.cache = cache_options(global);

@@ -12,7 +12,7 @@ class Progress {
  public:
   enum class Unit : uint8_t { kBytes, kTokens, kTensors, kSteps };
 
-  // `label`: "packing weights". Nothing is shown before the work has taken half a second, nor ever when `quiet`.
+  // `label`: "loading weights". Nothing is shown before the work has taken half a second, nor ever when `quiet`.
   Progress(std::string label, Unit unit, bool quiet);
   // Wipes the live line.
   ~Progress();

@@ -1,6 +1,6 @@
 // Layout, little-endian: magic "ANDIPACK", u32 version, u32 bytes of the header; key, source (each u32 length and
-// text); u64 bytes of the source, u64 bytes of the matrices; u32 length and bytes of the table; XXH3-64 of all before
-// it (16 hexadecimal digits); zeros to the next page; the matrices.
+// text); u64 bytes of the source, u64 bytes of the matrices; u32 length and bytes of the table; u32 number of slabs and
+// a u64 hash of each; XXH3-64 of all before it (16 hexadecimal digits); zeros to the next page; the matrices.
 #include "model/packed_file.h"
 
 #include <cstring>
@@ -38,6 +38,7 @@ struct Header {
   PackedFileInfo info;
   uint64_t data_bytes = 0;
   std::span<const uint8_t> table;
+  std::vector<uint64_t> slab_hashes;
   uint64_t bytes = 0;
 };
 
@@ -67,6 +68,10 @@ Result<Header> read_header(std::span<const uint8_t> file, std::string_view path)
   TRY_ASSIGN(header.data_bytes, in.read<uint64_t>("the size of the matrices"));
   TRY_ASSIGN(const auto table_bytes, in.read<uint32_t>("the table's size"));
   TRY_ASSIGN(header.table, in.take(table_bytes, "the table"));
+  TRY_ASSIGN(const auto slabs, in.read<uint32_t>("the number of slabs"));
+  TRY_ASSIGN(const auto hashes, in.take(uint64_t{slabs} * sizeof(uint64_t), "the slabs' hashes"));
+  header.slab_hashes.resize(slabs);
+  if (slabs > 0) std::memcpy(header.slab_hashes.data(), hashes.data(), hashes.size());
   return header;
 }
 
@@ -84,7 +89,8 @@ void PackedTable::add(std::string_view tensor, int64_t first_row, uint32_t forma
   put(bytes, offset);
 }
 
-std::vector<uint8_t> packed_header(const PackedFileInfo& info, const PackedTable& table) {
+std::vector<uint8_t> packed_header(const PackedFileInfo& info, const PackedTable& table,
+                                   std::span<const uint64_t> slab_hashes) {
   std::vector<uint8_t> out(kMagic.begin(), kMagic.end());
   put(out, kPackedVersion);
   const size_t size_at = out.size();
@@ -95,6 +101,8 @@ std::vector<uint8_t> packed_header(const PackedFileInfo& info, const PackedTable
   put(out, table.data_bytes);
   put(out, static_cast<uint32_t>(table.bytes.size()));
   out.insert(out.end(), table.bytes.begin(), table.bytes.end());
+  put(out, static_cast<uint32_t>(slab_hashes.size()));
+  for (const uint64_t hash : slab_hashes) put(out, hash);
   const auto size = static_cast<uint32_t>(out.size() + kChecksumBytes);
   std::memcpy(out.data() + size_at, &size, sizeof size);
   const std::string sum = checksum(out);
@@ -102,14 +110,13 @@ std::vector<uint8_t> packed_header(const PackedFileInfo& info, const PackedTable
   return out;
 }
 
-uint64_t packed_data_offset(const PackedFileInfo& info, const PackedTable& table) {
-  return whole_pages(packed_header(info, table).size());
+uint64_t packed_data_offset(const PackedFileInfo& info, const PackedTable& table, size_t slabs) {
+  return whole_pages(packed_header(info, table, std::vector<uint64_t>(slabs)).size());
 }
 
-Result<std::shared_ptr<const MappedFile>> open_packed_file(const std::string& path, std::string_view key,
-                                                           const PackedTable& table, const uint8_t*& data) {
+Result<PackedFile> open_packed_file(const std::string& path, std::string_view key, const PackedTable& table) {
   TRY_ASSIGN(auto file, MappedFile::open(path));
-  TRY_ASSIGN(const Header header, read_header(file->bytes(), path));
+  TRY_ASSIGN(Header header, read_header(file->bytes(), path));
   const bool same_table = header.table.size() == table.bytes.size() &&
                           std::memcmp(header.table.data(), table.bytes.data(), table.bytes.size()) == 0;
   const uint64_t begin = whole_pages(header.bytes);
@@ -117,8 +124,8 @@ Result<std::shared_ptr<const MappedFile>> open_packed_file(const std::string& pa
       file->bytes().size() - begin != table.data_bytes) {
     return make_error("{}: packed weights of another model or version", path);
   }
-  data = file->bytes().data() + begin;
-  return std::shared_ptr<const MappedFile>(std::move(file));
+  const uint8_t* data = file->bytes().data() + begin;
+  return PackedFile{std::move(file), data, std::move(header.slab_hashes)};
 }
 
 Result<PackedFileInfo> read_packed_file_info(const std::string& path) {

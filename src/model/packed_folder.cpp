@@ -184,17 +184,20 @@ bool PackedFolder::may_know(uint64_t source_bytes) const {
   return false;
 }
 
-std::shared_ptr<const MappedFile> PackedFolder::find(const std::string& key, const PackedTable& table,
-                                                     const uint8_t*& data) const {
+PackedFile PackedFolder::find(const std::string& key, const PackedTable& table) const {
   const std::string settled = settled_path(key), fresh = new_path(key);
   for (const std::string& path : {settled, fresh}) {
-    auto file = open_packed_file(path, key, table, data);
+    auto file = open_packed_file(path, key, table);
     if (!file.ok()) continue;
     touch(path);
     if (path != settled) settle(path, settled);
     return std::move(file).value();
   }
-  return nullptr;
+  return {};
+}
+
+void PackedFolder::remove(const std::string& key) const {
+  for (const std::string& path : {settled_path(key), new_path(key)}) ::unlink(path.c_str());
 }
 
 void PackedFolder::settle(const std::string& path, const std::string& settled) const {

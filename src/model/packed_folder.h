@@ -33,8 +33,10 @@ class PackedFolder {
   // Whether packed weights of some model with as many bytes are here: hashing its files may then save packing them.
   bool may_know(uint64_t source_bytes) const;
 
-  // The packed weights of a key, mapped; null when there are none that fit.
-  std::shared_ptr<const MappedFile> find(const std::string& key, const PackedTable& table, const uint8_t*& data) const;
+  // The packed weights of a key, mapped; a null file when there are none that fit.
+  PackedFile find(const std::string& key, const PackedTable& table) const;
+  // Removes the packed weights of a key, which were found damaged.
+  void remove(const std::string& key) const;
 
   // Room for `bytes`: removes what was used longest ago. Fails when the limit or the disk is too small.
   Status make_room(uint64_t bytes) const;

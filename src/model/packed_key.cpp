@@ -99,6 +99,8 @@ Result<std::string> ContentHasher::finish() {
   return format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
+uint64_t hash_bytes(std::span<const uint8_t> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
 std::string short_hash(std::string_view bytes) { return format("{:016x}", XXH3_64bits(bytes.data(), bytes.size())); }
 
 }  // namespace andiron

@@ -44,7 +44,9 @@ class ContentHasher {
   std::unique_ptr<State> state_;
 };
 
-// XXH3-64 of some bytes, 16 hexadecimal digits.
+// XXH3-64 of some bytes.
+uint64_t hash_bytes(std::span<const uint8_t> bytes);
+// The same as 16 hexadecimal digits.
 std::string short_hash(std::string_view bytes);
 
 }  // namespace andiron

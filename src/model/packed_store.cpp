@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -35,13 +36,22 @@ constexpr uint64_t kMatrixAlignment = 64;  // a cache line, and the widest regis
 // What packing may add. Formats take at most a third more than in the file; only matrices of very few rows, padded to
 // 16, take much more, and a file full of those is no model but an attempt on our memory.
 constexpr uint64_t kPackedFactorMax = 2, kPackedExtraMax = 64 << 20;
-// What is packed between two looks at progress, and between two writes to the cache file.
+// What is packed between two looks at progress, and between two writes to the cache file; and what one hash there
+// covers.
 constexpr uint64_t kSlabBytes = 8 << 20;
+
+// Groups [begin, begin + count) of one matrix.
+struct Slab {
+  size_t request;
+  int64_t begin, count;
+  uint64_t offset, bytes;  // of the whole
+};
 
 // Where each matrix lies. In the order of the file, so that a disk is read from front to back.
 struct Layout {
   std::vector<PackRequest> requests;
   std::vector<uint64_t> offsets;
+  std::vector<Slab> slabs;
   uint64_t bytes = 0;
 };
 
@@ -53,7 +63,16 @@ Layout lay_out(std::vector<PackRequest> requests) {
   std::stable_sort(requests.begin(), requests.end(), [](const PackRequest& a, const PackRequest& b) {
     return std::pair(a.tensor, a.first_row) < std::pair(b.tensor, b.first_row);
   });
-  for (const PackRequest& request : requests) {
+  for (size_t i = 0; i < requests.size(); ++i) {
+    const PackRequest& request = requests[i];
+    const uint64_t group_bytes = packed_group_bytes(format_of(request), request.k);
+    const int64_t groups = packed_groups(request.n);
+    const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kSlabBytes / group_bytes));
+    for (int64_t begin = 0; begin < groups; begin += step) {
+      const int64_t count = std::min(step, groups - begin);
+      out.slabs.push_back({i, begin, count, out.bytes + static_cast<uint64_t>(begin) * group_bytes,
+                           static_cast<uint64_t>(count) * group_bytes});
+    }
     out.offsets.push_back(out.bytes);
     const uint64_t size = packed_bytes(format_of(request), request.n, request.k);
     out.bytes += (size + kMatrixAlignment - 1) / kMatrixAlignment * kMatrixAlignment;
@@ -72,17 +91,17 @@ Status check_size(const ModelSource& source, const Layout& layout) {
                     source.path(), human_bytes(in_file), human_bytes(layout.bytes));
 }
 
-// Packs groups [begin, begin + count) of one matrix to `out`.
-Status pack_groups(const ModelSource& source, const PackRequest& request, int64_t begin, int64_t count,
-                   ThreadTeam& team, std::vector<uint8_t>& scratch, uint8_t* out) {
-  const int64_t first = begin * kGroupRows;
-  const int64_t rows = std::min(request.n, (begin + count) * kGroupRows) - first;
+// Packs a slab to `out`.
+Status pack_slab(const ModelSource& source, const PackRequest& request, const Slab& slab, ThreadTeam& team,
+                 std::vector<uint8_t>& scratch, uint8_t* out) {
+  const int64_t first = slab.begin * kGroupRows;
+  const int64_t rows = std::min(request.n, (slab.begin + slab.count) * kGroupRows) - first;
   TRY_ASSIGN(const auto bytes, source.rows(*request.tensor, static_cast<uint64_t>(request.first_row + first),
                                            static_cast<uint64_t>(rows), scratch));
   const DType dtype = request.tensor->dtype;
   const uint64_t stride = row_bytes(dtype, static_cast<uint64_t>(request.k));
   const uint64_t group_bytes = packed_group_bytes(packed_format(dtype), request.k);
-  team.parallel_for(count, [&](int64_t i, int) {
+  team.parallel_for(slab.count, [&](int64_t i, int) {
     const uint8_t* pointers[kGroupRows];
     const int64_t in_group = std::min<int64_t>(kGroupRows, rows - i * kGroupRows);
     for (int64_t r = 0; r < in_group; ++r) {
@@ -93,30 +112,21 @@ Status pack_groups(const ModelSource& source, const PackRequest& request, int64_
   return {};
 }
 
-// Packs everything, slab by slab. `place` gives the memory for `size` bytes at `offset` of the whole; `done` is called
-// when they are filled.
+Error stopped(const ModelSource& source) { return make_error("{}: loading was stopped", source.path()); }
+
+// Packs everything, slab by slab. `place` gives the memory of a slab; `done` is called when it is filled.
 template <typename Place, typename Done>
 Status pack_all(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team,
                 Place place, Done done) {
   std::vector<uint8_t> scratch;
-  for (size_t i = 0; i < layout.requests.size(); ++i) {
-    const PackRequest& request = layout.requests[i];
-    const uint64_t group_bytes = packed_group_bytes(format_of(request), request.k);
-    const int64_t groups = packed_groups(request.n);
-    const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kSlabBytes / group_bytes));
-    for (int64_t begin = 0; begin < groups; begin += step) {
-      const int64_t count = std::min(step, groups - begin);
-      const uint64_t offset = layout.offsets[i] + static_cast<uint64_t>(begin) * group_bytes;
-      const uint64_t size = static_cast<uint64_t>(count) * group_bytes;
-      TRY_ASSIGN(uint8_t * memory, place(offset, size));
-      TRY(pack_groups(source, request, begin, count, team, scratch, memory));
-      TRY(done(offset, size));
-      if (options.progress && !options.progress(offset + size, layout.bytes)) {
-        return make_error("{}: loading was stopped", source.path());
-      }
-    }
-    const bool is_last = i + 1 == layout.requests.size() || layout.requests[i + 1].tensor != request.tensor;
-    if (is_last) source.drop(*request.tensor);
+  for (const Slab& slab : layout.slabs) {
+    const PackRequest& request = layout.requests[slab.request];
+    TRY_ASSIGN(uint8_t * memory, place(slab));
+    TRY(pack_slab(source, request, slab, team, scratch, memory));
+    TRY(done(slab));
+    if (options.progress && !options.progress(slab.offset + slab.bytes, layout.bytes)) return stopped(source);
+    const Slab* next = &slab == &layout.slabs.back() ? nullptr : &slab + 1;
+    if (next == nullptr || layout.requests[next->request].tensor != request.tensor) source.drop(*request.tensor);
   }
   return source.check_intact();
 }
@@ -148,18 +158,40 @@ PackedTable table_of(const Layout& layout) {
   return table;
 }
 
-// Weights found in the cache, or packed into it; null when loading should pack in memory instead.
+// Whether the matrices are the bytes that were packed: a disk may lose some, and a wrong weight shows in no other way.
+// Reading them all also brings them into memory, which the first token would have to do.
+Result<bool> is_intact(const PackedFile& packed, const ModelSource& source, const Layout& layout,
+                       const PackOptions& options, ThreadTeam& team) {
+  if (packed.slab_hashes.size() != layout.slabs.size()) return false;
+  // Some slabs for each worker, yet few enough that a disk is read from front to back.
+  const int64_t step = 8 * team.size(), count = static_cast<int64_t>(layout.slabs.size());
+  std::atomic<bool> intact{true};
+  for (int64_t begin = 0; begin < count && intact; begin += step) {
+    const int64_t end = std::min(count, begin + step);
+    team.parallel_for(end - begin, [&](int64_t i, int) {
+      const auto index = static_cast<size_t>(begin + i);
+      const Slab& slab = layout.slabs[index];
+      if (hash_bytes({packed.data + slab.offset, slab.bytes}) != packed.slab_hashes[index]) intact = false;
+    });
+    const uint64_t done = layout.slabs[static_cast<size_t>(end) - 1].offset;
+    if (options.progress && !options.progress(done, layout.bytes)) return stopped(source);
+  }
+  return intact && packed.file->check_intact().ok();
+}
+
+// Weights found in the cache, or packed into it.
 struct Cached {
-  std::shared_ptr<const MappedFile> file;
-  const uint8_t* data = nullptr;
+  PackedFile packed;
   bool found = false;
 };
 
 class CachedPacking {
  public:
-  CachedPacking(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team)
-      : source_(source), layout_(layout), options_(options), team_(team), table_(table_of(layout)) {}
+  CachedPacking(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team,
+                std::vector<std::string>& notes)
+      : source_(source), layout_(layout), options_(options), team_(team), notes_(notes), table_(table_of(layout)) {}
 
+  // An Error when loading should pack in memory instead; but see is_final().
   Result<Cached> run() {
     TRY_ASSIGN(const PackedFolder folder, PackedFolder::open(options_.cache));
     TRY_ASSIGN(stamps_, stamp_files(source_.files()));
@@ -170,41 +202,58 @@ class CachedPacking {
       TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
       TRY_ASSIGN(key, hasher.finish());
     }
-    if (key) out.file = folder.find(*key, table_, out.data);
-    out.found = out.file != nullptr;
+    if (key) {
+      TRY_ASSIGN(out.packed, find(folder, *key));
+    }
+    out.found = out.packed.file != nullptr;
     if (!out.found) {
       TRY(folder.make_room(layout_.bytes));
       TRY_ASSIGN(key, pack(folder));
-      out.file = folder.find(*key, table_, out.data);
-      if (out.file == nullptr) return make_error("the packed weights cannot be read back");
+      out.packed = folder.find(*key, table_);
+      if (out.packed.file == nullptr) return make_error("the packed weights cannot be read back");
     }
     if (!was_remembered || !out.found) TRY(folder.remember(stamps_, *key));
     return out;
   }
 
-  // Packing itself failed, or was stopped: packing in memory would fail alike.
+  // Packing itself failed, or loading was stopped: packing in memory would fail alike.
   bool is_final() const { return is_final_; }
 
  private:
+  // The intact packed weights of a key, or none.
+  Result<PackedFile> find(const PackedFolder& folder, const std::string& key) {
+    PackedFile packed = folder.find(key, table_);
+    if (packed.file == nullptr) return packed;
+    const auto intact = is_intact(packed, source_, layout_, options_, team_);
+    is_final_ = !intact.ok();
+    TRY(intact);
+    if (*intact) return packed;
+    folder.remove(key);
+    notes_.push_back("the packed weights on disk were damaged; they are packed anew");
+    return PackedFile();
+  }
+
   // Packs into a new file of the folder; returns the key.
   Result<std::string> pack(const PackedFolder& folder) {
     PackedFileInfo info = {std::string(32, '0'), stamps_.front().path, total_bytes(stamps_)};
-    const uint64_t begin = packed_data_offset(info, table_);
+    const uint64_t begin = packed_data_offset(info, table_, layout_.slabs.size());
     const std::string unnamed = folder.unnamed_path();
     TRY_ASSIGN(AtomicFile file, AtomicFile::create(unnamed, true));
     TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
-    std::vector<uint8_t> slab;
-    const auto place = [&](uint64_t, uint64_t size) -> Result<uint8_t*> {
-      slab.resize(size);
-      return slab.data();
+    std::vector<uint8_t> memory;
+    std::vector<uint64_t> hashes;
+    const auto place = [&](const Slab& slab) -> Result<uint8_t*> {
+      memory.resize(slab.bytes);
+      return memory.data();
     };
     std::optional<Error> write_error;
-    const auto done = [&](uint64_t offset, uint64_t size) -> Status {
-      const Status written = file.write_at(begin + offset, {slab.data(), size});
-      data_end_ = offset + size;
+    const auto done = [&](const Slab& slab) -> Status {
+      hashes.push_back(hash_bytes(memory));
+      const Status written = file.write_at(begin + slab.offset, memory);
+      data_end_ = slab.offset + slab.bytes;
       if (!written.ok()) write_error = written.error();
       // Just behind the packing, while the pages are in memory.
-      const double share = static_cast<double>(offset) / static_cast<double>(layout_.bytes);
+      const double share = static_cast<double>(slab.offset) / static_cast<double>(layout_.bytes);
       hasher.advance(static_cast<uint64_t>(share * static_cast<double>(info.source_bytes)));
       return written;
     };
@@ -215,7 +264,7 @@ class CachedPacking {
       TRY(file.write_at(begin + layout_.bytes - 1, std::vector<uint8_t>(1, 0)));
     }
     TRY_ASSIGN(info.key, hasher.finish());
-    TRY(file.write_at(0, packed_header(info, table_)));
+    TRY(file.write_at(0, packed_header(info, table_, hashes)));
     TRY(folder.must_sync() ? file.commit() : file.commit_unsynced());
     if (std::rename(unnamed.c_str(), folder.new_path(info.key).c_str()) != 0) {
       return make_error("{}: cannot be renamed: {}", unnamed, std::strerror(errno));
@@ -227,6 +276,7 @@ class CachedPacking {
   const Layout& layout_;
   const PackOptions& options_;
   ThreadTeam& team_;
+  std::vector<std::string>& notes_;
   PackedTable table_;
   std::vector<FileStamp> stamps_;
   uint64_t data_end_ = 0;  // of what is written
@@ -246,20 +296,20 @@ Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<P
   PackedStore store;
   store.bytes_ = layout.bytes;
   if (layout.bytes >= options.cache.model_bytes_min && !packed_cache_folder(options.cache).empty()) {
-    CachedPacking packing(source, layout, options, team);
+    CachedPacking packing(source, layout, options, team, notes);
     auto cached = packing.run();
     if (cached.ok()) {
-      store.file_ = cached->file;
+      store.file_ = cached->packed.file;
       store.from_cache_ = cached->found;
-      point_linears(layout, cached->data);
+      point_linears(layout, cached->packed.data);
       return store;
     }
     if (packing.is_final()) return std::move(cached).error();
     notes.push_back(format("packed weights are not kept for the next start: {}", cached.error().message));
   }
   TRY_ASSIGN(store.memory_, reserve(layout.bytes, source.path()));
-  const auto place = [&](uint64_t offset, uint64_t) -> Result<uint8_t*> { return store.memory_ + offset; };
-  const auto done = [](uint64_t, uint64_t) { return Status(); };
+  const auto place = [&](const Slab& slab) -> Result<uint8_t*> { return store.memory_ + slab.offset; };
+  const auto done = [](const Slab&) { return Status(); };
   TRY(pack_all(source, layout, options, team, place, done));
   point_linears(layout, store.memory_);
   return store;
