@@ -61,6 +61,10 @@ void install_handler_once() {
   (void)installed;
 }
 
+int64_t modified_ns(const struct stat& info) {
+  return int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
 int claim_slot(uintptr_t begin, size_t size) {
   const std::lock_guard lock(g_slots_mutex);
   for (int i = 0; i < kSlotsMax; ++i) {
@@ -103,7 +107,8 @@ Result<std::shared_ptr<MappedFile>> MappedFile::open(const std::string& path) {
     ::close(fd);
     return make_error("{}: more than {} files are open at once", path, kSlotsMax);
   }
-  return std::shared_ptr<MappedFile>(new MappedFile(path, fd, static_cast<const uint8_t*>(data), size, slot));
+  return std::shared_ptr<MappedFile>(
+      new MappedFile(path, fd, static_cast<const uint8_t*>(data), size, modified_ns(info), slot));
 }
 
 MappedFile::~MappedFile() {
@@ -119,8 +124,11 @@ Status MappedFile::check_intact() const {
   // What is lost within the last page reads as zeros without a signal: the length tells.
   struct stat info {};
   const bool whole = fstat(fd_, &info) == 0 && static_cast<uint64_t>(info.st_size) >= size_;
-  if (whole && !damaged()) return {};
-  return make_error("{}: the file was cut short while in use; put it back and open it again", path_);
+  if (!whole || damaged()) {
+    return make_error("{}: the file was cut short while in use; put it back and open it again", path_);
+  }
+  if (static_cast<uint64_t>(info.st_size) == size_ && modified_ns(info) == modified_ns_) return {};
+  return make_error("{}: the file was changed while in use; open it again", path_);
 }
 
 void MappedFile::drop_pages(const void* begin, uint64_t size) const {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -70,6 +71,40 @@ TEST(MappedFile, AFileCutShortWhileMappedReadsAsZerosAndSaysSo) {
     EXPECT_FALSE((*other)->damaged()) << "another file is not affected";
     EXPECT_EQ(sum_of((*other)->bytes()), kPage);
   }
+}
+
+// Sets a time of its own, as two writes within one tick of the system's clock get the same.
+void write_into(const std::string& path, off_t at, std::string_view text) {
+  const int fd = open(path.c_str(), O_WRONLY);
+  ASSERT_EQ(pwrite(fd, text.data(), text.size(), at), static_cast<ssize_t>(text.size()));
+  const timespec times[2] = {{0, UTIME_OMIT}, {1'000'000'000, 5}};
+  ASSERT_EQ(futimens(fd, times), 0);
+  close(fd);
+}
+
+TEST(MappedFile, ChangesInPlaceAreNoticed) {
+  const TestFolder folder;
+  const std::string path = folder.write("x", "hello, world");
+  const auto file = MappedFile::open(path).value();
+  EXPECT_TRUE(file->check_intact().ok());
+  write_into(path, 7, "there");
+  ASSERT_FALSE(file->check_intact().ok());
+  EXPECT_NE(file->check_intact().error().message.find("x: the file was changed while in use"), std::string::npos);
+  EXPECT_TRUE(MappedFile::open(path).value()->check_intact().ok());
+
+  const auto longer = MappedFile::open(path).value();
+  write_into(path, 12, "!");
+  EXPECT_FALSE(longer->check_intact().ok());
+}
+
+TEST(MappedFile, AnotherFileUnderItsNameDoesNoHarm) {
+  const TestFolder folder;
+  const std::string path = folder.write("x", "hello");
+  const auto file = MappedFile::open(path).value();
+  ASSERT_EQ(rename(folder.write("y", "other").c_str(), path.c_str()), 0);
+  ASSERT_EQ(chmod(folder.write("z", "").c_str(), 0600), 0);
+  EXPECT_TRUE(file->check_intact().ok());
+  EXPECT_EQ(file->bytes()[0], 'h');
 }
 
 TEST(MappedFile, ManyThreadsMayMeetTheLostPages) {

@@ -54,8 +54,8 @@ class Forward {
   void observe(LinearObserver observer);
 
   // Computes the logits asked for, appends keys and values, and moves every cache's length on. On an Error (a token
-  // outside the vocabulary, a full cache, too many rows, a model file that was cut short) no length has moved.
-  // A cache may occur only once in a batch and must have been created for this model.
+  // outside the vocabulary, a full cache, too many rows, a model file that was cut short or changed) no length has
+  // moved. A cache may occur only once in a batch and must have been created for this model.
   Status run(std::span<const Sequence> batch);
 
   // Of the last run, valid until the next: rows [R, V], those of the first sequence first. The caller may change them.

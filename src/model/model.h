@@ -70,7 +70,7 @@ class Model {
   // What did not go as wished but does no harm ("the packed copy could not be kept: disk full").
   std::span<const std::string> notes() const { return notes_; }
 
-  // An Error once a file behind the model was cut short: nothing computed since can be trusted.
+  // An Error once a file behind the model was cut short or changed: nothing computed since can be trusted.
   Status check_intact() const;
 
  private:
