@@ -1,9 +1,11 @@
 #include "base/atomic_file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdlib>
@@ -15,6 +17,9 @@
 namespace andiron {
 
 namespace {
+
+constexpr mode_t kPrivateMode = 0600, kUsualMode = 0666;
+
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
@@ -40,28 +45,89 @@ Result<std::string> replaceable(const std::string& path) {
                     S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
 }
 
-std::string temporary_name(const std::string& path) {
+std::string temporary_path(const std::string& path) {
   static std::atomic<uint32_t> counter{0};
   return format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
 }
 
+// What remove_unfinished() needs, in a form that a signal handler may read.
+struct NameSlot {
+  std::atomic<bool> claimed{false};
+  std::atomic<bool> ready{false};  // `path` is whole
+  char path[4096];
+};
+std::array<NameSlot, 16> g_names;  // more at once are never written; beyond, a signal leaves the file
+
 }  // namespace
+
+// A file that was made; it goes with this object, or with remove_unfinished().
+class AtomicFile::TemporaryName {
+ public:
+  explicit TemporaryName(std::string path) : path_(std::move(path)) {
+    if (path_.size() >= sizeof NameSlot::path) return;
+    for (NameSlot& slot : g_names) {
+      if (slot.claimed.exchange(true)) continue;
+      std::memcpy(slot.path, path_.c_str(), path_.size() + 1);
+      slot.ready.store(true);
+      slot_ = &slot;
+      return;
+    }
+  }
+  ~TemporaryName() {
+    ::unlink(path_.c_str());  // nothing is there after a rename
+    if (slot_ == nullptr) return;
+    slot_->ready.store(false);
+    slot_->claimed.store(false);
+  }
+  TemporaryName(const TemporaryName&) = delete;
+  TemporaryName& operator=(const TemporaryName&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  NameSlot* slot_ = nullptr;
+};
+
+void AtomicFile::remove_unfinished() {
+  for (const NameSlot& slot : g_names) {
+    if (slot.ready.load()) ::unlink(slot.path);
+  }
+}
+
+bool AtomicFile::is_abandoned(const std::string& temporary) {
+  const int fd = ::open(temporary.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool abandoned = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+  ::close(fd);
+  return abandoned;
+}
 
 Result<AtomicFile> AtomicFile::create(const std::string& wanted, bool private_to_user) {
   TRY_ASSIGN(std::string path, replaceable(wanted));
-  const mode_t mode = private_to_user ? 0600 : 0666;
   // A file without a name cannot be left behind, whatever ends the process.
-  int fd = ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-  if (fd >= 0) return AtomicFile(std::move(path), std::string(), fd);
-  // Some file systems have no such files. Not mkostemp: it gives mode 0600 always, and the user's own mask can be read
-  // only by changing it for the whole process.
+  const int fd =
+      ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, private_to_user ? kPrivateMode : kUsualMode);
+  if (fd < 0) return create_named(wanted, private_to_user);  // some file systems have no such files
+  return AtomicFile(std::move(path), nullptr, fd);
+}
+
+Result<AtomicFile> AtomicFile::create_named(const std::string& wanted, bool private_to_user) {
+  TRY_ASSIGN(std::string path, replaceable(wanted));
+  // Not mkostemp: it gives mode 0600 always, and the user's own mask can be read only by changing it for the whole
+  // process.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    std::string temporary = temporary_name(path);
-    fd = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (fd >= 0) return AtomicFile(std::move(path), std::move(temporary), fd);
+    const std::string name = temporary_path(path);
+    const int fd =
+        ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, private_to_user ? kPrivateMode : kUsualMode);
+    if (fd >= 0) return AtomicFile(std::move(path), std::make_unique<TemporaryName>(name), fd);
     if (errno != EEXIST) break;
   }
   return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
+}
+
+AtomicFile::AtomicFile(std::string path, std::unique_ptr<TemporaryName> temporary, int fd)
+    : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {
+  ::flock(fd_, LOCK_EX | LOCK_NB);  // a refusal does no harm
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept
@@ -71,9 +137,7 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
       offset_(other.offset_) {}
 
 AtomicFile::~AtomicFile() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (fd_ >= 0) ::close(fd_);
 }
 
 Status AtomicFile::write(std::span<const uint8_t> bytes) {
@@ -106,19 +170,28 @@ Status AtomicFile::pad_to(uint64_t multiple) {
 }
 
 Status AtomicFile::commit_unsynced() {
-  if (temporary_.empty()) {  // a name beside the target, for the moment until it is renamed over it
-    std::string name = temporary_name(path_);
+  if (temporary_ == nullptr) {
     const std::string self = format("/proc/self/fd/{}", fd_);
-    if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) != 0) {
+    const auto link_to = [&](const std::string& name) {
+      return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    };
+    if (link_to(path_)) {  // nothing is there yet
+      ::close(std::exchange(fd_, -1));
+      return {};
+    }
+    // A name beside the target, for the moment until it is renamed over it.
+    const std::string name = temporary_path(path_);
+    if (errno != EEXIST || !link_to(name)) {
       return make_error("{}: cannot give it a name: {}; the old file, if any, is untouched", path_,
                         std::strerror(errno));
     }
-    temporary_ = std::move(name);
+    temporary_ = std::make_unique<TemporaryName>(name);
   }
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+  if (::rename(temporary_->path().c_str(), path_.c_str()) != 0) {
     return make_error("{}: cannot put it in place: {}; the old file, if any, is untouched", path_,
                       std::strerror(errno));
   }
+  temporary_.reset();
   ::close(std::exchange(fd_, -1));
   return {};
 }

@@ -2,11 +2,14 @@
 //
 // Bytes go to a file without a name in the target's folder; commit() syncs it, names it, renames it over the target and
 // syncs the folder. Without commit() (an error, a signal, the destructor) the target is untouched and nothing is left
-// behind. (On file systems without nameless files it is a temporary one, which the destructor removes.) A symbolic link
-// stays one: what it points to is replaced. Devices, pipes and folders are refused. One owner, one thread.
+// behind. On file systems without nameless files it is a temporary one with ".part-" in its name, which the destructor
+// removes, or remove_unfinished(). While it is being written the file is locked (flock), so that one left by a crash
+// can be told. A symbolic link stays one: what it points to is replaced. Devices, pipes and folders are refused. One
+// owner, one thread.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +22,12 @@ class AtomicFile {
  public:
   // `private_to_user`: mode 0600 instead of the user's default.
   static Result<AtomicFile> create(const std::string& path, bool private_to_user = false);
+  // As create() where the file system has no nameless files.
+  static Result<AtomicFile> create_named(const std::string& path, bool private_to_user = false);
+  // Removes the temporary files of this process, which must end now. May be called by a signal handler.
+  static void remove_unfinished();
+  // Whether a temporary file is left over: nobody is writing it. "No" where the file system cannot tell.
+  static bool is_abandoned(const std::string& temporary);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   AtomicFile(const AtomicFile&) = delete;
@@ -29,17 +38,19 @@ class AtomicFile {
   Status write_at(uint64_t offset, std::span<const uint8_t> bytes);  // does not move the append position
   Status pad_to(uint64_t multiple);  // zeros until the append position is a multiple of `multiple`
   uint64_t offset() const { return offset_; }
+  // Changes the name, in the same folder, under which the file will appear.
+  void rename_to(std::string path) { path_ = std::move(path); }
   Status commit();
   // As commit(), but leaves the syncing to the system, for a file that can be made again: after a crash of the machine
   // (not of the process) it may be there and hold anything.
   Status commit_unsynced();
 
  private:
-  AtomicFile(std::string path, std::string temporary, int fd)
-      : path_(std::move(path)), temporary_(std::move(temporary)), fd_(fd) {}
+  class TemporaryName;  // in the file system
+  AtomicFile(std::string path, std::unique_ptr<TemporaryName> temporary, int fd);
 
   std::string path_;
-  std::string temporary_;
+  std::unique_ptr<TemporaryName> temporary_;  // null while nameless
   int fd_ = -1;
   uint64_t offset_ = 0;
 };

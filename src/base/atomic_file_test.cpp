@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 
@@ -12,9 +13,13 @@
 namespace andiron {
 namespace {
 
-size_t files_in(const std::string& folder) {
-  return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder), {}));
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
 }
+size_t files_in(const std::string& folder) { return names_in(folder).size(); }
 
 TEST(AtomicFile, AppearsWholeOnCommitAndNotBefore) {
   const TestFolder folder;
@@ -146,6 +151,53 @@ TEST(Paths, FilesAndFoldersAreToldApart) {
   EXPECT_TRUE(file_exists(file) && !is_folder(file));
   EXPECT_TRUE(file_exists(folder.path()) && is_folder(folder.path()));
   EXPECT_TRUE(!file_exists(folder.file("absent")) && !is_folder(folder.file("absent")));
+}
+
+TEST(AtomicFile, WithANameIsTheSameAndMayBeRemovedByAnother) {
+  const TestFolder folder;
+  const std::string path = folder.file("x");
+  {
+    auto file = AtomicFile::create_named(path);
+    ASSERT_TRUE(file.ok() && file->write("hello").ok() && file->commit().ok());
+    EXPECT_EQ(read_text_file(path).value(), "hello");
+  }
+  {
+    auto file = AtomicFile::create_named(path);
+    ASSERT_TRUE(file.ok() && file->write("never").ok());
+    EXPECT_EQ(names_in(folder.path()).size(), 2u);
+  }
+  EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"x"}) << "no commit, no file";
+  EXPECT_EQ(read_text_file(path).value(), "hello");
+  auto one = AtomicFile::create_named(folder.file("y")), two = AtomicFile::create_named(folder.file("z"));
+  ASSERT_TRUE(one.ok() && two.ok());
+  ASSERT_TRUE(two->write("z").ok() && two->commit().ok());
+  AtomicFile::remove_unfinished();
+  EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"x", "z"}));
+}
+
+TEST(AtomicFile, AFileThatNobodyWritesIsAbandoned) {
+  const TestFolder folder;
+  const std::string left = folder.write("left.part-1-0", "");
+  EXPECT_TRUE(AtomicFile::is_abandoned(left));
+  auto file = AtomicFile::create_named(folder.file("x"));
+  ASSERT_TRUE(file.ok());
+  for (const std::string& name : names_in(folder.path())) {
+    EXPECT_EQ(AtomicFile::is_abandoned(folder.file(name)), name == "left.part-1-0") << name;
+  }
+}
+
+TEST(AtomicFile, MayBeRenamedBeforeItAppears) {
+  const TestFolder folder;
+  for (const bool named : {false, true}) {
+    for (const char* text : {"one", "two"}) {  // to a new name, over an old file
+      auto file = named ? AtomicFile::create_named(folder.file("a")) : AtomicFile::create(folder.file("a"));
+      ASSERT_TRUE(file.ok() && file->write(text).ok());
+      file->rename_to(folder.file("b"));
+      ASSERT_TRUE(file->commit_unsynced().ok());
+      EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"b"});
+      EXPECT_EQ(read_text_file(folder.file("b")).value(), text);
+    }
+  }
 }
 
 }  // namespace

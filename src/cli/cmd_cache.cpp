@@ -52,7 +52,12 @@ Json list_json(const std::string& folder, const std::vector<PackedCacheEntry>& e
 Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options) {
   const PackedCacheOptions cache = cache_options(global);
   const std::string folder = packed_cache_folder(cache);
-  if (folder.empty()) return make_error("the cache is off (--no-cache, or ANDIRON_CACHE_DIR is empty or \"off\")");
+  if (!packed_cache_is_on(cache)) {
+    return make_error("the cache is off (--no-cache, or ANDIRON_CACHE_DIR is empty or \"off\")");
+  }
+  if (folder.empty()) {
+    return make_error("there is no folder for the cache; expected ANDIRON_CACHE_DIR, XDG_CACHE_HOME or HOME to be set");
+  }
   if (options.clear) {
     TRY_ASSIGN(const uint64_t freed, clear_packed_cache(cache));
     if (options.json) {

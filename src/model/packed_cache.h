@@ -34,7 +34,9 @@ struct PackedCacheEntry {
   int64_t last_used = 0;  // Unix time, seconds
 };
 
-// The folder in use, or "" when the cache is off.
+// False when the options or the environment turn the cache off.
+bool packed_cache_is_on(const PackedCacheOptions& options);
+// The folder in use, or "" when the cache is off or the environment names no place for it.
 std::string packed_cache_folder(const PackedCacheOptions& options);
 // Most recently used first. A folder that does not exist has none.
 Result<std::vector<PackedCacheEntry>> list_packed_cache(const PackedCacheOptions& options);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -185,6 +186,44 @@ TEST_F(PackedCacheTest, WhatCannotBeKeptIsPackedInMemory) {
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, SIG_DFL);
   EXPECT_TRUE(fs::is_empty(folder_.file("cache/packed"))) << "nothing half-written stays";
+}
+
+TEST_F(PackedCacheTest, WhatACrashLeftIsRemoved) {
+  load(path_);
+  const auto leave = [&](const std::string& name, time_t age) {
+    const std::string path = folder_.write("cache/packed/" + name, "part");
+    const timespec times[2] = {{0, UTIME_OMIT}, {::time(nullptr) - age, 0}};
+    EXPECT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    return path;
+  };
+  const std::string old = leave("new-1-1.part-1-0", 100), young = leave("new-2-1.part-2-0", 0);
+  const std::string source = leave("0123456789abcdef.source.part-3-0", 100), locked = leave("new-4-1.part-4-0", 100);
+  const int writer = open(locked.c_str(), O_RDWR);
+  ASSERT_EQ(flock(writer, LOCK_EX), 0);
+  load(write_model("second.gguf", 2));
+  EXPECT_FALSE(file_exists(old));
+  EXPECT_FALSE(file_exists(source));
+  EXPECT_TRUE(file_exists(young)) << "its writer may be about to lock it";
+  EXPECT_TRUE(file_exists(locked));
+  close(writer);
+}
+
+TEST_F(PackedCacheTest, NoPlaceForItIsSaidOnce) {
+  const auto saved = [](const char* name) {
+    return std::getenv(name) == nullptr ? "" : std::string(std::getenv(name));
+  };
+  const std::string home = saved("HOME");
+  for (const char* name : {"ANDIRON_CACHE_DIR", "XDG_CACHE_HOME", "HOME"}) unsetenv(name);
+  options_.cache.folder = "";
+  const auto model = load(path_);
+  EXPECT_FALSE(model->weights_from_cache());
+  ASSERT_EQ(model->notes().size(), 1u);
+  EXPECT_NE(model->notes()[0].find("ANDIRON_CACHE_DIR"), std::string::npos) << model->notes()[0];
+  EXPECT_EQ(logits_of(*model).size(), 83u);
+  setenv("ANDIRON_CACHE_DIR", "off", 1);
+  EXPECT_TRUE(load(path_)->notes().empty()) << "off is off";
+  unsetenv("ANDIRON_CACHE_DIR");
+  setenv("HOME", home.c_str(), 1);
 }
 
 TEST_F(PackedCacheTest, SmallModelsAreNotKept) {

@@ -27,7 +27,9 @@ constexpr uint64_t kBytesMaxDefault = uint64_t{64} << 30;
 constexpr uint64_t kDiskReserve = uint64_t{512} << 20;
 // The kernel writes dirty pages within half a minute (vm.dirty_expire_centisecs); after this long syncing is quick.
 constexpr int64_t kSettleSeconds = 120;
-constexpr int64_t kAbandonedSeconds = 24 * 3600;
+// An unfinished file that nobody has written to for so long, and nobody holds locked, was left by a crash; after the
+// longer time it was even where the file system knows no locks.
+constexpr int64_t kAbandonedSeconds = 60, kSurelyAbandonedSeconds = 24 * 3600;
 
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
@@ -57,7 +59,12 @@ struct CacheFile {
   std::string path, name;
   struct stat info;
   bool is_packed() const { return name.ends_with(".packed"); }
-  bool is_unfinished() const { return name.starts_with("new-"); }
+  bool is_unfinished() const { return name.starts_with("new-") || name.find(".part-") != std::string::npos; }
+  bool is_abandoned() const {
+    if (!is_unfinished()) return false;
+    const int64_t age = ::time(nullptr) - info.st_mtim.tv_sec;
+    return age > kSurelyAbandonedSeconds || (age > kAbandonedSeconds && AtomicFile::is_abandoned(path));
+  }
 };
 
 // The cache's own files, last used first.
@@ -104,13 +111,18 @@ bool is_key(std::string_view text) {
 
 }  // namespace
 
+bool packed_cache_is_on(const PackedCacheOptions& options) {
+  const char* set = std::getenv("ANDIRON_CACHE_DIR");
+  const bool is_off = set != nullptr && (*set == '\0' || std::string_view(set) == "off");
+  return options.enabled && (!options.folder.empty() || !is_off);
+}
+
 std::string packed_cache_folder(const PackedCacheOptions& options) {
-  if (!options.enabled) return "";
+  if (!packed_cache_is_on(options)) return "";
   std::string base = options.folder;
   if (base.empty()) {
-    if (const char* set = std::getenv("ANDIRON_CACHE_DIR")) {
+    if (const std::string set = environment("ANDIRON_CACHE_DIR"); !set.empty()) {
       base = set;
-      if (base.empty() || base == "off") return "";
     } else if (const std::string xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) {
       base = xdg + "/andiron";
     } else if (const std::string home = environment("HOME"); !home.empty()) {
@@ -122,7 +134,11 @@ std::string packed_cache_folder(const PackedCacheOptions& options) {
 
 Result<PackedFolder> PackedFolder::open(const PackedCacheOptions& options) {
   const std::string folder = packed_cache_folder(options);
-  if (folder.empty()) return make_error("there is no folder for packed weights");
+  if (folder.empty()) {
+    return make_error(
+        "there is no folder for them; set ANDIRON_CACHE_DIR to one, or to \"off\" (XDG_CACHE_HOME and HOME "
+        "would do too)");
+  }
   TRY(make_folders(folder));
   uint64_t bytes_max = options.bytes_max;
   if (bytes_max == 0) {
@@ -219,8 +235,7 @@ Status PackedFolder::make_room(uint64_t bytes) const {
   for (const CacheFile& file : files) used += bytes_of(file);
   for (; !files.empty(); files.pop_back()) {
     const CacheFile& oldest = files.back();
-    const bool abandoned = oldest.is_unfinished() && ::time(nullptr) - oldest.info.st_mtim.tv_sec > kAbandonedSeconds;
-    if (!abandoned && (used + bytes <= bytes_max_ || !oldest.is_packed())) continue;
+    if (!oldest.is_abandoned() && (used + bytes <= bytes_max_ || !oldest.is_packed())) continue;
     if (::unlink(oldest.path.c_str()) == 0) used -= bytes_of(oldest);
   }
   struct statvfs disk {};

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -212,7 +211,9 @@ class CachedPacking {
       out.packed = folder.find(*key, table_);
       if (out.packed.file == nullptr) return make_error("the packed weights cannot be read back");
     }
-    if (!was_remembered || !out.found) TRY(folder.remember(stamps_, *key));
+    if (was_remembered && out.found) return out;
+    const Status remembered = folder.remember(stamps_, *key);
+    if (!remembered.ok()) notes_.push_back(format("the next start will take longer: {}", remembered.error().message));
     return out;
   }
 
@@ -237,8 +238,7 @@ class CachedPacking {
   Result<std::string> pack(const PackedFolder& folder) {
     PackedFileInfo info = {std::string(32, '0'), stamps_.front().path, total_bytes(stamps_)};
     const uint64_t begin = packed_data_offset(info, table_, layout_.slabs.size());
-    const std::string unnamed = folder.unnamed_path();
-    TRY_ASSIGN(AtomicFile file, AtomicFile::create(unnamed, true));
+    TRY_ASSIGN(AtomicFile file, AtomicFile::create(folder.unnamed_path(), true));
     TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
     std::vector<uint8_t> memory;
     std::vector<uint64_t> hashes;
@@ -265,10 +265,8 @@ class CachedPacking {
     }
     TRY_ASSIGN(info.key, hasher.finish());
     TRY(file.write_at(0, packed_header(info, table_, hashes)));
+    file.rename_to(folder.new_path(info.key));
     TRY(folder.must_sync() ? file.commit() : file.commit_unsynced());
-    if (std::rename(unnamed.c_str(), folder.new_path(info.key).c_str()) != 0) {
-      return make_error("{}: cannot be renamed: {}", unnamed, std::strerror(errno));
-    }
     return info.key;
   }
 
@@ -295,7 +293,7 @@ Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<P
 
   PackedStore store;
   store.bytes_ = layout.bytes;
-  if (layout.bytes >= options.cache.model_bytes_min && !packed_cache_folder(options.cache).empty()) {
+  if (layout.bytes >= options.cache.model_bytes_min && packed_cache_is_on(options.cache)) {
     CachedPacking packing(source, layout, options, team, notes);
     auto cached = packing.run();
     if (cached.ok()) {
