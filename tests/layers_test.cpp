@@ -61,7 +61,7 @@ std::string kind_of(const std::string& header) {
   static const std::map<std::string, std::string> others = {
       {"cpuid.h", "intrinsics"}, {"immintrin.h", "intrinsics"}, {"histedit.h", "libedit"}, {"xxhash.h", "xxHash"}};
   static const std::set<std::string> system = {"dirent.h", "fcntl.h", "langinfo.h", "pthread.h",
-                                               "sched.h",  "spawn.h", "unistd.h"};
+                                               "sched.h",  "spawn.h", "termios.h",  "unistd.h"};
   if (header.find('.') == std::string::npos || c.count(header) == 1) return "";
   if (others.count(header) == 1) return others.at(header);
   if (system.count(header) == 1 || header.starts_with("sys/")) return "system";

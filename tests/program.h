@@ -56,8 +56,16 @@ class Program {
     posix_spawn_file_actions_addopen(&actions, 0, folder_.file("stdin").c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, folder_.file("stdout").c_str(), kNew, 0600);
     posix_spawn_file_actions_addopen(&actions, 2, folder_.file("stderr").c_str(), kNew, 0600);
+    posix_spawnattr_t attributes;  // signals as at a prompt, whatever those who run the tests ignore
+    posix_spawnattr_init(&attributes);
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+    posix_spawnattr_setsigdefault(&attributes, &signals);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, ANDIRON_PROGRAM, &actions, nullptr, argv.data(), envp.data()), 0);
+    EXPECT_EQ(posix_spawn(&process, ANDIRON_PROGRAM, &actions, &attributes, argv.data(), envp.data()), 0);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return process;
   }

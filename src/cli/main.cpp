@@ -22,6 +22,7 @@ int run(int argc, char** argv) {
   if (const auto kernels = andiron::select_kernels(line.global.isa); !kernels.ok()) return report(kernels.error());
   const auto status = line.action();
   if (!status.ok()) return report(status.error());
+  if (*status == andiron::kExitInterrupted) std::fputs("andiron: stopped\n", stderr);
   if (std::fflush(stdout) != 0) return report({"standard output: cannot write to it"});
   return *status;
 }
@@ -29,6 +30,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  andiron::end_on_signals();
   // Only what no caller can foresee arrives here: memory that ran out in the standard library.
   try {
     return run(argc, argv);

@@ -2,10 +2,13 @@
 
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
+#include "base/atomic_file.h"
 #include "base/strings.h"
 
 namespace andiron {
@@ -32,8 +35,23 @@ std::atomic<bool> g_interrupted{false};
 std::atomic<bool> g_second_ends{false};
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may touch only lock-free atomics");
 
-void on_interrupt(int) {
-  if (g_interrupted.exchange(true) && g_second_ends.load()) _exit(kExitInterrupted);
+// Written before the handlers are installed.
+bool g_error_is_terminal = false;
+bool g_has_terminal_state = false;
+termios g_terminal_state;
+
+// A signal handler: nothing in it but system calls.
+void end_program(int signal) {
+  if (g_has_terminal_state) tcsetattr(STDIN_FILENO, TCSANOW, &g_terminal_state);
+  AtomicFile::remove_unfinished();
+  // On a terminal the cursor is behind "^C", an answer or a line of progress.
+  const std::string_view line = g_error_is_terminal ? "\nandiron: stopped\n" : "andiron: stopped\n";
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) _exit(128 + signal);
+  _exit(128 + signal);
+}
+
+void on_interrupt(int signal) {
+  if (g_interrupted.exchange(true) && g_second_ends.load()) end_program(signal);
 }
 
 struct sigaction g_previous;
@@ -65,6 +83,19 @@ void write_untrusted(std::FILE* stream, std::string_view text) {
     std::fwrite(safe.data(), 1, safe.size(), stream);
   } else {
     std::fwrite(text.data(), 1, text.size(), stream);
+  }
+}
+
+void end_on_signals() {
+  g_error_is_terminal = is_terminal(stderr);
+  g_has_terminal_state = tcgetattr(STDIN_FILENO, &g_terminal_state) == 0;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction action {
+    }, before{};
+    action.sa_handler = end_program;
+    sigfillset(&action.sa_mask);
+    if (sigaction(signal, nullptr, &before) != 0 || before.sa_handler == SIG_IGN) continue;
+    sigaction(signal, &action, nullptr);
   }
 }
 

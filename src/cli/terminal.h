@@ -19,11 +19,16 @@ std::string printable(std::string_view text);
 // Writes text that someone else wrote (a model, a file): as it is to a file or a pipe, printable() to a terminal.
 void write_untrusted(std::FILE* stream, std::string_view text);
 
+// From here on Ctrl-C (SIGINT), SIGTERM and SIGHUP end the program at once, with a line on standard error, the terminal
+// as it was, no unfinished file left behind, and exit status 128 + the signal's number. Those that whoever started the
+// program chose to ignore stay ignored. To be called once, before anything changes the terminal.
+void end_on_signals();
+
 // While one lives, Ctrl-C sets a flag instead of ending the program, and calls that wait for input return (EINTR). One
 // at a time.
 class InterruptGuard {
  public:
-  // `second_ends`: a second Ctrl-C ends the program with status 130.
+  // `second_ends`: a second Ctrl-C ends the program.
   explicit InterruptGuard(bool second_ends);
   ~InterruptGuard();
   InterruptGuard(const InterruptGuard&) = delete;
