@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <sstream>
@@ -272,6 +273,30 @@ TEST_F(ProgramTest, ASignalLeavesNoPartOfAFile) {
   EXPECT_EQ(outcome.status, 143) << outcome.err;
   EXPECT_TRUE(outcome.err.ends_with("andiron: stopped\n")) << outcome.err;
   EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+// Output that nobody can have is a failure; and with a stream closed no file takes its place.
+TEST_F(ProgramTest, LostOutputIsAFailure) {
+  const std::string model = tiny("f32"), before = whole_file(model);
+  const auto shell = [&](const std::string& line) {
+    const std::string script = "exec \"" ANDIRON_PROGRAM "\" " + line + " 2> \"" + program_.file("complaint") + "\"";
+    const int raw = std::system(script.c_str());
+    return WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+  };
+  for (const std::string& where : {std::string(">&-"), std::string("> /dev/full")}) {
+    for (const std::string& command : {"run " + model + " -n 5", "run " + model + " -n 5 --json", "inspect " + model,
+                                       "tokenize " + model + " -p x", std::string("--help"), std::string("--version"),
+                                       "chat " + model + " -n 2 < " + program_.write("in", "hi\n")}) {
+      EXPECT_EQ(shell("--no-cache " + command + " " + where), 1) << command << " " << where;
+      if (command.find("chat") != std::string::npos) continue;  // it needs a template, which is another failure
+      EXPECT_NE(program_.text("complaint").find("standard output: cannot write to it"), std::string::npos)
+          << command << " " << where << ": " << program_.text("complaint");
+    }
+  }
+  EXPECT_EQ(whole_file(model), before);
+  EXPECT_EQ(shell("tokenize " + model + " <&-"), 1);
+  EXPECT_NE(program_.text("complaint").find("standard input"), std::string::npos);
+  EXPECT_EQ(shell("synth tiny " + program_.file("quiet.gguf") + " >&-"), 0) << "nothing to say, nothing lost";
 }
 
 TEST_F(ProgramTest, TokenizesAndBack) {

@@ -1,10 +1,10 @@
 #include "cli/app.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
+#include <cstring>
 #include <limits>
 #include <random>
 
@@ -80,7 +80,11 @@ Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::strin
 
 Result<std::string> read_input(const std::string& path) {
   if (path != "-") return read_text_file(path);
-  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::string text;
+  char buffer[1 << 16];
+  for (size_t got; (got = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) text.append(buffer, got);
+  if (std::ferror(stdin) != 0) return make_error("standard input: cannot read it: {}", std::strerror(errno));
+  return text;
 }
 
 namespace {

@@ -193,7 +193,7 @@ bool Chat::answer() {
     text += event.text;
     write_untrusted(stdout, event.text);
     if (!event.text.empty()) std::fflush(stdout);
-    return true;
+    return std::ferror(stdout) == 0;
   });
   std::fputc('\n', stdout);
   std::fflush(stdout);
@@ -353,6 +353,7 @@ int Chat::loop() {
     } else {
       ask(*message);
     }
+    if (std::ferror(stdout) != 0) break;  // nobody can read the answers; main() reports it
   }
   return 0;
 }

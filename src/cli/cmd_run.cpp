@@ -112,11 +112,11 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
       write_untrusted(stdout, event.text);
       std::fflush(stdout);
     }
-    return true;
+    return std::ferror(stdout) == 0;  // main() reports it
   }));
   if (options.json) {
     print_json(answer_json(std::move(output), answer, prefill, loaded.load_ms, sampling.seed, options.logprobs >= 0));
-  } else if (is_terminal(stdout)) {
+  } else if (is_terminal(stdout)) {  // a file or a pipe gets the answer's bytes and no more
     std::fputc('\n', stdout);
   }
   if (!global.quiet && !options.json && is_terminal(stderr)) print_summary(prefill, answer);
