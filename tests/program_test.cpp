@@ -53,11 +53,29 @@ TEST_F(ProgramTest, WrongUsageIsStatusTwo) {
            {"run", "model", "--isa", "sse9"},
            {"logits", "model"},
            {"--threads", "0", "doctor"},
+           {"run", "model", "--temp", "-1"},
+           {"run", "model", "--temp", "nan"},
+           {"chat", "model", "--top-p", "1.5"},
+           {"run", "model", "--top-k", "-2"},
+           {"run", "model", "--logit-bias", "13"},
+           {"run", "model", "--logit-bias", "13=much"},
+           {"run", "model", "--logit-bias", "-1=0"},
+           {"run", "model", "--seed", "-1"},
+           {"run", "model", "--seed", "-9223372036854775809"},
+           {"run", "model", "--seed", "0x10"},
+           {"run", "model", "--seed", "1.5"},
+           {"quantize", "model", "out", "--type", "Q9_Z"},
+           {"synth", "llama-9", "out"},
+           {"synth", "tiny", "out", "--type", "q9"},
+           {"synth", "tiny", "out", "--seed", "-1"},
+           {"logits", "model", "--tokens", "1 x", "--out", "out"},
+           {"detokenize", "model", "-i", "1 -2"},
        }) {
     const Outcome outcome = program_.run(words);
-    EXPECT_EQ(outcome.status, 2);
-    EXPECT_NE(outcome.err, "");
-    EXPECT_EQ(outcome.out, "");
+    const std::string what = words.empty() ? "nothing" : words.back();
+    EXPECT_EQ(outcome.status, 2) << what;
+    EXPECT_NE(outcome.err, "") << what;
+    EXPECT_EQ(outcome.out, "") << what;
   }
 }
 
@@ -147,14 +165,18 @@ TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
   }
 }
 
-TEST_F(ProgramTest, AnInstructionSetThatTheMachineLacksIsAnError) {
+TEST_F(ProgramTest, NumbersAreDecimal) {
+  EXPECT_EQ(parse(program_.run({"run", tiny(), "-n", "1", "--seed", "010", "--json"})).find("seed")->as_int(), 10);
+}
+
+TEST_F(ProgramTest, AnInstructionSetThatTheMachineLacksIsWrongUsage) {
   const std::string model = tiny();
   for (const Isa isa : {Isa::kScalar, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
     const auto& have = available_isas();
     const bool available = std::find(have.begin(), have.end(), isa) != have.end();
     const std::string name(isa_name(isa));
     const Outcome outcome = program_.run({"--isa", name, "run", model, "-n", "1"});
-    EXPECT_EQ(outcome.status, available ? 0 : 1) << name << ": " << outcome.err;
+    EXPECT_EQ(outcome.status, available ? 0 : 2) << name << ": " << outcome.err;
     EXPECT_TRUE(available || outcome.err.find(name) != std::string::npos) << outcome.err;
   }
 }
@@ -399,7 +421,7 @@ TEST_F(ProgramTest, SaysWhichRowsDidNotFit) {
   EXPECT_EQ(std::count(made.err.begin(), made.err.end(), '\n'), 3) << "two notes and the result\n" << made.err;
   EXPECT_NE(made.err.find("MiB"), std::string::npos) << made.err;
   const Outcome wrong = program_.run({"quantize", shared_data(kFolder), out, "--type", "q9"});
-  EXPECT_EQ(wrong.status, 1);
+  EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("Q4_K_M"), std::string::npos) << wrong.err;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <limits>
@@ -87,10 +88,7 @@ Result<std::string> read_input(const std::string& path) {
   return text;
 }
 
-namespace {
-
-// "TOKEN=NUMBER": a token id, or text that is one token.
-Result<LogitBias> parse_bias(const std::string& text, const Tokenizer& tokenizer) {
+Result<LogitBias> parse_bias(const std::string& text) {
   const size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) {
     return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", quoted(text));
@@ -102,14 +100,15 @@ Result<LogitBias> parse_bias(const std::string& text, const Tokenizer& tokenizer
   } else {
     TRY_ASSIGN(const double value, parse_double(number, "--logit-bias"));
     bias.bias = static_cast<float>(value);
+    if (!std::isfinite(bias.bias)) return make_error("--logit-bias {}: expected a finite number or -inf", quoted(text));
   }
   TRY_ASSIGN(const int64_t token, parse_int(std::string_view(text).substr(0, equals), "--logit-bias"));
-  if (token < 0 || token >= tokenizer.vocab_size()) {
-    return make_error("--logit-bias {}: expected a token from 0 to {}", quoted(text), tokenizer.vocab_size() - 1);
-  }
+  if (token < 0 || token > INT32_MAX) return make_error("--logit-bias {}: expected a token's number", quoted(text));
   bias.token = static_cast<int32_t>(token);
   return bias;
 }
+
+namespace {
 
 // Every token whose text holds one of the breaker texts.
 std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer) {
@@ -133,7 +132,10 @@ Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Toke
   // 53 bits, so that the number survives every JSON reader.
   sampling.seed = options.seed ? *options.seed : (uint64_t{std::random_device{}()} << 21) ^ std::random_device{}();
   for (const std::string& text : options.bias) {
-    TRY_ASSIGN(const LogitBias bias, parse_bias(text, tokenizer));
+    TRY_ASSIGN(const LogitBias bias, parse_bias(text));
+    if (bias.token >= tokenizer.vocab_size()) {
+      return make_error("--logit-bias {}: expected a token from 0 to {}", quoted(text), tokenizer.vocab_size() - 1);
+    }
     sampling.logit_bias.push_back(bias);
   }
   if (sampling.uses_dry()) sampling.dry_breakers = dry_breakers(tokenizer);

@@ -44,6 +44,9 @@ Result<std::string> read_input(const std::string& path);
 
 PackedCacheOptions cache_options(const GlobalOptions& global);
 
+// "TOKEN=NUMBER": a token's id, and what is added to its logit.
+Result<LogitBias> parse_bias(const std::string& text);
+
 // Fills in what the options leave open (a seed) and turns texts into tokens (bias, DRY breakers).
 Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Tokenizer& tokenizer);
 

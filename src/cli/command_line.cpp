@@ -8,8 +8,13 @@
 #include <string>
 
 #include "base/strings.h"
+#include "cli/app.h"
 #include "cli/commands.h"
+#include "cli/id_list.h"
+#include "cli/terminal.h"
 #include "cli/version.h"
+#include "model/quant_mix.h"
+#include "model/synth.h"
 
 namespace andiron {
 
@@ -52,6 +57,28 @@ void add_examples(App* app, std::initializer_list<const char*> lines) {
   app->footer(text);
 }
 
+// Throws what parse_command_line() reports as wrong usage.
+void require(const Status& status) {
+  if (!status.ok()) throw CLI::ValidationError(printable(status.error().message));
+}
+template <typename T>
+void require(const Result<T>& result) {
+  if (!result.ok()) throw CLI::ValidationError(printable(result.error().message));
+}
+
+// A whole number in decimal. CLI11 alone would take 010 for 8, and wrap what is below the least negative number.
+CLI::Validator whole(int64_t low, int64_t high) {
+  const auto check = [=](std::string& text) -> std::string {
+    const auto value = parse_int(text, "");
+    if (!value.ok() || *value < low || *value > high) {
+      return format("expected a whole number from {} to {}, got \"{}\"", low, high, andiron::quoted(text));
+    }
+    text = std::to_string(*value);
+    return "";
+  };
+  return CLI::Validator(check, format("INT in [{} - {}]", low, high));
+}
+
 void add_model(App* app, std::string& model) {
   app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
 }
@@ -63,10 +90,10 @@ CLI::Option* add_chat_template(App* app, std::string& file) {
 void add_global(App& app, GlobalOptions& o) {
   app.add_option("--isa", o.isa, "Instruction set: scalar, avx2, avx512 or amx (default: the best there is)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
-  app.add_option("--threads,-t", o.threads, "Threads (default: one for each processor)")->check(CLI::Range(1, 1024));
+  app.add_option("--threads,-t", o.threads, "Threads (default: one for each processor)")->transform(whole(1, 1024));
   app.add_option("--kv", o.kv, "Format of the KV cache (default f16)")->check(CLI::IsMember({"f16", "q8_0"}));
   app.add_option("--ctx,-c", o.context, "Context in tokens (default: what the model was trained for)")
-      ->check(CLI::Range(int64_t{1}, kTokensLimit));
+      ->transform(whole(1, kTokensLimit));
   app.add_flag("--no-cache", o.no_cache, "Do not keep packed weights on disk, nor use those kept");
   app.add_flag("--quiet,-q", o.quiet, "No progress, no notes");
 }
@@ -76,11 +103,11 @@ void add_sampling(App* app, SamplerOptions& s) {
   const auto number = [&](const char* name, double& value, const char* help) {
     app->add_option(name, value, help)->group(kGroup)->capture_default_str();
   };
-  const auto whole = [&](const char* name, int32_t& value, const char* help) {
-    app->add_option(name, value, help)->group(kGroup)->capture_default_str();
+  const auto count = [&](const char* name, int32_t& value, const char* help) {
+    app->add_option(name, value, help)->transform(whole(INT32_MIN, INT32_MAX))->group(kGroup)->capture_default_str();
   };
   number("--temp", s.temperature, "Temperature; 0 takes the most likely token");
-  whole("--top-k", s.top_k, "Keep the k most likely tokens; 0 is off");
+  count("--top-k", s.top_k, "Keep the k most likely tokens; 0 is off");
   number("--top-p", s.top_p, "Keep the most likely tokens that hold this probability; 1 is off");
   number("--min-p", s.min_p, "Keep tokens this many times as likely as the likeliest; 0 is off");
   number("--typical-p", s.typical_p, "Locally typical sampling; 1 is off");
@@ -92,19 +119,19 @@ void add_sampling(App* app, SamplerOptions& s) {
   number("--repetition-penalty", s.repetition_penalty, "Divides logits of tokens seen lately; 1 is off");
   number("--presence-penalty", s.presence_penalty, "Subtracted from logits of tokens seen lately; 0 is off");
   number("--frequency-penalty", s.frequency_penalty, "The same for each time they occurred; 0 is off");
-  whole("--penalty-last-n", s.penalty_last_n, "Tokens that count as lately; -1: many");
+  count("--penalty-last-n", s.penalty_last_n, "Tokens that count as lately; -1: many");
   number("--dry-multiplier", s.dry_multiplier, "Strength of DRY against repeated phrases; 0 is off, 0.8 usual");
   number("--dry-base", s.dry_base, "Its growth with the length of the phrase");
-  whole("--dry-allowed-length", s.dry_allowed_length, "Phrases shorter than this go free");
-  whole("--dry-last-n", s.dry_last_n, "Tokens it looks back over; -1: many");
+  count("--dry-allowed-length", s.dry_allowed_length, "Phrases shorter than this go free");
+  count("--dry-last-n", s.dry_last_n, "Tokens it looks back over; -1: many");
 }
 
 void add_answer(App* app, AnswerOptions& o) {
   app->add_option("-n,--tokens", o.tokens_max, "Most tokens to generate (default: until the model stops)")
-      ->check(CLI::Range(int64_t{0}, kTokensLimit));
+      ->transform(whole(0, kTokensLimit));
   app->add_flag("--greedy", o.greedy, "The most likely token each time, the same as --temp 0");
   app->add_option("--seed", o.seed, "Seed: the same seed gives the same text (default: drawn)")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX}));  // what JSON output can say exactly
+      ->transform(whole(0, INT64_MAX));  // what JSON output can say exactly
   app->add_option("--stop", o.stop, "Stop before this text (may be repeated)")->allow_extra_args(false);
   app->add_option("--logit-bias", o.bias, "TOKEN=NUMBER added to a token's logit; -inf forbids it (may be repeated)")
       ->allow_extra_args(false);
@@ -113,9 +140,26 @@ void add_answer(App* app, AnswerOptions& o) {
   add_sampling(app, o.sampling);
 }
 
+// What can be told of the options without the model.
+template <typename Options>
+void check_options(const Options&) {}
+void check_options(const AnswerOptions& o) {
+  require(validate(o.sampling, INT32_MAX));
+  for (const std::string& text : o.bias) require(parse_bias(text));
+}
+void check_options(const RunOptions& o) { check_options(o.answer); }
+void check_options(const ChatCommandOptions& o) { check_options(o.answer); }
+void check_options(const QuantizeCommandOptions& o) { require(quant_type_from_name(o.type)); }
+void check_options(const SynthOptions& o) { require(check_synthetic({o.shape, o.type, o.seed})); }
+void check_options(const LogitsOptions& o) { require(parse_ids(o.tokens, INT32_MAX, "--tokens")); }
+void check_options(const DetokenizeOptions& o) {
+  if (o.ids) require(parse_ids(*o.ids, INT32_MAX, "--tokens"));
+}
+
 template <typename Options, typename Command>
 void on_parsed(App* app, CommandLine& line, std::shared_ptr<Options> options, Command command) {
   app->callback([&line, options, command] {
+    check_options(*options);
     line.action = [&line, options, command] { return command(line.global, *options); };
   });
 }
@@ -138,7 +182,7 @@ void add_run(App& app, CommandLine& line) {
   sub->add_flag("--show-special", o->show_special, "Print control tokens too");
   sub->add_flag("--ignore-end", o->ignore_end, "Go on after the model's end-of-answer token");
   sub->add_option("--logprobs", o->logprobs, "With --json: log-probabilities, of this many other tokens too")
-      ->check(CLI::Range(0, 1000));
+      ->transform(whole(0, 1000));
   add_answer(sub, o->answer);
   on_parsed(sub, line, o, run_command);
 }
@@ -218,9 +262,9 @@ void add_logits(App& app, CommandLine& line) {
 }
 
 void add_windows(App* sub, int64_t& window, int64_t& windows_max) {
-  sub->add_option("--window", window, "Tokens per window")->check(CLI::Range(4, 1 << 20))->capture_default_str();
+  sub->add_option("--window", window, "Tokens per window")->transform(whole(4, 1 << 20))->capture_default_str();
   sub->add_option("--windows", windows_max, "Use only this many windows (default: the whole text)")
-      ->check(CLI::Range(int64_t{1}, kTokensLimit));
+      ->transform(whole(1, kTokensLimit));
 }
 
 void add_ppl(App& app, CommandLine& line) {
@@ -266,13 +310,13 @@ void add_bench(App& app, CommandLine& line) {
                      "andiron bench model.gguf --pp 2048 --tg 64 --depth 2048 --threads 4 --isa avx2 --json"});
   auto o = std::make_shared<BenchOptions>();
   add_model(sub, o->model);
-  sub->add_option("--pp", o->prefill, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  sub->add_option("--tg", o->decode, "Tokens to generate")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  sub->add_option("--pp", o->prefill, "Tokens of the prompt")->transform(whole(1, 1 << 20))->capture_default_str();
+  sub->add_option("--tg", o->decode, "Tokens to generate")->transform(whole(1, 1 << 20))->capture_default_str();
   sub->add_option("--depth", o->depth, "Tokens before those generated")
-      ->check(CLI::Range(0, 1 << 20))
+      ->transform(whole(0, 1 << 20))
       ->capture_default_str();
   sub->add_option("--reps", o->repeats, "Repeats; medians are reported")
-      ->check(CLI::Range(1, 1000))
+      ->transform(whole(1, 1000))
       ->capture_default_str();
   sub->add_flag("--json", o->json, "Print one line of JSON");
   on_parsed(sub, line, o, bench_command);
@@ -305,9 +349,7 @@ void add_synth(App& app, CommandLine& line) {
       ->required();
   sub->add_option("OUT", o->out, "File to write")->required();
   sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")->capture_default_str();
-  sub->add_option("--seed", o->seed, "Seed of the weights")
-      ->check(CLI::Range(uint64_t{0}, uint64_t{INT64_MAX}))
-      ->capture_default_str();
+  sub->add_option("--seed", o->seed, "Seed of the weights")->transform(whole(0, INT64_MAX))->capture_default_str();
   on_parsed(sub, line, o, synth_command);
 }
 

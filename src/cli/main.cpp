@@ -13,10 +13,10 @@
 
 namespace {
 
-int report(const andiron::Error& error) {
+int report(const andiron::Error& error, int status = 1) {
   std::fflush(stdout);
   std::fprintf(stderr, "andiron: %s\n", andiron::printable(error.message).c_str());
-  return 1;
+  return status;
 }
 
 // A program may be started without some of its streams. The next file to be opened would take such a stream's number,
@@ -39,8 +39,10 @@ int finish(int status) {
 int run(int argc, char** argv) {
   const andiron::CommandLine line = andiron::parse_command_line(argc, argv);
   if (!line.action) return finish(line.exit_status);
-  // Asked for by any command, an instruction set that the machine lacks is an error.
-  if (const auto kernels = andiron::select_kernels(line.global.isa); !kernels.ok()) return report(kernels.error());
+  // Asked for by any command, an instruction set that the machine lacks is wrong usage, as an unknown one is.
+  if (const auto kernels = andiron::select_kernels(line.global.isa); !kernels.ok()) {
+    return report(kernels.error(), andiron::kExitUsage);
+  }
   const auto status = line.action();
   if (!status.ok()) return report(status.error());
   const int exit_status = finish(*status);

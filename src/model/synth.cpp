@@ -244,15 +244,26 @@ std::vector<std::string_view> synthetic_shapes() {
   return names;
 }
 
+namespace {
+Result<const Shape*> find_shape(const std::string& name) {
+  const auto* shape = std::find_if(std::begin(kShapes), std::end(kShapes),
+                                   [&](const Shape& candidate) { return candidate.name == name; });
+  if (shape != std::end(kShapes)) return shape;
+  std::string known;
+  for (const std::string_view each : synthetic_shapes()) known += format("{}{}", known.empty() ? "" : ", ", each);
+  return make_error("\"{}\" is not a synthetic shape; {} are", quoted(name), known);
+}
+}  // namespace
+
+Status check_synthetic(const SyntheticOptions& options) {
+  TRY(find_shape(options.shape));
+  TRY(parse_mix(options.mix));
+  return {};
+}
+
 Status write_synthetic_model(const SyntheticOptions& options, const std::string& path,
                              const std::function<void(uint64_t done, uint64_t total)>& progress) {
-  const auto* shape = std::find_if(std::begin(kShapes), std::end(kShapes),
-                                   [&](const Shape& candidate) { return candidate.name == options.shape; });
-  if (shape == std::end(kShapes)) {
-    std::string known;
-    for (const std::string_view name : synthetic_shapes()) known += format("{}{}", known.empty() ? "" : ", ", name);
-    return make_error("\"{}\" is not a synthetic shape; {} are", quoted(options.shape), known);
-  }
+  TRY_ASSIGN(const Shape* shape, find_shape(options.shape));
   TRY_ASSIGN(const QuantType mix, parse_mix(options.mix));
   TRY_ASSIGN(const auto tensors, Plan(*shape, mix).tensors());
   const auto tokens = make_tokens(shape->vocabulary);

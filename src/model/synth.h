@@ -21,6 +21,9 @@ struct SyntheticOptions {
   uint64_t seed = 1;
 };
 
+// An Error when there is no such shape or mix.
+Status check_synthetic(const SyntheticOptions& options);
+
 // Writes a GGUF file that andiron and llama.cpp load: weights with plausible sizes, a vocabulary of made-up tokens.
 // The same options give the same bytes on every machine. `progress` may be empty.
 Status write_synthetic_model(const SyntheticOptions& options, const std::string& path,
