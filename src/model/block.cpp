@@ -72,6 +72,36 @@ Rows Block::attend(const Heads& heads) const {
   return out;
 }
 
+namespace {
+
+// Heads of d numbers to heads of `step` numbers, d <= step, the rest zeros; or back, the rest forgotten.
+void repad(Rows from, int64_t d, Rows to, int64_t step) {
+  const int64_t count = std::min(d, step);
+  for (int64_t t = 0; t < from.rows; ++t) {
+    for (int64_t head = 0; head * d < from.cols; ++head) {
+      float* end = std::copy_n(from.row(t) + head * d, count, to.row(t) + head * step);
+      std::fill_n(end, step - count, 0.0f);
+    }
+  }
+}
+
+// The same with its backward: the gradient goes the other way.
+void repad(Tape* tape, Rows from, int64_t d, Rows to, int64_t step) {
+  repad(from, d, to, step);
+  if (tape == nullptr) return;
+  tape->record([=](Ops&) {
+    const Rows dfrom = tape->gradient(from), dto = tape->gradient(to);
+    for (int64_t t = 0; t < from.rows; ++t) {
+      for (int64_t head = 0; head * d < from.cols; ++head) {
+        for (int64_t i = 0; i < std::min(d, step); ++i) dfrom.row(t)[head * d + i] += dto.row(t)[head * step + i];
+      }
+      std::fill_n(dto.row(t), dto.cols, 0.0f);
+    }
+  });
+}
+
+}  // namespace
+
 // Zeros beside each head change no sum. Only small or old models have such heads, so the copies may cost something.
 void Block::attend_padded(const AttentionShape& shape, const Heads& heads, Rows out) const {
   const int64_t d = config.head_dim, step = shape.head_dim;
@@ -80,23 +110,11 @@ void Block::attend_padded(const AttentionShape& shape, const Heads& heads, Rows 
   const Rows whole = {buffers.padded.data(), out.rows, stride, stride};
   const Rows q = whole.columns(0, queries), k = whole.columns(queries, kv), v = whole.columns(queries + kv, kv);
   const Rows padded_out = whole.columns(queries + 2 * kv, queries);
-  const auto spread = [&](Rows from, Rows to) {
-    for (int64_t t = 0; t < from.rows; ++t) {
-      for (int64_t head = 0; head * d < from.cols; ++head) {
-        float* end = std::copy_n(from.row(t) + head * d, d, to.row(t) + head * step);
-        std::fill_n(end, step - d, 0.0f);
-      }
-    }
-  };
-  spread(heads.q, q);
-  spread(heads.k, k);
-  spread(heads.v, v);
+  repad(ops.tape(), heads.q, d, q, step);
+  repad(ops.tape(), heads.k, d, k, step);
+  repad(ops.tape(), heads.v, d, v, step);
   ops.attention(shape, q, k, v, segments, padded_out);
-  for (int64_t t = 0; t < out.rows; ++t) {
-    for (int64_t head = 0; head < config.heads; ++head) {
-      std::copy_n(padded_out.row(t) + head * step, d, out.row(t) + head * d);
-    }
-  }
+  repad(ops.tape(), padded_out, step, out, d);
 }
 
 Rows Block::linear(Rows x, const Linear& layer) const {

@@ -33,6 +33,15 @@ struct RunBuffers {
   Buffer<float> hidden;   // [T, 2 F] gate and up
   Buffer<float> product;  // [T, D] what a matrix gives back to the stream
   MixtureBuffers mixture;
+
+  // Calls f(buffer) for each that holds numbers of the forward.
+  template <typename F>
+  void each(F f) const {
+    for (const Buffer<float>* buffer : {&x, &normed, &heads, &padded, &mixed, &hidden, &product, &mixture.scores,
+                                        &mixture.share, &mixture.gathered, &mixture.hidden, &mixture.outputs}) {
+      f(*buffer);
+    }
+  }
 };
 
 // One rotary table: cos and sin for each row of the batch.

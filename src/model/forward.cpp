@@ -7,11 +7,8 @@
 
 #include "base/buffer.h"
 #include "base/strings.h"
-#include "model/block.h"
-#include "model/family.h"
-#include "model/rope.h"
+#include "model/transformer.h"
 #include "model/weights.h"
-#include "tensor/quantize.h"
 
 namespace andiron {
 
@@ -19,32 +16,22 @@ struct Forward::State {
   const Model& model;
   const ModelConfig& config;
   ForwardLimits limits;
-  Ops ops;
-  RunBuffers buffers;
-  Buffer<float> rope_full;   // [T, half, 2]
-  Buffer<float> rope_local;  // likewise; empty where layers share one table
-  Buffer<float> last;        // [R, D] the rows whose logits are asked for
-  Buffer<float> logits;      // [R, V]
+  Transformer transformer;
+  Buffer<float> last;    // [R, D] the rows whose logits are asked for
+  Buffer<float> logits;  // [R, V]
   std::vector<BatchSegment> segments;
   std::vector<int64_t> logit_begin;  // [sequences + 1] of the last run: where each sequence's logits begin
-  std::vector<uint8_t> row_scratch;  // for a source that has to build embedding rows
 
   State(const Model& m, const KernelTable& kernels, ThreadTeam& team, const ForwardLimits& l);
 
   Status check(std::span<const Sequence> batch) const;
   Status check_one(const Sequence& sequence) const;
   Status embed(std::span<const Sequence> batch, Rows x);
-  void fill_rope_tables(std::span<const Sequence> batch);
   void run_layers(std::span<const Sequence> batch, Rows x);
   void compute_logits(std::span<const Sequence> batch, Rows x);
 };
 
 namespace {
-
-// The most inputs any product has.
-int64_t inputs_max(const ModelConfig& config) {
-  return std::max({config.width, config.query_width(), config.feed_forward, config.experts.width});
-}
 
 Buffer<float> floats(int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); }
 
@@ -65,16 +52,12 @@ Forward::State::State(const Model& m, const KernelTable& kernels, ThreadTeam& te
     : model(m),
       config(m.config()),
       limits(l),
-      ops(kernels, team, l.rows, inputs_max(m.config())),
-      buffers(m.config(), l.rows),
-      rope_full(floats(l.rows, m.config().rope.dimensions)),
+      transformer(m, m.weights(), kernels, team, l.rows),
       last(floats(l.logit_rows, m.config().width)),
       logits(floats(l.logit_rows, padded_columns(m.config().vocabulary))) {
-  if (config.has_rope_local) rope_local = floats(limits.rows, config.rope_local.dimensions);
   segments.reserve(static_cast<size_t>(limits.sequences));
   logit_begin.reserve(static_cast<size_t>(limits.sequences) + 1);
   logit_begin.push_back(0);
-  row_scratch.reserve(row_bytes(m.weights().embedding->dtype, static_cast<uint64_t>(config.width)));
 }
 
 Status Forward::State::check_one(const Sequence& sequence) const {
@@ -86,12 +69,6 @@ Status Forward::State::check_one(const Sequence& sequence) const {
   if (count(sequence) > room) {
     return make_error("{}: the context of {} positions is full: {} more tokens do not fit in the {} that are left",
                       model.source().path(), sequence.cache->capacity(), count(sequence), room);
-  }
-  for (const int32_t token : sequence.tokens) {
-    if (token < 0 || token >= config.vocabulary) {
-      return make_error("{}: the token {} is not one of the {} that the model has", model.source().path(), token,
-                        config.vocabulary);
-    }
   }
   return {};
 }
@@ -116,29 +93,14 @@ Status Forward::State::check(std::span<const Sequence> batch) const {
 }
 
 Status Forward::State::embed(std::span<const Sequence> batch, Rows x) {
-  const TensorInfo& embedding = *model.weights().embedding;
   int64_t row = 0;
   for (const Sequence& sequence : batch) {
-    for (const int32_t token : sequence.tokens) {
-      TRY_ASSIGN(const auto bytes, model.source().rows(embedding, static_cast<uint64_t>(token), 1, row_scratch));
-      decode_row(embedding.dtype, bytes.data(), x.row(row++), embedding.columns());
-    }
+    const int64_t rows = count(sequence);
+    TRY(transformer.embed(sequence.tokens, x.slice(row, rows)));
+    transformer.place(row, rows, sequence.cache->length(), sequence.cache->capacity());
+    row += rows;
   }
-  if (config.embedding_scale != 1) ops.scale(x, config.embedding_scale);
   return {};
-}
-
-void Forward::State::fill_rope_tables(std::span<const Sequence> batch) {
-  int64_t row = 0;
-  for (const Sequence& sequence : batch) {
-    const auto fill = [&](const RopePlan& plan, Buffer<float>& table) {
-      rope_table(plan.inv_freq, sequence.cache->length(), count(sequence), plan.magnitude,
-                 table.data() + row * 2 * plan.half());
-    };
-    fill(model.ropes().full(sequence.cache->capacity()), rope_full);
-    if (config.has_rope_local) fill(model.ropes().local(), rope_local);
-    row += count(sequence);
-  }
 }
 
 void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
@@ -148,15 +110,9 @@ void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
     segments.push_back({nullptr, row, count(sequence), sequence.cache->length()});
     row += count(sequence);
   }
-  const RopeTable full = {rope_full.data(), config.rope.dimensions / 2, config.rope.pairs};
-  const RopeTable local = {rope_local.data(), config.rope_local.dimensions / 2, config.rope_local.pairs};
   for (size_t i = 0; i < model.weights().layers.size(); ++i) {
     for (size_t s = 0; s < batch.size(); ++s) segments[s].cache = &batch[s].cache->layers_[i];
-    const int64_t window = config.windows[i];
-    const Block block = {
-        ops,    config,  model.weights().layers[i], buffers, window > 0 && config.has_rope_local ? local : full,
-        window, segments};
-    model.family().layer(block, x);
+    transformer.layer(i, segments, x);
   }
 }
 
@@ -174,9 +130,7 @@ void Forward::State::compute_logits(std::span<const Sequence> batch, Rows x) {
   if (taken == 0) return;
   const Rows rows = {last.data(), taken, config.width, config.width};
   const Rows out = {logits.data(), taken, config.vocabulary, padded_columns(config.vocabulary)};
-  ops.rms_norm(rows, model.weights().output_norm, config.norm_epsilon, rows);
-  ops.linear(rows, model.weights().head, out);
-  if (config.logit_softcap > 0) ops.softcap(out, config.logit_softcap);
+  transformer.head(rows, out);
 }
 
 Forward::Forward(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -204,26 +158,14 @@ Result<std::unique_ptr<Forward>> Forward::create(const Model& model, const Kerne
 }
 
 uint64_t Forward::bytes_needed(const ModelConfig& config, const ForwardLimits& limits, int threads) {
-  const auto rows = static_cast<uint64_t>(limits.rows), logit_rows = static_cast<uint64_t>(limits.logit_rows);
-  const auto width = static_cast<uint64_t>(config.width), inner = static_cast<uint64_t>(config.feed_forward);
-  const auto queries = static_cast<uint64_t>(config.heads * config.padded_head_dim());
-  const auto kv = static_cast<uint64_t>(config.kv_heads * config.padded_head_dim());
-  uint64_t floats = 3 * width + 4 * queries + 4 * kv + 2 * inner;  // RunBuffers
-  if (config.experts.count > 0) {
-    const auto used = static_cast<uint64_t>(config.experts.used);
-    floats += static_cast<uint64_t>(config.experts.count) +
-              used * (2 * width + 2 * static_cast<uint64_t>(config.experts.width));
-  }
-  // Ops keeps each input as a float, twice as a byte, and its scales: below 7 bytes for each number.
-  const uint64_t scratch = 7 * static_cast<uint64_t>(inputs_max(config));
-  const uint64_t per_thread = kMatmulScratchBytes + sizeof(float) * kAttentionScratchFloats;
-  return rows * (4 * floats + scratch) + 4 * logit_rows * (width + static_cast<uint64_t>(config.vocabulary)) +
-         static_cast<uint64_t>(threads) * per_thread;
+  const auto logit_rows = static_cast<uint64_t>(limits.logit_rows);
+  return Transformer::bytes_needed(config, limits.rows, threads) +
+         sizeof(float) * logit_rows * static_cast<uint64_t>(config.width + config.vocabulary);
 }
 
 const ForwardLimits& Forward::limits() const { return state_->limits; }
 
-void Forward::observe(LinearObserver observer) { state_->ops.observe(observer); }
+void Forward::observe(LinearObserver observer) { state_->transformer.ops.observe(observer); }
 
 Status Forward::run(std::span<const Sequence> batch) {
   State& state = *state_;
@@ -233,9 +175,8 @@ Status Forward::run(std::span<const Sequence> batch) {
   for (const Sequence& sequence : batch) tokens += count(sequence);
   if (tokens == 0) return {};
 
-  const Rows x = {state.buffers.x.data(), tokens, state.config.width, state.config.width};
+  const Rows x = {state.transformer.buffers.x.data(), tokens, state.config.width, state.config.width};
   TRY(state.embed(batch, x));
-  state.fill_rope_tables(batch);
   state.run_layers(batch, x);
   state.compute_logits(batch, x);
 

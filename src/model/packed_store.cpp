@@ -115,7 +115,7 @@ Error stopped(const ModelSource& source) { return make_error("{}: loading was st
 
 // Packs everything, slab by slab. `place` gives the memory of a slab; `done` is called when it is filled.
 template <typename Place, typename Done>
-Status pack_all(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team,
+Status pack_all(const ModelSource& source, const Layout& layout, const PackStoreOptions& options, ThreadTeam& team,
                 Place place, Done done) {
   std::vector<uint8_t> scratch;
   for (const Slab& slab : layout.slabs) {
@@ -160,7 +160,7 @@ PackedTable table_of(const Layout& layout) {
 // Whether the matrices are the bytes that were packed: a disk may lose some, and a wrong weight shows in no other way.
 // Reading them all also brings them into memory, which the first token would have to do.
 Result<bool> is_intact(const PackedFile& packed, const ModelSource& source, const Layout& layout,
-                       const PackOptions& options, ThreadTeam& team) {
+                       const PackStoreOptions& options, ThreadTeam& team) {
   if (packed.slab_hashes.size() != layout.slabs.size()) return false;
   // Some slabs for each worker, yet few enough that a disk is read from front to back.
   const int64_t step = 8 * team.size(), count = static_cast<int64_t>(layout.slabs.size());
@@ -186,7 +186,7 @@ struct Cached {
 
 class CachedPacking {
  public:
-  CachedPacking(const ModelSource& source, const Layout& layout, const PackOptions& options, ThreadTeam& team,
+  CachedPacking(const ModelSource& source, const Layout& layout, const PackStoreOptions& options, ThreadTeam& team,
                 std::vector<std::string>& notes)
       : source_(source), layout_(layout), options_(options), team_(team), notes_(notes), table_(table_of(layout)) {}
 
@@ -272,7 +272,7 @@ class CachedPacking {
 
   const ModelSource& source_;
   const Layout& layout_;
-  const PackOptions& options_;
+  const PackStoreOptions& options_;
   ThreadTeam& team_;
   std::vector<std::string>& notes_;
   PackedTable table_;
@@ -284,7 +284,7 @@ class CachedPacking {
 }  // namespace
 
 Result<PackedStore> PackedStore::create(const ModelSource& source, std::vector<PackRequest> requests,
-                                        const PackOptions& options, std::vector<std::string>& notes) {
+                                        const PackStoreOptions& options, std::vector<std::string>& notes) {
   const Layout layout = lay_out(std::move(requests));
   TRY(check_size(source, layout));
   std::optional<ThreadTeam> own_team;

@@ -27,7 +27,7 @@ struct PackRequest {
   Linear* out = nullptr;  // must stay where it is
 };
 
-struct PackOptions {
+struct PackStoreOptions {
   ThreadTeam* team = nullptr;
   PackedCacheOptions cache;
   std::function<bool(uint64_t done, uint64_t total)> progress;
@@ -44,7 +44,7 @@ class PackedStore {
 
   // Packs what is asked for, or finds it in the cache. `notes` tells what went wrong without doing harm.
   static Result<PackedStore> create(const ModelSource& source, std::vector<PackRequest> requests,
-                                    const PackOptions& options, std::vector<std::string>& notes);
+                                    const PackStoreOptions& options, std::vector<std::string>& notes);
 
   uint64_t bytes() const { return bytes_; }
   bool from_cache() const { return from_cache_; }

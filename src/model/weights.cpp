@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/strings.h"
@@ -41,14 +42,21 @@ Status load_vector(WeightsToLoad& load, const std::string& name, int64_t size, c
   decode_row(tensor->dtype, bytes.data(), values.data(), tensor->elements);
   out = values.data();
   load.weights.vectors.push_back(std::move(values));
+  load.weights.vector_names.push_back(name);
   return {};
+}
+
+void request_rows(WeightsToLoad& load, const TensorInfo* tensor, int64_t first_row, bool expert, Linear& out) {
+  out.id = static_cast<int32_t>(load.requests.size());
+  load.requests.push_back({tensor, first_row, out.n, out.k, &out});
+  load.weights.matrices.push_back({tensor->name, first_row, out.n, out.k, expert});
 }
 
 Status request_matrix(WeightsToLoad& load, const std::string& name, int64_t n, int64_t k, Linear& out) {
   TRY_ASSIGN(const TensorInfo* tensor, find_shaped(load, name, {static_cast<uint64_t>(n), static_cast<uint64_t>(k)}));
   out.n = n;
   out.k = k;
-  load.requests.push_back({tensor, 0, n, k, &out});
+  request_rows(load, tensor, 0, false, out);
   return {};
 }
 
@@ -81,7 +89,7 @@ Status LayerLoader::experts(std::string_view name, int64_t n, int64_t k, std::ve
     Linear& one = out[static_cast<size_t>(i)];
     one.n = n;
     one.k = k;
-    load_.requests.push_back({tensor, i * n, n, k, &one});
+    request_rows(load_, tensor, i * n, true, one);
   }
   return {};
 }
@@ -127,27 +135,53 @@ Status check_all_used(const WeightsToLoad& load) {
 
 }  // namespace
 
+Status find_weights(const ModelSource& source, const ModelConfig& config, const Family& family, Weights& weights,
+                    std::vector<PackRequest>& requests) {
+  WeightsToLoad load{source, config, weights, {}, {}};
+  weights.embedding = source.find_tensor("token_embd.weight");
+  weights.layers.resize(static_cast<size_t>(config.blocks));  // once: requests point into it
+  for (int64_t i = 0; i < config.blocks; ++i) {
+    LayerLoader loader(load, i);
+    TRY(family.load_layer(loader, weights.layers[static_cast<size_t>(i)]));
+  }
+  TRY(check_all_used(load));
+  TRY(load_vector(load, "output_norm.weight", config.width, weights.output_norm));
+  const bool tied = source.find_tensor("output.weight") == nullptr;
+  TRY(request_matrix(load, tied ? "token_embd.weight" : "output.weight", config.vocabulary, config.width,
+                     weights.head));
+  if (source.find_tensor("output.bias") != nullptr) {
+    TRY(load_vector(load, "output.bias", config.vocabulary, weights.head.bias));
+  }
+  requests = std::move(load.requests);
+  return {};
+}
+
+std::vector<const Linear*> matrices_by_id(const Weights& weights) {
+  std::vector<const Linear*> out(weights.matrices.size());
+  const auto add = [&](const Linear& linear) {
+    if (linear.id >= 0) out[static_cast<size_t>(linear.id)] = &linear;
+  };
+  for (const LayerWeights& layer : weights.layers) {
+    for (const Linear* linear : {&layer.attn_q, &layer.attn_k, &layer.attn_v, &layer.attn_qkv, &layer.attn_output,
+                                 &layer.ffn_gate, &layer.ffn_up, &layer.ffn_gate_up, &layer.ffn_down, &layer.router}) {
+      add(*linear);
+    }
+    for (const auto* experts : {&layer.expert_gate, &layer.expert_up, &layer.expert_down}) {
+      std::for_each(experts->begin(), experts->end(), add);
+    }
+  }
+  add(weights.head);
+  return out;
+}
+
 Result<std::unique_ptr<const Weights>> load_weights(const ModelSource& source, const ModelConfig& config,
                                                     const Family& family, const LoadOptions& options,
                                                     std::vector<std::string>& notes) {
   auto weights = std::make_unique<Weights>();
-  WeightsToLoad load{source, config, *weights, {}, {}};
-  weights->embedding = source.find_tensor("token_embd.weight");
-  weights->layers.resize(static_cast<size_t>(config.blocks));  // once: requests point into it
-  for (int64_t i = 0; i < config.blocks; ++i) {
-    LayerLoader loader(load, i);
-    TRY(family.load_layer(loader, weights->layers[static_cast<size_t>(i)]));
-  }
-  TRY(check_all_used(load));
-  TRY(load_vector(load, "output_norm.weight", config.width, weights->output_norm));
-  const bool tied = source.find_tensor("output.weight") == nullptr;
-  TRY(request_matrix(load, tied ? "token_embd.weight" : "output.weight", config.vocabulary, config.width,
-                     weights->head));
-  if (source.find_tensor("output.bias") != nullptr) {
-    TRY(load_vector(load, "output.bias", config.vocabulary, weights->head.bias));
-  }
-  const PackOptions pack = {options.team, options.cache, options.progress};
-  TRY_ASSIGN(weights->store, PackedStore::create(source, std::move(load.requests), pack, notes));
+  std::vector<PackRequest> requests;
+  TRY(find_weights(source, config, family, *weights, requests));
+  const PackStoreOptions pack = {options.team, options.cache, options.progress};
+  TRY_ASSIGN(weights->store, PackedStore::create(source, std::move(requests), pack, notes));
   return std::unique_ptr<const Weights>(std::move(weights));
 }
 

@@ -40,13 +40,24 @@ struct LayerWeights {
   std::vector<Linear> expert_down;             // E of [D, F] each [ffn_down_exps]
 };
 
+// Which rows of which tensor a matrix is; its place in Weights::matrices is its Linear::id.
+struct MatrixInfo {
+  std::string tensor;  // "blk.0.attn_q.weight"
+  int64_t first_row = 0;
+  int64_t n = 0, k = 0;
+  bool expert = false;  // one of many in its tensor; no deltas can be added to it
+};
+
 struct Weights {
   const TensorInfo* embedding = nullptr;  // [V, D], in the source
+  const float* embedding_rows = nullptr;  // [V, D] where it is trained; null: read from the source
   const float* output_norm = nullptr;     // [D]
   Linear head;                            // [V, D]: "output.weight", or the embedding
   std::vector<LayerWeights> layers;
-  std::vector<Buffer<float>> vectors;  // what the pointers above point to
-  PackedStore store;                   // what the Linears point to
+  std::vector<Buffer<float>> vectors;     // what the pointers above point to
+  std::vector<std::string> vector_names;  // the tensors they came from
+  std::vector<MatrixInfo> matrices;       // by Linear::id
+  PackedStore store;                      // what the Linears point to
 };
 
 // Weights on their way in: which matrices are to be packed, and which tensors have found their place.
@@ -89,6 +100,14 @@ class LayerLoader {
 
 struct LoadOptions;
 struct Family;
+
+// The matrices by their ids.
+std::vector<const Linear*> matrices_by_id(const Weights& weights);
+
+// All that load_weights() does but packing: vectors are read, matrices are noted in `requests` (their ids set), every
+// tensor has its place. `weights` must stay where it is while `requests` are in use.
+Status find_weights(const ModelSource& source, const ModelConfig& config, const Family& family, Weights& weights,
+                    std::vector<PackRequest>& requests);
 
 // Every tensor of a layer ("blk.") must have a place: one that the family does not know would mean that the model
 // computes something else.

@@ -4,8 +4,12 @@
 // how many rows share the call, or how a prompt was cut up. Shapes: T rows (tokens), D model width, H query heads, G kv
 // heads, F feed-forward width, V vocabulary. A matrix of rows is a `Rows` view; rows lie `stride` floats apart.
 //
+// Each op stands in one file with its backward, which it records on a tape when there is one (ops/tape.h). Backwards
+// compute in f32 and take rounding (activations to int8, keys and values to f16) as if it had not been there.
+//
 // An Ops object owns scratch memory sized at construction and may be used by one thread at a time; it allocates nothing
-// after construction. The team's other threads work inside each call only.
+// after construction but for backwards and for a first or larger delta. The team's other threads work inside each call
+// only.
 #pragma once
 
 #include <cstdint>
@@ -14,35 +18,14 @@
 #include "base/buffer.h"
 #include "base/thread_team.h"
 #include "kernels/kernel_table.h"
+#include "ops/lora.h"
+#include "ops/rows.h"
+#include "ops/tape.h"
 
 namespace andiron {
 
-// T rows of `cols` floats, `stride` apart. Does not own them.
-struct Rows {
-  float* data = nullptr;
-  int64_t rows = 0;
-  int64_t cols = 0;
-  int64_t stride = 0;
-
-  float* row(int64_t i) const { return data + i * stride; }
-  // The columns [first, first + count) of the same rows: how one fused product is read as q, k and v.
-  Rows columns(int64_t first, int64_t count) const { return {data + first, rows, count, stride}; }
-  Rows slice(int64_t first, int64_t count) const { return {data + first * stride, count, cols, stride}; }
-};
-
 // Outputs of a linear layer are written in groups of 16 columns.
 inline int64_t padded_columns(int64_t n) { return (n + kGroupRows - 1) / kGroupRows * kGroupRows; }
-
-// y = x W^T + b, W [n, k] packed (kernels/packing.h). Does not own its weights.
-struct Linear {
-  PackedFormat format = kPackedF32;
-  int64_t n = 0;
-  int64_t k = 0;
-  const uint8_t* weight = nullptr;
-  const float* bias = nullptr;  // [n], or null
-
-  explicit operator bool() const { return weight != nullptr; }
-};
 
 // One product of several that share their input. y.cols == layer->n; y.stride >= padded_columns(n), and the columns up
 // to there are overwritten.
@@ -77,6 +60,17 @@ struct AttentionShape {
   int64_t window = 0;    // 0: all positions; else a row sees itself and the window - 1 before it
 };
 
+// What the backward of one delta reads.
+struct KeptDelta {
+  const float* x = nullptr;     // [T, k] its input, after dropout
+  const float* low = nullptr;   // [T, r] A x
+  const float* base = nullptr;  // [T, n] W x; with a magnitude only
+  const float* high = nullptr;  // [T, n] B A x; likewise
+  uint64_t stream = 0;          // of the dropout; 0: none
+};
+
+struct AttentionTape;  // ops/attention.cpp
+
 class Ops {
  public:
   // Scratch for products of up to `rows_max` rows with up to `k_max` inputs. `kernels` and `team` must outlive this.
@@ -85,6 +79,14 @@ class Ops {
   const KernelTable& kernels() const { return kernels_; }
   ThreadTeam& team() { return team_; }
   void observe(LinearObserver observer) { observer_ = observer; }
+  // From now on ops append their backwards to `tape`; null: no more. Not owned.
+  void record(Tape* tape) { tape_ = tape; }
+  Tape* tape() const { return tape_; }
+  // What linear() adds to its products, until the next call. Not owned; the rows of two entries do not overlap.
+  void adapt(std::span<const RowDeltas> deltas);
+  // Where a tape records deltas with dropout: which numbers are zeroed is a function of this, the layer, the row and
+  // the column.
+  void seed_dropout(uint64_t seed) { dropout_seed_ = seed; }
 
   // All jobs read the same x [T, k]. x is quantised once where a job's weight is.
   void linear(Rows x, std::span<const LinearJob> jobs);
@@ -112,13 +114,44 @@ class Ops {
   void attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments, Rows out);
 
  private:
+  // ops/linear.cpp
   void quantize(Rows x);
+  Rows contiguous(Rows x);
   Activations activations(Rows x) const;
   void multiply(const Activations& x, const LinearJob& job, int64_t begin, int64_t end, int worker);
+  void product(const Activations& x, std::span<const LinearJob> jobs);
+  void record_linear(Rows x, const LinearJob& job, const float* kept_x);
+  void gemm(GemmArgs args, int worker);  // args.scratch is set here
+  void transpose(Rows from, float* to, int64_t ld);
+  void transposed_product(const Linear& layer, Rows dy, Rows dx);
+  void weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x);
+  // ops/lora.cpp
+  bool adapted(const Linear& layer) const;
+  void add_deltas(Rows x, const LinearJob& job, Rows place, const float* kept_x);
+  void add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows x, const Linear& layer, Rows y, Rows place,
+                      const float* kept_x);
+  void add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta* kept);
+  void delta_list_backward(const Tape& tape, std::span<const LoraDelta> list, const KeptDelta* kept, Rows dy, Rows dx);
+  void magnitude_gradient(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dy);
+  void delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx);
+  // ops/elementwise.cpp
+  using GateBackward = decltype(KernelTable::silu_mul_backward);
+  Rows take(Rows dy);
+  void record_norm(Rows x, int64_t width, const float* w, float eps, Rows y);
+  void norm_weight_gradient(Rows x, int64_t width, float eps, Rows dy, float* dw);
+  void record_scale_add(Rows x, float s, Rows into);
+  void record_gate(GateBackward backward, Rows gate, Rows up, Rows y);
+  // ops/attention.cpp
+  void record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments,
+                        Rows out, const float* lse);
+  void attention_backward(const AttentionTape& kept);
 
   const KernelTable& kernels_;
   ThreadTeam& team_;
   LinearObserver observer_;
+  Tape* tape_ = nullptr;
+  std::span<const RowDeltas> deltas_;
+  uint64_t dropout_seed_ = 0;
   int64_t rows_max_, k_max_;
   Buffer<float> contiguous_;  // x where its rows do not lie end to end
   Buffer<int8_t> q8_;
@@ -127,6 +160,13 @@ class Ops {
   Buffer<int32_t> sum16_;
   Buffer<uint8_t> matmul_scratch_;   // kMatmulScratchBytes for each worker
   Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
+  Buffer<float> delta_low_;          // [2, T, r] A x, with its padding and without
+  Buffer<float> delta_high_;         // [T, n] B A x
+  Buffer<float> delta_base_;         // [T, n] W x
+  Buffer<float> delta_input_;        // [T, k] gradients of inputs with dropout
+  Buffer<float> dy_t_, dx_t_;        // transposed gradients of one product
+  Buffer<float> taken_;              // a gradient that is being passed on
+  Buffer<float> attention_heads_;    // what each worker's backward of attention holds
 };
 
 // cos and sin of position * inv_freq[i] times `magnitude`, for consecutive positions: out [rows, half, 2].

@@ -1,0 +1,70 @@
+// AdapterWeights: one adapter on one model, in the form that the forward adds and that training changes.
+//
+//   TRY_ASSIGN(auto worn, AdapterWeights::create(adapter, model));
+//   DeltaTable stack;
+//   worn->add_to(stack, 0.5f);   // any number of adapters, in the order in which they are added
+//
+// The numbers of a stack are views of its adapters, which must outlive it. Adapters may be shared by stacks and by
+// batches; training one needs it alone. After its values have changed, repack().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "adapter/adapter.h"
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "model/model.h"
+#include "ops/lora.h"
+#include "ops/ops.h"
+#include "ops/parameter.h"
+
+namespace andiron {
+
+class AdapterWeights {
+ public:
+  // An Error when it does not fit the model (adapter/adapter_base.h: match_base says more). DoRA reads the model's
+  // matrices once, for the lengths of their rows.
+  static Result<std::unique_ptr<AdapterWeights>> create(const Adapter& adapter, const Model& model,
+                                                        const KernelTable& kernels, ThreadTeam& team);
+
+  // Appends its deltas to a table, which grows to the model's matrices. A strength of 0 adds nothing.
+  void add_to(DeltaTable& table, float strength, float dropout = 0) const;
+
+  // Its numbers under PEFT's roles ("blk.0.attn_q.lora_A"), with gradients, which are zeros at first and are made by
+  // the first call. `b_rate`: of B (LoRA+: Hayou et al. 2024, arXiv 2402.12354).
+  std::vector<Parameter> parameters(float b_rate = 1);
+  // `ops`: with room for as many rows as the greatest rank (DoRA multiplies W with A).
+  void repack(Ops& ops);
+  int64_t rank_max() const;
+  // Copies the values back into an adapter of the same matrices.
+  void store(Adapter& adapter) const;
+
+  uint64_t bytes() const;
+
+ private:
+  struct Matrix {
+    size_t id;  // Linear::id
+    std::string layer;
+    int64_t n, k, r;
+    float scaling;
+    Buffer<float> a, b, magnitude;     // [r, k], [n, r], [n] or empty
+    Buffer<float> da, db, dmagnitude;  // gradients; empty unless trained
+    Buffer<uint8_t> packed_a, packed_b;
+    Buffer<float> norm_squares;  // DoRA: [n] of W's rows
+    Buffer<float> gain;          // DoRA: [n]
+  };
+  AdapterWeights() = default;
+  Status add_matrix(const Adapter& adapter, const AdapterMatrix& from, ThreadTeam& team);
+  Status square_rows(Matrix& matrix, ThreadTeam& team) const;
+  void refresh_gain(Matrix& matrix, Ops& ops) const;
+  const Linear& base(const Matrix& matrix) const { return *bases_[matrix.id]; }
+
+  const Model* model_ = nullptr;
+  std::vector<const Linear*> bases_;  // the model's matrices by Linear::id
+  std::vector<Matrix> matrices_;
+};
+
+}  // namespace andiron

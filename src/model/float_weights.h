@@ -1,0 +1,48 @@
+// FloatWeights: all of a float model's numbers where they can be trained, beside the packed copies that the kernels
+// read.
+//
+// The forward reads the packed copies: after the numbers have changed, repack(). One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "model/model.h"
+#include "model/weights.h"
+#include "ops/parameter.h"
+
+namespace andiron {
+
+class FloatWeights {
+ public:
+  // Decodes every tensor of `model`, which must outlive this. A model with quantised matrices is refused: their numbers
+  // cannot move by less than a step.
+  static Result<std::unique_ptr<FloatWeights>> create(const Model& model, ThreadTeam& team);
+
+  const Weights& weights() const { return weights_; }
+  // GGUF's names and shapes. Gradients are this object's, zeros at first. A tied embedding and head are one parameter.
+  std::vector<Parameter> parameters();
+  void repack(ThreadTeam& team);
+
+  static uint64_t bytes_needed(const Model& model);
+
+ private:
+  FloatWeights() = default;
+  Status read_matrix(const ModelSource& source, const MatrixInfo& info, Linear& linear);
+
+  struct Matrix {
+    const MatrixInfo* info;
+    Buffer<float> master, gradient;
+    Buffer<uint8_t> packed;
+  };
+  Weights weights_;
+  std::vector<Matrix> matrices_;                  // by Linear::id
+  std::vector<Buffer<float>> vector_gradients_;   // of weights_.vectors
+  Buffer<float> embedding_, embedding_gradient_;  // empty where the head is tied
+};
+
+}  // namespace andiron

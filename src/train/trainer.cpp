@@ -1,0 +1,401 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "base/random.h"
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+// Streams of the run's seed; a step's own numbers follow.
+constexpr uint64_t kNoiseStream = 1, kDropoutStream = 2, kGeneralStream = 3;
+
+uint64_t seed_of(uint64_t seed, uint64_t stream, int64_t step, int64_t pass) {
+  return RandomStream(seed, stream).bits(static_cast<uint64_t>(step) << 20 | static_cast<uint64_t>(pass));
+}
+
+bool has_pairs(const TokenRows& rows) { return !rows.rejected.empty(); }
+
+int64_t positions_of(const TokenRows& rows, size_t i) {
+  return rows.rows[i].positions() + (has_pairs(rows) ? rows.rejected[i].positions() : 0);
+}
+
+std::vector<int64_t> all_positions(const TokenRows& rows) {
+  std::vector<int64_t> out(rows.rows.size());
+  for (size_t i = 0; i < out.size(); ++i) out[i] = positions_of(rows, i);
+  return out;
+}
+
+// Sequences that run together: as many as fit `rows`, at least one; their rows, one after another.
+std::vector<std::vector<uint32_t>> passes_of(const TokenRows& rows, std::span<const std::vector<uint32_t>> sequences,
+                                             int64_t limit) {
+  std::vector<std::vector<uint32_t>> passes;
+  int64_t used = 0;
+  for (const auto& sequence : sequences) {
+    int64_t positions = 0;
+    for (const uint32_t row : sequence) positions += positions_of(rows, row);
+    if (passes.empty() || used + positions > limit) {
+      passes.emplace_back();
+      used = 0;
+    }
+    passes.back().insert(passes.back().end(), sequence.begin(), sequence.end());
+    used += positions;
+  }
+  return passes;
+}
+
+int64_t trained_count(const TokenRows& rows, std::span<const std::vector<uint32_t>> passes) {
+  int64_t sum = 0;
+  for (const auto& pass : passes) {
+    for (const uint32_t row : pass) {
+      const auto& trained = rows.rows[row].trained;
+      sum += std::count(trained.begin(), trained.end(), 1);
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& options) {
+  int64_t most = options.packing.seq_len;
+  for (const TokenRows* rows : {data.train, data.held_out, data.general}) {
+    if (rows == nullptr) continue;
+    for (size_t i = 0; i < rows->rows.size(); ++i) most = std::max(most, positions_of(*rows, i));
+    if (options.loss != LossKind::kKto) continue;
+    // A prompt with another row's answer.
+    int64_t prompt = 0, answer = 0;
+    for (const TokenRow& row : rows->rows) {
+      prompt = std::max(prompt, static_cast<int64_t>(row.prompt_size()));
+      answer = std::max(answer, static_cast<int64_t>(row.tokens.size() - row.prompt_size()));
+    }
+    most = std::max(most, prompt + answer);
+  }
+  return std::max(most, options.rows_per_pass);
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::create(TrainPass& pass, TrainSubject subject, const TrainData& data,
+                                                 const TrainerOptions& options, ThreadTeam& team) {
+  if (data.train == nullptr || data.train->rows.empty()) return make_error("there is nothing to train on");
+  const bool pairs = options.loss == LossKind::kDpo || options.loss == LossKind::kOrpo;
+  if (pairs != has_pairs(*data.train)) {
+    return make_error("the loss {} wants {}", loss_kind_name(options.loss),
+                      pairs ? "pairs of a chosen and a rejected answer" : "single answers, not pairs");
+  }
+  if (options.loss == LossKind::kKto && data.train->desirable.size() != data.train->rows.size()) {
+    return make_error("the loss kto wants answers with a label that says whether they are good");
+  }
+  if (subject.deltas == nullptr && (options.loss == LossKind::kDpo || options.loss == LossKind::kKto)) {
+    return make_error("the loss {} compares an adapter with its base; train an adapter", loss_kind_name(options.loss));
+  }
+  return std::unique_ptr<Trainer>(new Trainer(pass, std::move(subject), data, options, team));
+}
+
+Trainer::Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, const TrainerOptions& options,
+                 ThreadTeam& team)
+    : pass_(pass),
+      subject_(std::move(subject)),
+      data_(data),
+      options_(options),
+      team_(team),
+      optimizer_(subject_.parameters, options.optimizer, team) {
+  options_.packing.sequences = 1;
+  pass_.track(subject_.parameters);
+  pass_.wear(subject_.deltas);
+}
+
+void Trainer::go_on(int64_t step, int64_t data_position) {
+  step_ = step;
+  position_ = data_position;
+  epoch_ = -1;
+}
+
+void Trainer::plan_epoch_at(int64_t epoch) {
+  epoch_plan_ = plan_epoch(all_positions(*data_.train), options_.packing, static_cast<uint64_t>(epoch));
+  epoch_ = epoch;
+}
+
+int64_t Trainer::sequences_per_epoch() {
+  if (epoch_ < 0) {
+    plan_epoch_at(0);
+    epoch_begin_ = 0;
+  }
+  return static_cast<int64_t>(epoch_plan_.size());
+}
+
+std::vector<std::vector<uint32_t>> Trainer::next_sequences(int64_t count) {
+  std::vector<std::vector<uint32_t>> out;
+  if (epoch_ < 0) {
+    plan_epoch_at(0);
+    epoch_begin_ = 0;
+  }
+  while (static_cast<int64_t>(out.size()) < count) {
+    const int64_t at = position_ - epoch_begin_;
+    if (at >= static_cast<int64_t>(epoch_plan_.size())) {
+      epoch_begin_ += static_cast<int64_t>(epoch_plan_.size());
+      plan_epoch_at(epoch_ + 1);
+      continue;
+    }
+    out.push_back(epoch_plan_[static_cast<size_t>(at)]);
+    ++position_;
+  }
+  return out;
+}
+
+PackedBatch Trainer::pack(const TokenRows& rows, std::span<const uint32_t> indexes) const {
+  std::vector<const TokenRow*> pointers;
+  for (const uint32_t i : indexes) {
+    pointers.push_back(&rows.rows[i]);
+    if (has_pairs(rows)) pointers.push_back(&rows.rejected[i]);
+  }
+  return pack_rows(pointers);
+}
+
+Result<Trainer::PassLoss> Trainer::next_token_pass(const PackedBatch& batch, double weight) {
+  TRY(run_layers(pass_, batch, Recording::kOn));
+  const std::vector<float> weights(static_cast<size_t>(batch.trained_count), static_cast<float>(weight));
+  TRY_ASSIGN(const auto logps, target_logps(pass_, batch, weights));
+  pass_.backward();
+  PassLoss out;
+  for (const float logp : logps) out.loss -= weight * static_cast<double>(logp);
+  out.tokens = static_cast<int64_t>(batch.tokens.size());
+  return out;
+}
+
+// By segment, under the trained model and under the base. With recording on, the layers are ready for a backward.
+Result<std::vector<AnswerScore>> Trainer::scores(const PackedBatch& batch, Recording recording) {
+  std::vector<AnswerScore> base;
+  if (options_.loss != LossKind::kOrpo) {
+    pass_.wear(nullptr);
+    const Status ran = run_layers(pass_, batch, Recording::kOff);
+    auto logps = ran.ok() ? target_logps(pass_, batch, {}) : Result<std::vector<float>>(ran.error());
+    pass_.wear(subject_.deltas);
+    if (!logps.ok()) return logps.error();
+    base = segment_scores(batch, *logps);
+  }
+  TRY(run_layers(pass_, batch, recording));
+  TRY_ASSIGN(const auto logps, target_logps(pass_, batch, {}));
+  auto out = segment_scores(batch, logps);
+  for (size_t i = 0; i < base.size(); ++i) out[i].reference = base[i].logp;
+  return out;
+}
+
+// KTO's z: beta (log p - log p0) of answers to other rows' prompts, averaged, not below 0.
+Result<double> Trainer::mismatch(const TokenRows& rows, std::span<const uint32_t> indexes) {
+  if (indexes.size() < 2) return 0.0;
+  std::vector<TokenRow> mixed(indexes.size());
+  std::vector<const TokenRow*> pointers;
+  int64_t positions = 0;
+  for (size_t i = 0; i < indexes.size(); ++i) {
+    const TokenRow& prompt = rows.rows[indexes[i]];
+    const TokenRow& answer = rows.rows[indexes[(i + 1) % indexes.size()]];
+    const auto cut = static_cast<std::ptrdiff_t>(prompt.prompt_size());
+    const auto from = static_cast<std::ptrdiff_t>(answer.prompt_size());
+    TokenRow& row = mixed[i];
+    row.tokens.assign(prompt.tokens.begin(), prompt.tokens.begin() + cut);
+    row.trained.assign(static_cast<size_t>(cut), 0);
+    row.tokens.insert(row.tokens.end(), answer.tokens.begin() + from, answer.tokens.end());
+    row.trained.insert(row.trained.end(), answer.trained.begin() + from, answer.trained.end());
+    positions += row.positions();
+    if (positions > rows_needed(data_, options_)) break;  // as many as run together
+    pointers.push_back(&row);
+  }
+  TRY_ASSIGN(const auto all, scores(pack_rows(pointers), Recording::kOff));
+  double sum = 0;
+  for (const AnswerScore& score : all) sum += score.logp - score.reference;
+  return std::max(0.0, options_.beta * sum / static_cast<double>(all.size()));
+}
+
+Result<Trainer::PassLoss> Trainer::preference_pass(const TokenRows& rows, std::span<const uint32_t> indexes,
+                                                   double weight, Recording recording, int64_t* right) {
+  double z = 0;
+  if (options_.loss == LossKind::kKto) {
+    TRY_ASSIGN(z, mismatch(rows, indexes));
+  }
+  const PackedBatch batch = pack(rows, indexes);
+  TRY_ASSIGN(const auto answers, scores(batch, recording));
+  PassLoss out;
+  std::vector<double> slopes(answers.size());  // d loss / d log p of each answer
+  for (size_t i = 0; i < indexes.size(); ++i) {
+    if (options_.loss == LossKind::kKto) {
+      const bool desirable = rows.desirable[indexes[i]] != 0;
+      const LabelLoss one = kto_loss(answers[i], desirable, z, options_.beta,
+                                     desirable ? options_.desirable_weight : options_.undesirable_weight);
+      const double reward = options_.beta * (answers[i].logp - answers[i].reference) - z;
+      out.loss += weight * one.loss;
+      out.margin += weight * (desirable ? reward : -reward);
+      slopes[i] = one.answer;
+      *right += (desirable ? reward : -reward) > 0;
+    } else {
+      const auto loss = options_.loss == LossKind::kDpo ? dpo_loss : orpo_loss;
+      const PairLoss one = loss(answers[2 * i], answers[2 * i + 1], options_.beta);
+      out.loss += weight * one.loss;
+      out.margin += weight * one.margin;
+      slopes[2 * i] = one.chosen;
+      slopes[2 * i + 1] = one.rejected;
+      *right += one.margin > 0;
+    }
+  }
+  out.tokens = static_cast<int64_t>(batch.tokens.size());
+  if (recording == Recording::kOff) return out;
+  std::vector<float> weights;
+  for (size_t s = 0; s < answers.size(); ++s) {
+    weights.insert(weights.end(), static_cast<size_t>(answers[s].tokens), static_cast<float>(-slopes[s] * weight));
+  }
+  TRY(target_logps(pass_, batch, weights));
+  pass_.backward();
+  return out;
+}
+
+// KL(base || trained) at up to 64 positions of one general row: enough to feel a pull, little beside a step.
+Result<double> Trainer::forgetting() {
+  constexpr int64_t kPositions = 64, kTokens = 128;
+  if (!(options_.kl_weight > 0) || subject_.deltas == nullptr || data_.general == nullptr ||
+      data_.general->rows.empty()) {
+    return 0.0;
+  }
+  const uint64_t pick = RandomStream(options_.seed, kGeneralStream).bits(static_cast<uint64_t>(step_));
+  const TokenRow& row = data_.general->rows[pick % data_.general->rows.size()];
+  const auto count = std::min<int64_t>(kTokens, row.positions());
+  const std::span<const int32_t> tokens(row.tokens.data(), static_cast<size_t>(count));
+  const TrainBatch batch = {tokens, {&count, 1}};
+  std::vector<int32_t> rows;
+  for (int64_t i = count % 2; i < count && static_cast<int64_t>(rows.size()) < kPositions; i += 2) {
+    rows.push_back(static_cast<int32_t>(i));
+  }
+  Ops& ops = pass_.ops();
+  size_t done = 0;
+  pass_.wear(nullptr);
+  const Status ran = pass_.forward(batch, Recording::kOff);
+  const Status read = !ran.ok() ? ran : pass_.head(rows, Recording::kOff, [&](const HeadChunk& chunk) {
+    const auto width = static_cast<size_t>(chunk.logits.cols);
+    base_probabilities_.resize(rows.size() * width);
+    for (int64_t i = 0; i < chunk.logits.rows; ++i, ++done) {
+      float* to = base_probabilities_.data() + done * width;
+      std::copy_n(chunk.logits.row(i), width, to);
+      ops.kernels().softmax(to, chunk.logits.cols);
+    }
+  });
+  pass_.wear(subject_.deltas);
+  TRY(read);
+  TRY(pass_.forward(batch, Recording::kOn));
+  done = 0;
+  double sum = 0;
+  const double share = 1 / static_cast<double>(rows.size());
+  TRY(pass_.head(rows, Recording::kOn, [&](const HeadChunk& chunk) {
+    const int64_t width = chunk.logits.cols;
+    for (int64_t i = 0; i < chunk.logits.rows; ++i, ++done) {
+      const float* p0 = base_probabilities_.data() + done * static_cast<size_t>(width);
+      float* p = chunk.logits.row(i);
+      ops.kernels().softmax(p, width);
+      for (int64_t j = 0; j < width; ++j) {
+        if (p0[j] > 0) {
+          sum += static_cast<double>(p0[j]) *
+                 (std::log(static_cast<double>(p0[j])) - std::log(std::max(1e-30, static_cast<double>(p[j]))));
+        }
+        chunk.gradients.row(i)[j] = static_cast<float>(options_.kl_weight * share) * (p[j] - p0[j]);
+      }
+    }
+  }));
+  pass_.backward();
+  return sum * share;
+}
+
+Status Trainer::not_finite(std::span<const std::vector<uint32_t>> sequences) const {
+  std::string rows;
+  int64_t named = 0;
+  for (const auto& sequence : sequences) {
+    for (const uint32_t row : sequence) {
+      if (named++ < 8) rows += format("{}{}", rows.empty() ? "" : ", ", row + 1);
+    }
+  }
+  return make_error(
+      "step {}: the loss or its gradient is not a finite number (rows {}{} of the training data); nothing "
+      "of this step was kept. A lower learning rate usually helps",
+      step_ + 1, rows, named > 8 ? ", ..." : "");
+}
+
+Result<StepReport> Trainer::step() {
+  const auto begin = std::chrono::steady_clock::now();
+  const int64_t position = position_;
+  const auto sequences = next_sequences(options_.sequences);
+  const auto passes = passes_of(*data_.train, sequences, options_.rows_per_pass);
+  const bool plain = options_.loss == LossKind::kNextToken;
+  int64_t answers = 0, right = 0;
+  for (const auto& pass : passes) answers += static_cast<int64_t>(pass.size());
+  const int64_t units = plain ? trained_count(*data_.train, passes) : answers;
+  const double weight = 1 / static_cast<double>(std::max<int64_t>(1, units));
+  StepReport report;
+  report.step = step_ + 1;
+  optimizer_.zero_gradients();
+  for (size_t i = 0; i < passes.size(); ++i) {
+    const auto index = static_cast<int64_t>(i);
+    pass_.add_noise(options_.neftune_alpha, seed_of(options_.seed, kNoiseStream, step_, index));
+    pass_.ops().seed_dropout(seed_of(options_.seed, kDropoutStream, step_, index));
+    auto done = plain ? next_token_pass(pack(*data_.train, passes[i]), weight)
+                      : preference_pass(*data_.train, passes[i], weight, Recording::kOn, &right);
+    if (!done.ok()) {
+      position_ = position;
+      return done.error();
+    }
+    report.loss += done->loss;
+    report.margin += done->margin;
+    report.tokens += done->tokens;
+  }
+  pass_.add_noise(0, 0);
+  TRY_ASSIGN(report.kl, forgetting());
+  report.rate = options_.schedule.rate(report.step);
+  bool applied = std::isfinite(report.loss);
+  if (applied) {
+    const AdamW::Report done = optimizer_.step(report.rate);
+    report.gradient_norm = done.gradient_norm;
+    applied = done.applied;
+  }
+  if (!applied) {
+    position_ = position;
+    epoch_ = -1;
+    return not_finite(sequences).error();
+  }
+  subject_.repack();
+  ++step_;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return report;
+}
+
+Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool()>& keep_going) {
+  Measure out;
+  if (rows.rows.empty()) return out;
+  PackOptions packing = options_.packing;
+  packing.order = PackOptions::Order::kGiven;
+  const auto sequences = plan_epoch(all_positions(rows), packing, 0);
+  const auto passes = passes_of(rows, sequences, options_.rows_per_pass);
+  const bool plain = options_.loss == LossKind::kNextToken || (!has_pairs(rows) && rows.desirable.empty());
+  int64_t right = 0;
+  for (const auto& pass : passes) {
+    if (keep_going && !keep_going()) return make_error("measuring was interrupted");
+    out.rows += static_cast<int64_t>(pass.size());
+    if (!plain) {
+      TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
+      out.loss += one.loss;
+      out.tokens += one.tokens;
+      continue;
+    }
+    const PackedBatch batch = pack(rows, pass);
+    TRY(run_layers(pass_, batch, Recording::kOff));
+    TRY_ASSIGN(const auto logps, target_logps(pass_, batch, {}));
+    for (const float logp : logps) out.loss -= static_cast<double>(logp);
+    out.tokens += static_cast<int64_t>(logps.size());
+  }
+  const int64_t units = plain ? out.tokens : out.rows;
+  out.loss /= static_cast<double>(std::max<int64_t>(1, units));
+  out.accuracy = plain ? 0 : static_cast<double>(right) / static_cast<double>(std::max<int64_t>(1, out.rows));
+  return out;
+}
+
+}  // namespace andiron
