@@ -94,8 +94,8 @@ struct Measurement {
   double prefill_share = 0;        // of the int8 peak
 };
 
-Result<Measurement> measure(const Machine& machine, std::shared_ptr<const Model> model, const BenchOptions& options,
-                            bool quiet) {
+Result<Measurement> measure(const Machine& machine, const std::shared_ptr<const Model>& model,
+                            const BenchOptions& options, bool quiet) {
   Measurement m;
   const ModelCost cost = model_cost(model->source(), model->config());
   m.bytes_per_token = bytes_per_token(cost, model->config(), machine.kv_format, options.depth + options.decode / 2);

@@ -41,7 +41,7 @@ Result<SafetensorsFolder> open_indexed(const std::string& folder, const std::str
     auto [found, is_new] = opened.try_emplace(file_name, nullptr);
     if (is_new) {
       if (opened.size() > kShardsMax) return make_error("{}: names more than {} files", index_path, kShardsMax);
-      TRY_ASSIGN(auto file, SafetensorsFile::open(folder + "/" + file_name));
+      TRY_ASSIGN(auto file, SafetensorsFile::open(fmt::format("{}/{}", folder, file_name)));
       found->second = file.get();
       out.paths.push_back(file->path());
       out.files.push_back(std::move(file));

@@ -13,7 +13,8 @@ namespace andiron {
 inline void gemma_scales(const ConfigReader& in, int64_t blocks_of_27b, ModelConfig& config) {
   config.embedding_scale = std::sqrt(static_cast<float>(config.width));
   if (config.blocks != blocks_of_27b || in.has("attention.scale")) return;
-  config.attention_scale = 1 / std::sqrt(static_cast<float>(config.width / config.heads));
+  const int64_t width_per_head = config.width / config.heads;
+  config.attention_scale = 1 / std::sqrt(static_cast<float>(width_per_head));
 }
 
 // After attention's own tensors: the feed-forward, and the norms behind both.

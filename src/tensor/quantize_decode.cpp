@@ -115,7 +115,8 @@ void decode_block(const BlockQ6_K& b, float* out) {
     const uint8_t byte = b.ql[64 * half + 32 * (quarter & 1) + i % 32];
     const int low = quarter < 2 ? low_nibble(byte) : high_nibble(byte);
     const int high = (b.qh[32 * half + i % 32] >> (2 * quarter)) & 3;
-    const float scale = d * static_cast<float>(b.scales[i / 16]);
+    const int8_t scale_steps = b.scales[i / 16];
+    const float scale = d * static_cast<float>(scale_steps);
     out[i] = scale * static_cast<float>((low | high << 4) - 32);
   }
 }
