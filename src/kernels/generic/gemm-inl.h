@@ -9,8 +9,8 @@ namespace andiron {
 namespace {
 
 constexpr int64_t kGemmWidth = P::kGemmVectors * P::kLanes;
-/* Rows of B in a panel: 24 KiB leave room for A and C in a 32 KiB L1. */
-constexpr int64_t kGemmDepth = 24 * 1024 / (4 * kGemmWidth);
+/* Rows of B in a panel: 24 KiB at the greatest width leave room for A and C in a 32 KiB L1. */
+constexpr int64_t kGemmDepth = 128;
 
 struct __attribute__((aligned(64))) GemmScratch {
   float panel[kGemmDepth * kGemmWidth];
@@ -98,7 +98,7 @@ inline void gemm_slab(const GemmArgs& g, GemmScratch* scratch) {
     const float* b = scratch->panel;
     int64_t ldb = kGemmWidth;
     /* A copy that few rows would use is not worth making. */
-    if (g.m <= 2 * P::kGemmRows && width % P::kLanes == 0) {
+    if (g.m <= 4 * P::kGemmRows && width % P::kLanes == 0) {
       b = g.b + column;
       ldb = g.ldb;
     } else {
