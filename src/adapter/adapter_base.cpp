@@ -43,7 +43,7 @@ Status hash_tensor(XXH3_state_t& state, const ModelSource& source, const TensorI
   const uint64_t rows = tensor.rows();
   const uint64_t count = std::min(rows, kSampledRows);
   for (uint64_t i = 0; i < count; ++i) {
-    const uint64_t row = count == 1 ? 0 : i * ((rows - 1) / (count - 1));
+    const uint64_t row = count == 1 ? 0 : i * (rows - 1) / (count - 1);
     TRY_ASSIGN(const auto bytes, source.rows(tensor, row, 1, scratch));
     XXH3_128bits_update(&state, bytes.data(), bytes.size());
   }
