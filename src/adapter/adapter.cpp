@@ -70,6 +70,9 @@ int64_t layer_order(std::string_view layer) {
 }
 
 Status check_adapter(const Adapter& adapter, std::string_view source) {
+  if (adapter.rank < 1 || adapter.rank > kAdapterRankMax || !std::isfinite(adapter.alpha)) {
+    return make_error("{}: a rank of {} with an alpha of {} cannot be", source, adapter.rank, adapter.alpha);
+  }
   if (adapter.matrices.empty()) return make_error("{}: changes no layer", source);
   int64_t last = -1;
   for (const AdapterMatrix& matrix : adapter.matrices) {

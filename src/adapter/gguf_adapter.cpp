@@ -37,11 +37,9 @@ class GgufAdapterReader {
     TRY(read_keys());
     TRY(gather());
     for (const auto& [layer, parts] : parts_) TRY(read_matrix(layer, parts));
-    // The usual rank and alpha: those of the first layer. Where alpha says nothing, the scale is 1.
-    if (!adapter_.matrices.empty()) {
-      adapter_.rank = adapter_.matrices.front().r;
-      adapter_.alpha = adapter_.matrices.front().alpha;
-    }
+    if (adapter_.matrices.empty()) return make_error("{}: changes no layer", source_);
+    adapter_.rank = adapter_.matrices.front().r;
+    adapter_.alpha = adapter_.matrices.front().alpha;
     if (base != nullptr && adapter_.heads == 0) adapter_.heads = base->heads;
     if (base != nullptr && adapter_.heads_kv == 0) adapter_.heads_kv = base->heads_kv;
     TRY(finish_adapter(adapter_, base, source_));
@@ -140,6 +138,7 @@ class GgufAdapterReader {
     matrix.r = static_cast<int64_t>(a[0]);  // the bytes are there: none of these is near overflowing
     matrix.k = static_cast<int64_t>(a[1]);
     matrix.n = static_cast<int64_t>(b[0]);
+    // Where alpha says nothing, the scale is 1.
     matrix.alpha = alpha_ == 0 ? static_cast<float>(a[0]) : alpha_;
     TRY_ASSIGN(matrix.a, floats(*parts.a));
     TRY_ASSIGN(matrix.b, floats(*parts.b));

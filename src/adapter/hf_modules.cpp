@@ -47,10 +47,13 @@ Result<HfModule> module_to_layer(const Adapter& adapter, std::string_view module
   any.family = family;
   any.blocks = kHfBlocksMax;
   any.experts = kHfExpertsMax;
-  TRY_ASSIGN(HfName name, translate_hf_name(any, format("{}{}", module, kWeight), source));
-  if (!name.gguf.ends_with(kWeight)) return make_error("{}: \"{}\" cannot be changed", source, quoted(module));
-  name.gguf.resize(name.gguf.size() - kWeight.size());
-  return finished(adapter, *family, name.role, {std::move(name.gguf), std::string(module), 0}, source);
+  const auto name = translate_hf_name(any, format("{}{}", module, kWeight), source);
+  if (!name.ok() || !name->gguf.ends_with(kWeight)) {
+    return make_error("{}: \"{}\" is not a module that models of the kind {} have", source, quoted(module),
+                      family->gguf);
+  }
+  std::string layer = name->gguf.substr(0, name->gguf.size() - kWeight.size());
+  return finished(adapter, *family, name->role, {std::move(layer), std::string(module), 0}, source);
 }
 
 Result<HfModule> layer_to_module(const Adapter& adapter, std::string_view layer, std::string_view source) {

@@ -356,7 +356,7 @@ TEST(Merge, RefusesWhatDoesNotGoTogether) {
   };
   refused(dora, MergeMethod::kLinear, {"DoRA"});
   refused(other, MergeMethod::kLinear, {"qwen2", "llama"});
-  refused(heads, MergeMethod::kLinear, {"8", "4"});
+  refused(heads, MergeMethod::kLinear, {"8", "2"});
   refused(wide, MergeMethod::kConcatenate, {"blk.0.attn_q", "16 x 12", "16 x 14"});
   refused(deep, MergeMethod::kTies, {"rank 3", "4", "cat"});
   refused(broken, MergeMethod::kSvd, {"NaN"});

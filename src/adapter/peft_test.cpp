@@ -146,22 +146,29 @@ TEST(Peft, WhatIsWrittenIsReadBackToTheLastBit) {
   }
 }
 
-// llama.cpp, conversion/llama.py, permute: of a head of 4 rows 0 1 2 3, rotated as pairs (0, 2) and (1, 3), GGUF has
-// the order 0 2 1 3.
+// llama.cpp, conversion/llama.py, permute: of a head of 8 rows, rotated as pairs (0, 4), (1, 5), ..., GGUF has the
+// order 0 4 1 5 2 6 3 7.
 TEST(Peft, RowsOfQAndKAreTurnedForLlama) {
-  const AdapterBase base = llama_base();
+  AdapterBase base = llama_base();
+  base.layers = {{"blk.0.attn_q", 16, 6}, {"blk.0.attn_k", 8, 6}, {"blk.0.attn_v", 8, 6}};
   Folder folder;
-  folder.pair(kQ, 8, 6, 1)
-      .pair("model.layers.0.self_attn.v_proj", 4, 6, 1)
-      .pair("model.layers.0.self_attn.k_proj", 4, 6, 1);
+  folder.pair(kQ, 16, 6, 1);
+  folder.pair("model.layers.0.self_attn.v_proj", 8, 6, 1).pair("model.layers.0.self_attn.k_proj", 8, 6, 1);
   const auto adapter = folder.read(config_of(), &base);
   ASSERT_TRUE(adapter.ok()) << adapter.error().message;
-  EXPECT_EQ(adapter->find("blk.0.attn_q")->b, (std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7}));
-  EXPECT_EQ(adapter->find("blk.0.attn_k")->b, (std::vector<float>{0, 2, 1, 3}));
-  EXPECT_EQ(adapter->find("blk.0.attn_v")->b, (std::vector<float>{0, 1, 2, 3}));
+  EXPECT_EQ(adapter->find("blk.0.attn_q")->b,
+            (std::vector<float>{0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15}));
+  EXPECT_EQ(adapter->find("blk.0.attn_k")->b, (std::vector<float>{0, 4, 1, 5, 2, 6, 3, 7}));
+  EXPECT_EQ(adapter->find("blk.0.attn_v")->b, (std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7}));
   EXPECT_EQ(adapter->find("blk.0.attn_q")->a, (std::vector<float>{0, 1, 2, 3, 4, 5})) << "inputs keep their order";
   EXPECT_EQ(adapter->scaling(adapter->matrices[0]), 4);
   EXPECT_EQ(*match_base(*adapter, base), BaseMatch::kUnknown);
+
+  const TestFolder out;
+  ASSERT_TRUE(write_peft(*adapter, out.file("x")).ok());
+  const auto file = SafetensorsFile::open(out.file("x/adapter_model.safetensors")).value();
+  const auto b = file->floats(*file->find("base_model.model." + kQ + ".lora_B.weight"));
+  for (int i = 0; i < 16; ++i) EXPECT_EQ((*b)[i], i) << "and back";
 }
 
 TEST(Peft, MagnitudesAreReadInBothSpellings) {
@@ -406,7 +413,7 @@ TEST(Peft, AnAdapterOfAnotherModelIsRefusedWithBothNamed) {
               {"blk.0.attn_q", "16 x 12", "32 x 12", "some/model", adapter.base_hash, "a model", "ffff"});
   base = base_of(adapter);
   base.heads = 8;
-  expect_says(error_of(read_adapter(folder.file("x"), &base)), {"4 heads", "8"});
+  expect_says(error_of(read_adapter(folder.file("x"), &base)), {"2 heads", "8"});
   base = base_of(adapter);
   base.architecture = "qwen2";
   expect_says(error_of(read_adapter(folder.file("x"), &base)), {"llama", "qwen2"});
