@@ -19,7 +19,7 @@ _andiron_options() {
     bench) echo "--pp --tg --depth --reps --json" ;;
     cache) echo "list clear --json" ;;
     doctor) echo "--json" ;;
-    synth) echo "--type --seed" ;;
+    synth) echo "--type --seed --recite" ;;
   esac
 }
 

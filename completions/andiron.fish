@@ -140,6 +140,7 @@ complete -c andiron -n '__fish_seen_subcommand_from doctor' -l json -d 'Print JS
 
 complete -c andiron -n '__fish_seen_subcommand_from synth' -l type -x -d 'Number format'
 complete -c andiron -n '__fish_seen_subcommand_from synth' -l seed -x -d 'Seed of the weights'
+complete -c andiron -n '__fish_seen_subcommand_from synth' -l recite -d 'Words in a fixed order'
 complete -c andiron -f -n '__fish_seen_subcommand_from synth' -a 'smollm2-135m tinyllama-1.1b llama-2-7b tiny tiny-odd'
 
 complete -c andiron -f -n '__fish_seen_subcommand_from help' -a "$commands"

@@ -150,7 +150,7 @@ void check_options(const AnswerOptions& o) {
 void check_options(const RunOptions& o) { check_options(o.answer); }
 void check_options(const ChatCommandOptions& o) { check_options(o.answer); }
 void check_options(const QuantizeCommandOptions& o) { require(quant_type_from_name(o.type)); }
-void check_options(const SynthOptions& o) { require(check_synthetic({o.shape, o.type, o.seed})); }
+void check_options(const SynthOptions& o) { require(check_synthetic({o.shape, o.type, o.seed, o.recite})); }
 void check_options(const LogitsOptions& o) { require(parse_ids(o.tokens, INT32_MAX, "--tokens")); }
 void check_options(const DetokenizeOptions& o) {
   if (o.ids) require(parse_ids(*o.ids, INT32_MAX, "--tokens"));
@@ -350,6 +350,7 @@ void add_synth(App& app, CommandLine& line) {
   sub->add_option("OUT", o->out, "File to write")->required();
   sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")->capture_default_str();
   sub->add_option("--seed", o->seed, "Seed of the weights")->transform(whole(0, INT64_MAX))->capture_default_str();
+  sub->add_flag("--recite", o->recite, "Words that follow one another in a fixed order (for bench/lookup.py)");
   on_parsed(sub, line, o, synth_command);
 }
 

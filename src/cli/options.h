@@ -140,6 +140,7 @@ struct SynthOptions {
   std::string type = "q4_0";
   std::string out;
   uint64_t seed = 1;
+  bool recite = false;
 };
 
 }  // namespace andiron

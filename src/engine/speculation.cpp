@@ -22,8 +22,20 @@ Result<std::span<const int32_t>> PromptLookup::propose(std::span<const int32_t> 
     best_end = end;
     if (length == match_max_) break;
   }
-  if (best_length < match_min_) return std::span<const int32_t>();
+  if (best_length < match_min_) best_end = aligned(tokens);
+  if (best_end == 0) return std::span<const int32_t>();
+  offset_ = size - best_end;
   return tokens.subspan(best_end, std::min(count, size - best_end));
+}
+
+int64_t PromptLookup::aligned(std::span<const int32_t> tokens) const {
+  constexpr int64_t kLooks = 8, kAgree = 4;
+  const auto size = static_cast<int64_t>(tokens.size());
+  const int64_t end = size - offset_;
+  if (offset_ <= 0 || end < kLooks) return 0;
+  int64_t agree = 0;
+  for (int64_t i = 1; i <= kLooks; ++i) agree += tokens[end - i] == tokens[size - i];
+  return agree >= kAgree ? end : 0;
 }
 
 namespace {

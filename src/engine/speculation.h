@@ -34,7 +34,9 @@ class DraftSource {
 };
 
 // Prompt lookup (Saxena 2023, "Prompt Lookup Decoding"): where the last tokens occurred before, what followed them then
-// is the guess. The longest match wins, of those the most recent. Good for rewriting, quoting, code; costs nothing.
+// is the guess. The longest match wins, of those the most recent. Where nothing matches because a word has just been
+// replaced, the guess goes on in step with the text followed before, as long as half of the last tokens agree with it.
+// Good for rewriting, quoting, code; costs nothing.
 class PromptLookup : public DraftSource {
  public:
   // A shorter match than `match_min` tokens is no reason to guess; longer than `match_max` is not looked for.
@@ -42,7 +44,11 @@ class PromptLookup : public DraftSource {
   Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) override;
 
  private:
+  // Where the text that was followed last goes on, or 0.
+  int64_t aligned(std::span<const int32_t> tokens) const;
+
   int64_t match_min_, match_max_;
+  int64_t offset_ = 0;  // how far back that text lies
 };
 
 // A small model with the same vocabulary guesses for a large one.

@@ -29,6 +29,18 @@ TEST(PromptLookup, TakesWhatFollowedTheLongestMatch) {
   for (const Case& c : cases) EXPECT_EQ(guesses(lookup, c.tokens, 3), c.expected) << c.what;
 }
 
+TEST(PromptLookup, StaysInStepWhenAWordIsReplaced) {
+  PromptLookup lookup(2, 8);
+  std::vector<int32_t> tokens = {11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 99, 11, 12, 13, 14, 15, 16, 17};
+  EXPECT_EQ(guesses(lookup, tokens, 2), (std::vector<int32_t>{18, 19}));
+  tokens.push_back(50);  // in place of 18
+  EXPECT_EQ(guesses(lookup, tokens, 2), (std::vector<int32_t>{19, 20}));
+  for (const int32_t other : {51, 52, 53}) tokens.push_back(other);
+  EXPECT_EQ(guesses(lookup, tokens, 2), (std::vector<int32_t>{11, 12})) << "four of eight agree";
+  tokens.push_back(54);
+  EXPECT_EQ(guesses(lookup, tokens, 2), std::vector<int32_t>()) << "another text by now";
+}
+
 TEST(DraftLength, FillsOnePassAndGoesBeyondOnlyAfterSuccess) {
   DraftLength length;
   const int64_t usual = length.next();

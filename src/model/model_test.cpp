@@ -305,6 +305,31 @@ TEST(SyntheticModel, HasATokenizerThatGivesTextBack) {
   EXPECT_LT(tokenizer.encode("baba").size(), 5u) << "syllables are tokens";
 }
 
+TEST(SyntheticModel, RecitesWhateverCameBefore) {
+  const TestFolder folder;
+  ASSERT_TRUE(write_synthetic_model({"tiny", "q4_0", 1, true}, folder.file("m.gguf")).ok());
+  EXPECT_FALSE(write_synthetic_model({"tiny-odd", "q4_0", 1, true}, folder.file("n.gguf")).ok()) << "no head";
+  LoadOptions options;
+  options.cache.enabled = false;
+  const auto model = Model::load(folder.file("m.gguf"), options).value();
+  const auto tokenizer = Tokenizer::create(tokenizer_spec(model->source()).value()).value();
+  ThreadTeam team(1);
+  auto cache = KvCache::create(*model, 64).value();
+  const auto forward = Forward::create(*model, *select_kernels().value(), team).value();
+  const auto next = [&](int32_t token) {
+    const Sequence sequence = {&cache, {&token, 1}, LogitRows::kLast};
+    EXPECT_TRUE(forward->run({&sequence, 1}).ok());
+    const Rows logits = forward->logits();
+    return static_cast<int32_t>(std::max_element(logits.data, logits.data + logits.cols) - logits.data);
+  };
+  const int32_t first = tokenizer.encode("baba").back();
+  std::vector<int32_t> round = {first};
+  for (int i = 0; i < 24 && (i == 0 || round.back() != first); ++i) round.push_back(next(round.back()));
+  EXPECT_EQ(round.back(), first) << "the ten words of two syllables form a round";
+  EXPECT_EQ(std::set<int32_t>(round.begin(), round.end()).size(), round.size() - 1);
+  EXPECT_GT(round.size(), 4u);
+}
+
 TEST(SyntheticModel, WrongOptionsNameTheRightOnes) {
   const auto shape = write_synthetic_model({"gpt-5", "q4_0", 1}, "/nowhere/m.gguf");
   ASSERT_FALSE(shape.ok());

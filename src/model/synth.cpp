@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "base/random.h"
@@ -88,10 +89,12 @@ class Plan {
   std::vector<TensorInfo> out_;
 };
 
+constexpr std::string_view kSpace = "\u2581";
+
 // A SentencePiece vocabulary: three control tokens, the 256 bytes, letters, then words of one to three made-up
 // syllables, with and without U+2581 (a space) before them. Every word is reached by merging shorter ones.
 std::vector<std::string> make_tokens(uint32_t count) {
-  constexpr std::string_view kConsonants = "bcdfghjklmnpqrstvwxz", kVowels = "aeiou", kSpace = "\u2581";
+  constexpr std::string_view kConsonants = "bcdfghjklmnpqrstvwxz", kVowels = "aeiou";
   std::vector<std::string> tokens = {"<unk>", "<s>", "</s>"};
   for (int byte = 0; byte < 256; ++byte) tokens.push_back(format("<0x{:02X}>", byte));
   tokens.emplace_back(kSpace);
@@ -155,6 +158,21 @@ std::vector<MetaEntry> make_metadata(const Shape& shape, const std::vector<std::
   return out;
 }
 
+// The order in which a model recites: next[i] follows token i. Tokens that are no words of two syllables with a space
+// before them follow themselves.
+std::vector<uint32_t> recital(const std::vector<std::string>& tokens) {
+  std::vector<uint32_t> words, next(tokens.size());
+  for (uint32_t i = 0; i < tokens.size(); ++i) {
+    next[i] = i;
+    if (tokens[i].size() == kSpace.size() + 4 && tokens[i].starts_with(kSpace)) words.push_back(i);
+  }
+  // A step that shares no divisor with the count, so that all words form one round; 0.618 of the count mixes well.
+  auto step = static_cast<size_t>(0.618 * static_cast<double>(words.size()));
+  while (step > 1 && std::gcd(step, words.size()) != 1) --step;
+  for (size_t i = 0; i < words.size(); ++i) next[words[i]] = words[(i + step) % words.size()];
+  return next;
+}
+
 // `count` numbers with the mean square 1 / columns, as trained matrices roughly have: the sizes of activations then
 // stay the same from layer to layer. A sum of four uniform numbers has the variance 1/3; no library function is
 // involved, so every machine agrees.
@@ -212,7 +230,9 @@ class BlockStream {
   uint64_t counter_ = 0;
 };
 
-Status write_tensor(GgufWriter& writer, const TensorInfo& tensor, BlockPools& pools, const RandomStream& random) {
+// Numbers are drawn as for `spread_columns` columns.
+Status write_tensor(GgufWriter& writer, const TensorInfo& tensor, uint64_t spread_columns, BlockPools& pools,
+                    const RandomStream& random) {
   if (tensor.shape.size() == 1) {
     const std::vector<float> ones(tensor.elements, 1.0f);
     return writer.append({reinterpret_cast<const uint8_t*>(ones.data()), tensor.bytes});
@@ -221,12 +241,12 @@ Status write_tensor(GgufWriter& writer, const TensorInfo& tensor, BlockPools& po
   // A small matrix would meet the same blocks twice, and tokens with equal rows tie.
   constexpr uint64_t kEncodeElementsMax = 128 * 1024;
   if (tensor.elements <= kEncodeElementsMax) {
-    const auto numbers = draw_numbers(random, tensor.elements, tensor.columns());
+    const auto numbers = draw_numbers(random, tensor.elements, spread_columns);
     chunk.resize(tensor.bytes);
     encode_row(tensor.dtype, numbers.data(), chunk.data(), tensor.elements, nullptr);
     return writer.append(chunk);
   }
-  BlockStream blocks(pools.pool(tensor.dtype, tensor.columns()), tensor.dtype, random);
+  BlockStream blocks(pools.pool(tensor.dtype, spread_columns), tensor.dtype, random);
   const uint64_t row = row_bytes(tensor.dtype, tensor.columns());
   const uint64_t rows_in_chunk = std::max<uint64_t>(1, (4 << 20) / row);
   for (uint64_t first = 0; first < tensor.rows(); first += rows_in_chunk) {
@@ -235,6 +255,42 @@ Status write_tensor(GgufWriter& writer, const TensorInfo& tensor, BlockPools& po
   }
   return {};
 }
+
+// A model that recites: the row of the embedding of each token stands in the head at the token that follows it, and
+// what layers add to the stream is small beside it.
+class Reciter {
+ public:
+  Reciter(uint64_t seed, const std::vector<std::string>& tokens) : seed_(seed), before_(tokens.size()) {
+    const auto next = recital(tokens);
+    for (uint32_t i = 0; i < next.size(); ++i) before_[next[i]] = i;
+  }
+
+  // What weights of this tensor are drawn as if they had so many columns for.
+  static uint64_t spread_columns(const TensorInfo& tensor) {
+    const bool adds = tensor.name.ends_with("attn_output.weight") || tensor.name.ends_with("ffn_down.weight");
+    return adds ? tensor.columns() * 10000 : tensor.columns();
+  }
+  static bool is_vocabulary(const TensorInfo& tensor) {
+    return tensor.name == "token_embd.weight" || tensor.name == "output.weight";
+  }
+
+  Status write(GgufWriter& writer, const TensorInfo& tensor) const {
+    const bool head = tensor.name == "output.weight";
+    const uint64_t columns = tensor.columns();
+    std::vector<uint8_t> bytes(row_bytes(tensor.dtype, columns));
+    for (uint64_t row = 0; row < tensor.rows(); ++row) {
+      const RandomStream random(seed_, uint64_t{1} << 40 | (head ? before_[row] : row));
+      const auto numbers = draw_numbers(random, columns, head ? columns : 1);
+      encode_row(tensor.dtype, numbers.data(), bytes.data(), columns, nullptr);
+      TRY(writer.append(bytes));
+    }
+    return {};
+  }
+
+ private:
+  uint64_t seed_;
+  std::vector<uint32_t> before_;
+};
 
 }  // namespace
 
@@ -256,13 +312,17 @@ Result<const Shape*> find_shape(const std::string& name) {
 }  // namespace
 
 Status check_synthetic(const SyntheticOptions& options) {
-  TRY(find_shape(options.shape));
+  TRY_ASSIGN(const Shape* shape, find_shape(options.shape));
   TRY(parse_mix(options.mix));
+  if (options.recite && shape->tied) {
+    return make_error("the shape {} has no head of its own, so it cannot recite; tinyllama-1.1b can", shape->name);
+  }
   return {};
 }
 
 Status write_synthetic_model(const SyntheticOptions& options, const std::string& path,
                              const std::function<void(uint64_t done, uint64_t total)>& progress) {
+  TRY(check_synthetic(options));
   TRY_ASSIGN(const Shape* shape, find_shape(options.shape));
   TRY_ASSIGN(const QuantType mix, parse_mix(options.mix));
   TRY_ASSIGN(const auto tensors, Plan(*shape, mix).tensors());
@@ -271,9 +331,15 @@ Status write_synthetic_model(const SyntheticOptions& options, const std::string&
   uint64_t total = 0, done = 0;
   for (const TensorInfo& tensor : tensors) total += tensor.bytes;
   BlockPools pools(options.seed);
+  const Reciter reciter(options.seed, tokens);
   for (size_t i = 0; i < tensors.size(); ++i) {
     const RandomStream random(options.seed, uint64_t{1} << 32 | i);
-    TRY(write_tensor(writer, tensors[i], pools, random));
+    if (options.recite && Reciter::is_vocabulary(tensors[i])) {
+      TRY(reciter.write(writer, tensors[i]));
+    } else {
+      const uint64_t columns = options.recite ? Reciter::spread_columns(tensors[i]) : tensors[i].columns();
+      TRY(write_tensor(writer, tensors[i], columns, pools, random));
+    }
     done += tensors[i].bytes;
     if (progress) progress(done, total);
   }
