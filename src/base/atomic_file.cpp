@@ -20,14 +20,6 @@ namespace {
 
 constexpr mode_t kPrivateMode = 0600, kUsualMode = 0666;
 
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-}  // namespace
-
-namespace {
-
 // The path that will be replaced: what a symbolic link points to. Only a regular file may be.
 Result<std::string> replaceable(const std::string& path) {
   struct stat info {};
@@ -106,7 +98,7 @@ Result<AtomicFile> AtomicFile::create(const std::string& wanted, bool private_to
   TRY_ASSIGN(std::string path, replaceable(wanted));
   // A file without a name cannot be left behind, whatever ends the process.
   const int fd =
-      ::open(folder_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, private_to_user ? kPrivateMode : kUsualMode);
+      ::open(parent_of(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, private_to_user ? kPrivateMode : kUsualMode);
   if (fd < 0) return create_named(wanted, private_to_user);  // some file systems have no such files
   return AtomicFile(std::move(path), nullptr, fd);
 }
@@ -202,13 +194,23 @@ Status AtomicFile::commit() {
                       std::strerror(errno));
   }
   TRY(commit_unsynced());
-  const int folder = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return make_error("{}: cannot open its folder: {}", path_, std::strerror(errno));
+  return sync_folder(parent_of(path_));
+}
+
+std::string parent_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Status sync_folder(const std::string& path) {
+  const int folder = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return make_error("{}: cannot open this folder: {}", path, std::strerror(errno));
   const int synced = fsync(folder);
+  const int sync_errno = errno;
   ::close(folder);
-  // Some file systems cannot sync a folder (EINVAL); the rename itself has been done.
-  if (synced != 0 && errno != EINVAL) return make_error("{}: cannot sync its folder: {}", path_, std::strerror(errno));
-  return {};
+  // Some file systems cannot sync a folder (EINVAL); what was done in it has been done.
+  if (synced == 0 || sync_errno == EINVAL) return {};
+  return make_error("{}: cannot sync this folder: {}", path, std::strerror(sync_errno));
 }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {

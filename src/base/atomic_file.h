@@ -59,6 +59,11 @@ class AtomicFile {
 Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{256} << 20);
 Status write_text_file(const std::string& path, std::string_view text, bool private_to_user = false);
 
+// The folder that holds what this path names: "." where it has no slash.
+std::string parent_of(const std::string& path);
+// Puts on disk what was made, renamed or removed in a folder; where the file system cannot, nothing is done.
+Status sync_folder(const std::string& path);
+
 bool file_exists(const std::string& path);  // of any kind, a folder too
 bool is_folder(const std::string& path);
 

@@ -22,22 +22,6 @@ namespace andiron {
 
 namespace {
 
-// As far as the file system can (EINVAL: it cannot sync folders).
-Status sync_folder(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return make_error("{}: cannot open the folder: {}", path, std::strerror(errno));
-  const int synced = fsync(fd);
-  const int sync_errno = errno;
-  ::close(fd);
-  if (synced == 0 || sync_errno == EINVAL) return {};
-  return make_error("{}: cannot sync the folder: {}", path, std::strerror(sync_errno));
-}
-
-std::string parent_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // The folder that a path with links means; the path itself where there is nothing.
 Result<std::string> resolved(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
