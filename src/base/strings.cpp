@@ -1,7 +1,10 @@
 #include "base/strings.h"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 
 namespace andiron {
 
@@ -17,6 +20,24 @@ std::string human_bytes(uint64_t bytes) {
   return value >= 100  ? format("{:.0f} {}", value, kUnits[unit])
          : value >= 10 ? format("{:.1f} {}", value, kUnits[unit])
                        : format("{:.2f} {}", value, kUnits[unit]);
+}
+
+std::string human_seconds(double seconds) {
+  const auto whole = static_cast<int64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
+  if (whole < 60) return format("{} s", whole);
+  if (whole < 3600) return format("{} min {} s", whole / 60, whole % 60);
+  return format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string human_count(int64_t count) {
+  const std::string digits = std::to_string(count);
+  std::string out;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const bool between = i > 0 && digits[i - 1] != '-' && (digits.size() - i) % 3 == 0;
+    if (between) out += ',';
+    out += digits[i];
+  }
+  return out;
 }
 
 std::string quoted(std::string_view text, size_t limit) {

@@ -27,6 +27,10 @@ Error make_error(fmt::format_string<Args...> pattern, Args&&... args) {
 
 // "3.7 GiB", "512 B": powers of 1024, three significant digits.
 std::string human_bytes(uint64_t bytes);
+// "8 s", "3 min 20 s", "2 h 5 min".
+std::string human_seconds(double seconds);
+// "12,345"
+std::string human_count(int64_t count);
 
 // Text for an error message: control characters and bytes that are not UTF-8 escaped as \xNN,
 // cut to `limit` bytes with "..." when longer. Untrusted text reaches a terminal only through this.

@@ -22,6 +22,21 @@ TEST(Strings, SizesForPeople) {
   for (const auto& [bytes, expected] : cases) EXPECT_EQ(human_bytes(bytes), expected);
 }
 
+TEST(HumanCount, PutsCommasBetweenThousands) {
+  EXPECT_EQ(human_count(0), "0");
+  EXPECT_EQ(human_count(999), "999");
+  EXPECT_EQ(human_count(1000), "1,000");
+  EXPECT_EQ(human_count(-1234567), "-1,234,567");
+  EXPECT_EQ(human_count(-123), "-123");
+}
+
+TEST(HumanSeconds, TakesTwoUnits) {
+  EXPECT_EQ(human_seconds(-1), "0 s");
+  EXPECT_EQ(human_seconds(59.4), "59 s");
+  EXPECT_EQ(human_seconds(200), "3 min 20 s");
+  EXPECT_EQ(human_seconds(7500), "2 h 5 min");
+}
+
 TEST(Strings, QuotedTextCannotReachATerminal) {
   EXPECT_EQ(quoted("plain caf\xc3\xa9"), "plain caf\xc3\xa9");
   EXPECT_EQ(quoted("\x1b[2J\n\x7f"), "\\x1b[2J\\x0a\\x7f");

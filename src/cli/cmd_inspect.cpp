@@ -9,7 +9,6 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
-#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "engine/model_cost.h"
 #include "model/quant_mix.h"

@@ -1,7 +1,6 @@
 #include "cli/progress.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "base/strings.h"
@@ -26,24 +25,6 @@ std::string amount(Progress::Unit unit, double value) {
 }
 
 }  // namespace
-
-std::string human_seconds(double seconds) {
-  const auto whole = static_cast<int64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
-  if (whole < 60) return format("{} s", whole);
-  if (whole < 3600) return format("{} min {} s", whole / 60, whole % 60);
-  return format("{} h {} min", whole / 3600, whole % 3600 / 60);
-}
-
-std::string human_count(int64_t count) {
-  const std::string digits = std::to_string(count);
-  std::string out;
-  for (size_t i = 0; i < digits.size(); ++i) {
-    const bool between = i > 0 && digits[i - 1] != '-' && (digits.size() - i) % 3 == 0;
-    if (between) out += ',';
-    out += digits[i];
-  }
-  return out;
-}
 
 Progress::Progress(std::string label, Unit unit, bool quiet)
     : label_(std::move(label)), unit_(unit), quiet_(quiet), live_(is_terminal(stderr)), begin_(Clock::now()) {

@@ -35,9 +35,4 @@ class Progress {
   Clock::time_point begin_, last_;
 };
 
-// "8 s", "3 min 20 s", "2 h 5 min".
-std::string human_seconds(double seconds);
-// "12,345"
-std::string human_count(int64_t count);
-
 }  // namespace andiron

@@ -1,29 +1,13 @@
-// Numbers as people read them, and lists of ids as people write them.
+// Lists of ids as people write them, medians, and what a training run says.
 #include <gtest/gtest.h>
 
 #include <vector>
 
 #include "cli/id_list.h"
 #include "cli/machine_limits.h"
-#include "cli/progress.h"
 
 namespace andiron {
 namespace {
-
-TEST(HumanCount, PutsCommasBetweenThousands) {
-  EXPECT_EQ(human_count(0), "0");
-  EXPECT_EQ(human_count(999), "999");
-  EXPECT_EQ(human_count(1000), "1,000");
-  EXPECT_EQ(human_count(-1234567), "-1,234,567");
-  EXPECT_EQ(human_count(-123), "-123");
-}
-
-TEST(HumanSeconds, TakesTwoUnits) {
-  EXPECT_EQ(human_seconds(-1), "0 s");
-  EXPECT_EQ(human_seconds(59.4), "59 s");
-  EXPECT_EQ(human_seconds(200), "3 min 20 s");
-  EXPECT_EQ(human_seconds(7500), "2 h 5 min");
-}
 
 TEST(ParseIds, TakesTheUsualWaysToWriteAList) {
   const std::vector<int32_t> expected = {1, 5, 7};
