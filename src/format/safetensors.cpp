@@ -34,6 +34,22 @@ constexpr std::array<ElementType, 22> kElementTypes = {{
     {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64},
 }};
 
+// What a tensor of this type and shape takes. `what` names it in messages.
+Result<uint64_t> expected_bytes(std::string_view dtype_name, std::span<const uint64_t> shape, const std::string& what) {
+  const auto type = std::find_if(kElementTypes.begin(), kElementTypes.end(),
+                                 [&](const ElementType& t) { return t.name == dtype_name; });
+  if (type == kElementTypes.end()) {
+    return make_error("{}: its element type \"{}\" is not known", what, quoted(dtype_name));
+  }
+  uint64_t elements = 1;
+  for (const uint64_t dimension : shape) {
+    TRY_ASSIGN(elements, checked_mul(elements, dimension, what));
+  }
+  TRY_ASSIGN(const uint64_t bits, checked_mul(elements, type->bits, what));
+  if (bits % 8 != 0) return make_error("{}: its elements do not fill whole bytes", what);
+  return bits / 8;
+}
+
 class HeaderReader {
  public:
   HeaderReader(std::span<const uint8_t> bytes, std::string_view source) : in_(bytes, source), source_(source) {}
@@ -100,7 +116,8 @@ class HeaderReader {
       return fail(
           format("it lies at {} to {} of {} bytes of data; the file is damaged or cut short", begin, end, data_bytes));
     }
-    TRY_ASSIGN(const uint64_t expected, expected_bytes(tensor));
+    TRY_ASSIGN(const uint64_t expected,
+               expected_bytes(tensor.dtype_name, tensor.shape, format("{}: tensor \"{}\"", source_, quoted(name))));
     if (end - begin != expected) {
       return fail(format("its shape and type need {} bytes, but {} are given to it", expected, end - begin));
     }
@@ -111,22 +128,6 @@ class HeaderReader {
   }
 
   static bool is_size(const Json& value) { return value.is_int() && value.as_int() >= 0; }
-
-  Result<uint64_t> expected_bytes(const SafeTensor& tensor) const {
-    const std::string what = format("{}: tensor \"{}\"", source_, quoted(tensor.name));
-    const auto type = std::find_if(kElementTypes.begin(), kElementTypes.end(),
-                                   [&](const ElementType& t) { return t.name == tensor.dtype_name; });
-    if (type == kElementTypes.end()) {
-      return make_error("{}: its element type \"{}\" is not known", what, quoted(tensor.dtype_name));
-    }
-    uint64_t elements = 1;
-    for (const uint64_t dimension : tensor.shape) {
-      TRY_ASSIGN(elements, checked_mul(elements, dimension, what));
-    }
-    TRY_ASSIGN(const uint64_t bits, checked_mul(elements, type->bits, what));
-    if (bits % 8 != 0) return make_error("{}: its elements do not fill whole bytes", what);
-    return bits / 8;
-  }
 
   // The tensors, sorted, must follow one another from the first byte of the data to the last.
   Status check_coverage() {
@@ -219,13 +220,12 @@ Status write_safetensors(const std::string& path, std::span<const SafetensorsOut
     const std::string what = format("{}: tensor \"{}\"", path, quoted(tensor.name));
     if (!seen.insert(tensor.name).second) return make_error("{}: the name is taken", what);
     const DTypeInfo& info = dtype_info(tensor.dtype);
-    if (!info.is_float) return make_error("{}: safetensors has no type {}", what, info.name);
-    uint64_t expected = info.block_bytes;
+    if (tensor.dtype_name.empty() && !info.is_float)
+      return make_error("{}: safetensors has no type {}", what, info.name);
+    const std::string_view type = tensor.dtype_name.empty() ? info.name : tensor.dtype_name;
+    TRY_ASSIGN(const uint64_t expected, expected_bytes(type, tensor.shape, what));
     Json shape = Json::array();
-    for (const uint64_t dimension : tensor.shape) {
-      TRY_ASSIGN(expected, checked_mul(expected, dimension, what));
-      shape.push(dimension);
-    }
+    for (const uint64_t dimension : tensor.shape) shape.push(dimension);
     if (tensor.data.size() != expected) {
       return make_error("{}: its shape needs {} bytes, {} were given", what, expected, tensor.data.size());
     }
@@ -233,7 +233,7 @@ Status write_safetensors(const std::string& path, std::span<const SafetensorsOut
     offsets.push(offset);
     offsets.push(offset + expected);
     Json entry = Json::object();
-    entry.set("dtype", info.name).set("shape", std::move(shape)).set("data_offsets", std::move(offsets));
+    entry.set("dtype", type).set("shape", std::move(shape)).set("data_offsets", std::move(offsets));
     header.set(tensor.name, std::move(entry));
     offset += expected;
   }

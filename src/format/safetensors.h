@@ -86,7 +86,8 @@ struct SafetensorsOut {
   std::string name;
   DType dtype = DType::kF32;  // F32, F16 or BF16
   std::vector<uint64_t> shape;
-  std::span<const uint8_t> data;  // as many bytes as dtype and shape ask for
+  std::span<const uint8_t> data;     // as many bytes as type and shape ask for
+  std::string_view dtype_name = {};  // where not empty, used instead of `dtype`: the format's name of a type, "U8"
 };
 // Writes one file, whole or not at all. The same input gives the same bytes.
 Status write_safetensors(const std::string& path, std::span<const SafetensorsOut> tensors,

@@ -66,6 +66,7 @@ TEST(Safetensors, WhatIsWrittenIsReadAndIsAlwaysTheSame) {
       {"two", DType::kF16, {2}, std::span(data).subspan(4, 4)},
       {"three", DType::kBF16, {}, std::span(data).subspan(8, 2)},
       {"empty", DType::kF32, {0, 7}, {}},
+      {"codes", DType::kF32, {3}, std::span(data).first(3), "U8"},
   };
   const std::vector<std::pair<std::string, std::string>> metadata = {{"format", "pt"}};
   ASSERT_TRUE(write_safetensors(folder.file("a"), tensors, metadata).ok());
@@ -74,8 +75,11 @@ TEST(Safetensors, WhatIsWrittenIsReadAndIsAlwaysTheSame) {
 
   const auto file = SafetensorsFile::open(folder.file("a"));
   ASSERT_TRUE(file.ok()) << file.error().message;
-  EXPECT_EQ((*file)->tensors().size(), 4u);
+  EXPECT_EQ((*file)->tensors().size(), 5u);
   EXPECT_EQ((*file)->tensors()[0].offset % 8, 0u);
+  const SafeTensor& codes = *(*file)->find("codes");
+  EXPECT_EQ(codes.dtype_name, "U8");
+  EXPECT_EQ((*file)->bytes(codes)[2], 0x80);
   EXPECT_EQ(*(*file)->floats(*(*file)->find("one \"quoted\"")), (std::vector<float>{1}));
   EXPECT_EQ(*(*file)->floats(*(*file)->find("two")), (std::vector<float>{1, -2}));
   EXPECT_EQ(*(*file)->floats(*(*file)->find("three")), (std::vector<float>{1}));
@@ -93,6 +97,8 @@ TEST(Safetensors, RefusesToWriteNonsense) {
     return status.ok() ? "" : status.error().message;
   };
   EXPECT_NE(error({{"t", DType::kF32, {3}, std::span(data).first(11)}}).find("needs 12 bytes"), std::string::npos);
+  EXPECT_NE(error({{"t", DType::kF32, {3}, std::span(data).first(3), "U7"}}).find("\"U7\" is not known"),
+            std::string::npos);
   EXPECT_NE(error({{"t", DType::kQ8_0, {32}, std::span(data).first(34)}}).find("no type Q8_0"), std::string::npos);
   EXPECT_NE(error({{"t", DType::kF32, {0}, {}}, {"t", DType::kF32, {0}, {}}}).find("taken"), std::string::npos);
   EXPECT_NE(error({{"__metadata__", DType::kF32, {0}, {}}}).find("taken"), std::string::npos);
