@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/result.h"
 #include "base/thread_team.h"
+#include "kernels/kernel_table.h"
 #include "ops/parameter.h"
 
 namespace andiron {
@@ -26,9 +27,8 @@ struct AdamWOptions {
   float epsilon = 1e-8f;
   float weight_decay = 0;
   double clip_norm = 1;  // gradients of a greater global norm are scaled down to it; 0: never
-  // m and v in one byte each (see optimizer_state.h) instead of four: 2 bytes a parameter instead of 8.
+  // m and v in one byte each (codes: kernel_table.h, AdamW8State) instead of four: 2 bytes a parameter instead of 8.
   bool state_8bit = false;
-  uint64_t seed = 0;  // of the rounding of 8-bit state
 };
 
 // A piece of the optimiser's state, to be written to a file and read back.
@@ -42,7 +42,7 @@ struct StateTensor {
 class AdamW {
  public:
   // The parameters' values and gradients stay where they are for as long as this lives.
-  AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, ThreadTeam& team);
+  AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, const KernelTable& kernels, ThreadTeam& team);
 
   struct Report {
     double gradient_norm = 0;  // before clipping
@@ -64,17 +64,21 @@ class AdamW {
 
  private:
   struct Moments {
-    Buffer<float> m, v;              // f32
-    Buffer<uint8_t> m_code, v_code;  // 8 bits
-    Buffer<float> m_scale, v_scale;  // of each block of kStateBlock
+    Buffer<float> m, v;  // f32
+    Buffer<int8_t> m8;   // 8 bits, and the scales of their blocks
+    Buffer<uint8_t> v8;
+    Buffer<float> m_scale, v_scale;
   };
   struct Block {
     int32_t parameter;
     int64_t begin, count;
   };
 
+  void update(const Block& block, double rate, float clip);
+
   std::vector<Parameter> parameters_;
   AdamWOptions options_;
+  const KernelTable& kernels_;
   ThreadTeam& team_;
   int64_t steps_ = 0;
   std::vector<Moments> moments_;  // one a parameter

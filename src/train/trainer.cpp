@@ -104,7 +104,7 @@ Trainer::Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, c
       data_(data),
       options_(options),
       team_(team),
-      optimizer_(subject_.parameters, options.optimizer, team) {
+      optimizer_(subject_.parameters, options.optimizer, pass.ops().kernels(), team) {
   options_.packing.sequences = 1;
   pass_.track(subject_.parameters);
   pass_.wear(subject_.deltas);

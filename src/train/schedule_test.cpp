@@ -1,0 +1,57 @@
+#include "train/schedule.h"
+
+#include <gtest/gtest.h>
+
+namespace andiron {
+namespace {
+
+TEST(Schedule, WarmsUpInAStraightLineAndEndsAtTheFloor) {
+  for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear}) {
+    const Schedule s = {.kind = kind, .peak = 2, .floor_share = 0.1, .warmup_steps = 4, .steps = 24};
+    EXPECT_DOUBLE_EQ(s.rate(1), 0.5);
+    EXPECT_DOUBLE_EQ(s.rate(3), 1.5);
+    EXPECT_DOUBLE_EQ(s.rate(4), 2);
+    EXPECT_DOUBLE_EQ(s.rate(14), 1.1) << "half way down, both curves cross";
+    EXPECT_DOUBLE_EQ(s.rate(24), 0.2);
+    EXPECT_DOUBLE_EQ(s.rate(1000), 0.2);
+    for (int step = 5; step <= 24; ++step) EXPECT_LT(s.rate(step), s.rate(step - 1));
+  }
+  const Schedule cosine = {.peak = 1, .warmup_steps = 0, .steps = 5};
+  EXPECT_DOUBLE_EQ(cosine.rate(1), 1);
+  EXPECT_NEAR(cosine.rate(2), 0.85355339, 1e-8);  // (1 + cos 45 degrees) / 2
+  EXPECT_DOUBLE_EQ(cosine.rate(5), 0);
+}
+
+TEST(Schedule, ConstantStays) {
+  const Schedule s = {.kind = Schedule::Kind::kConstant, .peak = 3, .warmup_steps = 2, .steps = 10};
+  EXPECT_DOUBLE_EQ(s.rate(1), 1.5);
+  for (int step = 2; step <= 12; ++step) EXPECT_EQ(s.rate(step), 3);
+}
+
+TEST(Schedule, RunsOfOneStepTrain) {
+  for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant}) {
+    EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .steps = 1}.rate(1)), 1);
+    EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .warmup_steps = 1, .steps = 1}.rate(1)), 1);
+    EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .warmup_steps = 5, .steps = 3}.rate(3)), 0.6) << "all of it warm-up";
+  }
+}
+
+TEST(Schedule, KindsHaveNames) {
+  for (const char* name : {"cosine", "linear", "constant"}) {
+    EXPECT_EQ(schedule_kind_name(schedule_kind_from_name(name).value()), name);
+  }
+  EXPECT_NE(schedule_kind_from_name("Cosine").error().message.find("expected cosine, linear or constant"),
+            std::string::npos);
+}
+
+TEST(StepsOfEpochs, RoundsUpAndNeverToNone) {
+  EXPECT_EQ(steps_of_epochs(1, 100, 8), 13);
+  EXPECT_EQ(steps_of_epochs(3, 100, 8), 38) << "passes run into one another";
+  EXPECT_EQ(steps_of_epochs(0.1, 30, 1), 3) << "not 4, though 0.1 * 30 > 3 in binary";
+  EXPECT_EQ(steps_of_epochs(0.001, 5, 4), 1);
+  EXPECT_EQ(steps_of_epochs(3, 0, 4), 0);
+  EXPECT_EQ(steps_of_epochs(-1, 10, 4), 0);
+}
+
+}  // namespace
+}  // namespace andiron
