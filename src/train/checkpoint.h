@@ -71,7 +71,7 @@ class Checkpoints {
 
  private:
   explicit Checkpoints(std::string folder) : folder_(std::move(folder)) {}
-  Status prune(const CheckpointState& state);
+  void prune(int64_t best_step);
 
   std::string folder_;
   int64_t last_ = -1;    // saved or restored last
