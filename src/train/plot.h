@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "train/run_record.h"
+#include "train/loss_log.h"
 
 namespace andiron {
 
@@ -18,11 +18,7 @@ struct TerminalPlot {
   int columns = 80;     // at least 40 are used
   bool unicode = true;  // braille dots, else plain ASCII
 };
-// The same panels, lines ended by newlines.
+// The same panels; every line ends with a newline and is no wider than `columns`.
 std::string plot_text(std::span<const LossRow> rows, const TerminalPlot& options);
-
-// Round numbers (1, 2 or 5 times a power of ten) between low and high, about `wanted` of them, ascending; both are
-// finite and low < high.
-std::vector<double> axis_ticks(double low, double high, int wanted);
 
 }  // namespace andiron
