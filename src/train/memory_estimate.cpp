@@ -1,0 +1,38 @@
+#include "train/memory_estimate.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "train/optimizer.h"
+
+namespace andiron {
+
+namespace {
+// The program, its libraries, tokenizer and data: what a process has before it has a model.
+constexpr uint64_t kProcess = uint64_t{64} << 20;
+}  // namespace
+
+MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows) {
+  MemoryEstimate out;
+  out.weights = input.weight_bytes;
+  out.parameters = out.gradients = sizeof(float) * static_cast<uint64_t>(input.parameters);
+  out.optimizer = AdamW::state_bytes(input.parameters, input.state_8bit);
+  out.pass = input.pass_bytes(rows);
+  out.process = kProcess;
+  return out;
+}
+
+std::string describe(const MemoryEstimate& e) {
+  const std::pair<const char*, uint64_t> parts[] = {
+      {"weights", e.weights},     {"trained numbers", e.parameters},  {"gradients", e.gradients},
+      {"optimiser", e.optimizer}, {"activations and logits", e.pass}, {"everything else", e.process},
+  };
+  std::string text;
+  for (const auto& [name, bytes] : parts) {
+    if (bytes < e.total() / 100) continue;
+    text += format("{}{} {}", text.empty() ? "" : ", ", name, human_bytes(bytes));
+  }
+  return format("{}: {}", human_bytes(e.total()), text);
+}
+
+}  // namespace andiron

@@ -1,0 +1,34 @@
+// How much memory training takes, part by part.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace andiron {
+
+struct MemoryInput {
+  uint64_t weight_bytes = 0;  // packed base
+  int64_t parameters = 0;     // trained numbers
+  bool state_8bit = false;    // of the optimiser
+  // Of a pass over so many rows (batch times sequence length): activations as checkpointing keeps them, their
+  // gradients, a chunk of logits. TrainPass::bytes_needed; not null.
+  std::function<uint64_t(int64_t rows)> pass_bytes;
+};
+
+struct MemoryEstimate {
+  uint64_t weights = 0;
+  uint64_t parameters = 0;  // master values
+  uint64_t gradients = 0;
+  uint64_t optimizer = 0;
+  uint64_t pass = 0;     // activations and logits
+  uint64_t process = 0;  // what it takes before anything else
+  uint64_t total() const { return weights + parameters + gradients + optimizer + pass + process; }
+};
+
+MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows);
+
+// "1.2 GiB: weights 0.7 GiB, ..."; parts that hardly count are left out.
+std::string describe(const MemoryEstimate& estimate);
+
+}  // namespace andiron

@@ -1,0 +1,223 @@
+#include "train/planner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <numeric>
+#include <set>
+
+#include "base/strings.h"
+#include "train/schedule.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr double kEpochsDefault = 3;
+// Up to about four passes, repeated data is nearly worth new data (Muennighoff et al. 2023, arXiv 2305.16264).
+constexpr double kEpochsMax = 4;
+constexpr int64_t kLengthMin = 128, kLengthMax = 2048;
+constexpr double kRowsWhole = 0.99;  // share of rows that the sequence length should hold unsplit
+constexpr int64_t kBatchMax = 4;     // four sequences of 512 keep the kernels busy; more only takes memory
+constexpr int64_t kSequencesMax = 16, kStepsWanted = 100;  // of a step; so that the schedule has room to act
+constexpr double kReserve = 0.08;                          // of a budget: speed varies, checkpoints are written
+constexpr double kForwardShare = 0.3;                      // time of a token's forward, of its whole training
+constexpr double kHeldOutShare = 0.1;                      // of the time, for measuring on held-out rows
+constexpr int64_t kMeasurementsMax = 20;
+
+class Planner {
+ public:
+  explicit Planner(const PlanInput& input) : in_(input) {
+    tokens_ = std::accumulate(in_.row_tokens.begin(), in_.row_tokens.end(), int64_t{0});
+  }
+
+  Result<Plan> run() {
+    TRY(check());
+    TRY(choose_length_and_batch());
+    choose_steps();
+    TRY(fit_budget());
+    plan_.epochs = static_cast<double>(plan_.steps * per_step()) / static_cast<double>(plan_.sequences);
+    choose_measurements();
+    explain();
+    return std::move(plan_);
+  }
+
+ private:
+  int64_t per_step() const { return plan_.batch * plan_.grad_accum; }
+  double tokens_per_step() const {
+    return static_cast<double>(tokens_) * static_cast<double>(per_step()) / static_cast<double>(plan_.sequences);
+  }
+  double seconds_per_step() const { return in_.tokens_per_s > 0 ? tokens_per_step() / in_.tokens_per_s : 0; }
+  double measurement_seconds() const {
+    if (in_.tokens_per_s <= 0) return 0;
+    return kForwardShare * static_cast<double>(in_.held_out_tokens) / in_.tokens_per_s;
+  }
+
+  Status check() const {
+    if (tokens_ <= 0) return make_error("there is nothing to train on: no row has a token");
+    if (in_.budget_seconds > 0 && in_.tokens_per_s <= 0) return make_error("a budget needs a measured speed");
+    for (const auto& [name, value] : {std::pair("--steps", in_.steps), std::pair("--seq-len", in_.sequence_length),
+                                      std::pair("--batch", in_.batch), std::pair("--grad-accum", in_.grad_accum)}) {
+      if (value && *value < 1) return make_error("{}: expected 1 or more, got {}", name, *value);
+    }
+    if (in_.epochs && !(*in_.epochs > 0)) return make_error("--epochs: expected more than 0, got {}", *in_.epochs);
+    if (in_.sequence_length && *in_.sequence_length > in_.context) {
+      return make_error("--seq-len: the model has a context of {} tokens, {} were asked for", in_.context,
+                        *in_.sequence_length);
+    }
+    return {};
+  }
+
+  // The shortest power of two that holds nearly all rows.
+  int64_t wanted_length() const {
+    if (in_.sequence_length) return *in_.sequence_length;
+    int64_t length = kLengthMin;
+    const auto held = [&] {
+      const auto fits =
+          std::count_if(in_.row_tokens.begin(), in_.row_tokens.end(), [&](int32_t tokens) { return tokens <= length; });
+      return static_cast<double>(fits) >= kRowsWhole * static_cast<double>(in_.row_tokens.size());
+    };
+    while (length < kLengthMax && !held()) length *= 2;
+    return std::min(length, in_.context);
+  }
+
+  bool fits(int64_t length, int64_t batch) const {
+    return in_.memory_bytes == 0 || estimate_memory(in_.memory, length * batch).total() <= in_.memory_bytes;
+  }
+
+  // The batch gives way to the memory first, then the length of sequences.
+  Status choose_length_and_batch() {
+    int64_t length = wanted_length();
+    while (true) {
+      plan_.sequences = packed_sequences(in_.row_tokens, length);
+      int64_t batch = in_.batch.value_or(std::min(kBatchMax, plan_.sequences));
+      while (!in_.batch && batch > 1 && !fits(length, batch)) --batch;
+      plan_.sequence_length = length;
+      plan_.batch = batch;
+      if (fits(length, batch)) break;
+      if (in_.sequence_length || length <= kLengthMin) {
+        const MemoryEstimate least = estimate_memory(in_.memory, length * batch);
+        return make_error("training takes about {}; {} may be used{}", describe(least), human_bytes(in_.memory_bytes),
+                          in_.batch || in_.sequence_length ? "; ask for less with --batch or --seq-len"
+                                                           : "; a smaller model, or one of fewer bits, may fit");
+      }
+      shortened_ = true;
+      length = std::max(kLengthMin, length / 2);
+    }
+    plan_.rows_too_long = std::count_if(in_.row_tokens.begin(), in_.row_tokens.end(),
+                                        [&](int32_t tokens) { return tokens > plan_.sequence_length; });
+    return {};
+  }
+
+  // Sequences that may be trained on in all: what is asked for, or what the budget allows.
+  double sequences_in_all() const {
+    const auto pass = static_cast<double>(plan_.sequences);
+    if (in_.epochs) return *in_.epochs * pass;
+    if (in_.budget_seconds <= 0) return kEpochsDefault * pass;
+    const double seconds_each = static_cast<double>(tokens_) / pass / in_.tokens_per_s;
+    return std::min(kEpochsMax * pass, usable_seconds() / seconds_each);
+  }
+  double usable_seconds() const { return in_.budget_seconds * (1 - kReserve) * (1 - kHeldOutShare); }
+
+  void choose_steps() {
+    const double all = sequences_in_all();
+    if (in_.grad_accum) {
+      plan_.grad_accum = *in_.grad_accum;
+    } else {
+      const int64_t wanted = std::clamp(static_cast<int64_t>(all) / kStepsWanted, int64_t{1}, kSequencesMax);
+      if (!in_.batch) plan_.batch = std::min(plan_.batch, wanted);
+      plan_.grad_accum = std::max<int64_t>(1, wanted / plan_.batch);
+    }
+    plan_.memory = estimate_memory(in_.memory, plan_.sequence_length * plan_.batch);
+    if (in_.steps) {
+      plan_.steps = *in_.steps;
+    } else if (in_.budget_seconds > 0 && !in_.epochs) {
+      plan_.steps = static_cast<int64_t>(all / static_cast<double>(per_step()));  // the whole steps within it
+    } else {
+      plan_.steps = steps_of_epochs(all / static_cast<double>(plan_.sequences), plan_.sequences, per_step());
+    }
+  }
+
+  Status fit_budget() {
+    plan_.seconds = static_cast<double>(plan_.steps) * seconds_per_step();
+    if (in_.budget_seconds <= 0) return {};
+    if (plan_.steps < 1) {
+      return make_error(
+          "the budget of {} has not room for one step, which takes about {}; allow more time, or ask for "
+          "less with --batch or --seq-len",
+          human_seconds(in_.budget_seconds), human_seconds(seconds_per_step()));
+    }
+    const double limit = in_.budget_seconds * (1 - kReserve);
+    if (plan_.seconds <= limit) return {};
+    return make_error(
+        "{} steps take about {}, and the budget is {}; leave out --steps and --epochs to have as many as "
+        "fit",
+        human_count(plan_.steps), human_seconds(plan_.seconds), human_seconds(in_.budget_seconds));
+  }
+
+  // As often as a tenth of the time allows, but once at the end always.
+  void choose_measurements() {
+    int64_t times = std::min(kMeasurementsMax, plan_.steps);
+    const double each = measurement_seconds();
+    if (each > 0) {
+      times = std::clamp(static_cast<int64_t>(kHeldOutShare * plan_.seconds / each), int64_t{1}, times);
+    }
+    plan_.held_out_every = (plan_.steps + times - 1) / times;
+    if (in_.held_out_tokens > 0) plan_.seconds += each * static_cast<double>(times);
+  }
+
+  void explain() {
+    auto& lines = plan_.lines;
+    lines.push_back(format("data: {} rows, {} tokens, {} of them learnt from; {} sequences of {} tokens",
+                           human_count(static_cast<int64_t>(in_.row_tokens.size())), human_count(tokens_),
+                           human_count(in_.trained_tokens), human_count(plan_.sequences),
+                           human_count(plan_.sequence_length)));
+    if (plan_.rows_too_long > 0) {
+      lines.push_back(
+          format("{} of the rows are longer than a sequence and are split", human_count(plan_.rows_too_long)));
+    }
+    if (shortened_) lines.push_back("sequences are shorter than the rows would like, to fit the memory");
+    lines.push_back(format("plan: {} steps of {} sequences ({} at a time), {:.2g} epochs", human_count(plan_.steps),
+                           human_count(per_step()), plan_.batch, plan_.epochs));
+    if (plan_.epochs < 1) lines.push_back(format("only {:.0f}% of the data will be seen", 100 * plan_.epochs));
+    if (plan_.seconds > 0) {
+      lines.push_back(format("time: about {} at {} tokens/s{}", human_seconds(plan_.seconds),
+                             human_count(std::llround(in_.tokens_per_s)),
+                             in_.budget_seconds > 0 ? format(", within {}", human_seconds(in_.budget_seconds)) : ""));
+    }
+    lines.push_back(format("memory: about {}", describe(plan_.memory)));
+  }
+
+  const PlanInput& in_;
+  int64_t tokens_ = 0;
+  bool shortened_ = false;
+  Plan plan_;
+};
+
+}  // namespace
+
+Result<Plan> plan_run(const PlanInput& input) { return Planner(input).run(); }
+
+int64_t packed_sequences(std::span<const int32_t> row_tokens, int64_t length) {
+  std::vector<int64_t> pieces;
+  int64_t whole = 0;
+  for (const int32_t tokens : row_tokens) {
+    whole += tokens / length;
+    if (tokens % length > 0) pieces.push_back(tokens % length);
+  }
+  std::sort(pieces.begin(), pieces.end(), std::greater<>());
+  std::multiset<int64_t> room;  // of the sequences begun
+  for (const int64_t piece : pieces) {
+    const auto best = room.lower_bound(piece);
+    const int64_t left = (best == room.end() ? length : *best) - piece;
+    if (best == room.end()) {
+      ++whole;
+    } else {
+      room.erase(best);
+    }
+    room.insert(left);
+  }
+  return whole;
+}
+
+}  // namespace andiron
