@@ -39,7 +39,7 @@ void Progress::clear() {
 }
 
 std::string Progress::line(uint64_t done, uint64_t total, std::string_view detail, double seconds) const {
-  const double rate = seconds > 0 ? static_cast<double>(done) / seconds : 0;
+  const double rate = seconds > 0 ? static_cast<double>(done - std::min(done, done_before_)) / seconds : 0;
   std::string text = format("{}: {} of {}", label_, amount(unit_, static_cast<double>(done)),
                             amount(unit_, static_cast<double>(total)));
   if (rate > 0 && unit_ == Unit::kSteps) {

@@ -19,6 +19,8 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  // For work that is taken up again: what was done before, which says nothing of the speed of now.
+  void began_at(uint64_t done) { done_before_ = done; }
   // Cheap enough to call often. `detail` follows the numbers.
   void update(uint64_t done, uint64_t total, std::string_view detail = {});
   // Wipes the live line; a later update() brings it back.
@@ -32,6 +34,7 @@ class Progress {
   Unit unit_;
   bool quiet_, live_;
   bool shown_ = false;
+  uint64_t done_before_ = 0;
   Clock::time_point begin_, last_;
 };
 

@@ -1,10 +1,12 @@
 // Lists of ids as people write them, medians, and what a training run says.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "cli/id_list.h"
 #include "cli/machine_limits.h"
+#include "cli/train_progress.h"
 
 namespace andiron {
 namespace {
@@ -34,6 +36,13 @@ TEST(ParseIds, RefusesWhatIsNoToken) {
     ASSERT_FALSE(ids.ok()) << text;
     EXPECT_NE(ids.error().message.find("--tokens"), std::string::npos) << ids.error().message;
   }
+}
+
+TEST(TrainDetail, LeavesOutWhatIsNotKnown) {
+  EXPECT_EQ(train_detail({.step = 1, .loss = 2.1339, .tokens_per_s = 1612.4}, 2.3),
+            "loss 2.134, held-out 2.300, 1,612 tokens/s");
+  EXPECT_EQ(train_detail({.step = 1, .loss = 2, .tokens_per_s = HUGE_VAL}, kNotMeasured), "loss 2.000");
+  EXPECT_EQ(train_detail({}, kNotMeasured), "loss nan");
 }
 
 TEST(Median, IsTheMiddle) {
