@@ -224,9 +224,12 @@ Json write_peft_config(const Adapter& adapter, const std::vector<std::string>& m
     targets.insert(modules[i].substr(modules[i].rfind('.') + 1));
   }
   out.set("rank_pattern", std::move(ranks)).set("alpha_pattern", std::move(alphas));
-  Json list = Json::array();
-  for (const std::string& target : targets) list.push(target);
-  out.set("target_modules", adapter.target_modules.is_null() ? std::move(list) : adapter.target_modules);
+  Json target_modules = adapter.target_modules;
+  if (target_modules.is_null()) {
+    target_modules = Json::array();
+    for (const std::string& target : targets) target_modules.push(target);
+  }
+  out.set("target_modules", std::move(target_modules));
   std::sort(out.members().begin(), out.members().end(),
             [](const Json::Member& a, const Json::Member& b) { return a.first < b.first; });
   return out;

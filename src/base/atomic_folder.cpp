@@ -40,7 +40,7 @@ struct FolderCloser {
 void remove_folder(const std::string& path) {
   const auto names = list_folder(path);
   if (!names.ok()) return;
-  for (const std::string& name : *names) ::unlink((path + "/" + name).c_str());
+  for (const std::string& name : *names) ::unlink(format("{}/{}", path, name).c_str());
   ::rmdir(path.c_str());
 }
 
