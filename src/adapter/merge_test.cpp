@@ -121,6 +121,13 @@ TEST(Merge, TiesByHand) {
   EXPECT_EQ(out.matrices[0].b, (std::vector<float>{-6, 0, 3, -18}));
 }
 
+// As in PEFT, where a sign of 0 counts as positive.
+TEST(Merge, ADrawnVoteIsPositive) {
+  const Adapter one = single({2, -3}, {1}, 1, 1), two = single({-2, 3}, {1}, 1, 1);
+  const WeightedAdapter parts[] = {{&one, 1}, {&two, 1}};
+  EXPECT_EQ(merged(parts, {.method = MergeMethod::kTies, .density = 1}).matrices[0].a, (std::vector<float>{2, 3}));
+}
+
 // By frequency, and where both agree the mean is taken.
 TEST(Merge, TiesByFrequency) {
   const Adapter one = single({1, 1, 2}, {1}, 1, 1), two = single({1, 2, 4}, {1}, 1, 1),
