@@ -66,7 +66,6 @@ class Parser {
     if (pattern_.size() > kPatternBytesMax) return fail("longer than 8192 bytes");
     TRY_ASSIGN(tree_.root, alternation(0));
     if (!done()) return fail("')' without '('");
-    if (tree_.sets.size() > kSetsMax) return fail("more than 64 different character classes");
     return std::move(tree_);
   }
 
@@ -88,13 +87,16 @@ class Parser {
     tree_.nodes.push_back(std::move(node));
     return static_cast<uint32_t>(tree_.nodes.size() - 1);
   }
-  uint32_t add_set(CharSet set, Kind kind = Kind::kSet, bool at_end = false) {
+  Result<uint32_t> add_set(CharSet set, Kind kind = Kind::kSet, bool at_end = false) {
     const auto found = std::find(tree_.sets.begin(), tree_.sets.end(), set);
     RegexNode node;
     node.kind = kind;
     node.at_end = at_end;
     node.set = static_cast<uint32_t>(found - tree_.sets.begin());
-    if (found == tree_.sets.end()) tree_.sets.push_back(std::move(set));
+    if (found == tree_.sets.end()) {
+      if (tree_.sets.size() == kSetsMax) return fail("more than 64 different character classes");
+      tree_.sets.push_back(std::move(set));
+    }
     return add(std::move(node));
   }
   CharSet folded(CharSet set) const { return ignore_case_ ? set.fold_ascii_case() : set; }

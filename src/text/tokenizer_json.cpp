@@ -69,7 +69,8 @@ class Reader {
   }
 
   Status read_model_kind() {
-    if (!model_.is_object()) return fail("there is no \"model\": this is not a tokenizer.json");
+    if (!model_.is_object())
+      return fail("there is no \"model\" in tokenizer.json, which holds the vocabulary; download the file again");
     // Old files leave the type out.
     const std::string_view type =
         text_or(member(model_, "type"), member(model_, "merges").is_array() ? "BPE" : "WordPiece");
@@ -368,7 +369,7 @@ Result<Json> parse_optional(std::string_view text, std::string_view source) {
 
 Result<TokenizerSpec> spec_from_tokenizer_json(std::string_view tokenizer_json, std::string_view config_json,
                                                std::string_view source, std::string_view special_tokens_map_json) {
-  TRY_ASSIGN(const Json root, parse_bounded(tokenizer_json, source));
+  TRY_ASSIGN(const Json root, parse_bounded(tokenizer_json, format("{} (tokenizer.json)", source)));
   TRY_ASSIGN(const Json config, parse_optional(config_json, format("{} (tokenizer_config.json)", source)));
   TRY_ASSIGN(const Json map, parse_optional(special_tokens_map_json, format("{} (special_tokens_map.json)", source)));
   return Reader(root, config, map, source).read();

@@ -14,6 +14,9 @@ namespace {
 
 constexpr int kDepthMax = 8;
 constexpr size_t kStepsMax = 64;
+// Of all patterns together; published tokenizers have below 1 KiB. A pattern of 8 KiB may take half a second to
+// compile.
+constexpr size_t kPatternBytesMax = 16384;
 constexpr std::string_view kSpace = "\u2581";
 constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
 
@@ -69,7 +72,11 @@ class PipelineReader {
     steps.clear();
     if (!flatten(root.find("pre_tokenizer"), "pretokenizers", 0, steps)) return fail_long();
     for (const Json* step : steps) TRY(read_pre_tokenizer(*step));
-    return {};
+    size_t bytes = 0;
+    for (const PreStage& stage : spec_.stages) bytes += stage.pattern.size();
+    if (bytes <= kPatternBytesMax) return {};
+    return make_error("{}: the patterns of the pre-tokenizer have {} together, at most {} are supported", source_,
+                      human_bytes(bytes), human_bytes(kPatternBytesMax));
   }
 
  private:

@@ -257,6 +257,12 @@ TEST(TokenizerJson, RefusesWhatItCannotDoExactly) {
        [](File& f) { f.more += R"(, "normalizer": {"type": "Replace", "pattern": {"Regex": " +"}, "content": " "})"; }},
       {"UnicodeScripts", [](File& f) { f.more = R"("pre_tokenizer": {"type": "UnicodeScripts"})"; }},
       {"without a pattern", [](File& f) { f.more = R"("pre_tokenizer": {"type": "Split"})"; }},
+      {"patterns of the pre-tokenizer",
+       [](File& f) {
+         const std::string split = R"({"type": "Split", "pattern": {"String": ")" + std::string(6000, 'x') + R"("}})";
+         f.more = R"("pre_tokenizer": {"type": "Sequence", "pretokenizers": [)" + split + "," + split + "," + split +
+                  R"(, {"type": "ByteLevel"}]})";
+       }},
       {"behavior \"Odd\"",
        [](File& f) {
          f.more = R"("pre_tokenizer": {"type": "Split", "pattern": {"String": "x"}, "behavior": "Odd"})";
