@@ -84,6 +84,10 @@ Json result_message(Json content) {
   return out;
 }
 
+// There are some forty probes of a few short messages each; all published templates get by on 1,000 steps for one.
+// Together they may not cost more than a single render may.
+constexpr jinja::Limits kProbeLimits{.steps = 20'000, .memory_bytes = 8ull << 20};
+
 class Probe {
  public:
   explicit Probe(const ChatTemplate& chat) : chat_(chat) {}
@@ -110,6 +114,7 @@ class Probe {
     options.variables = variables;
     options.now = kProbeTime;
     options.adapt = false;
+    options.limits = kProbeLimits;
     auto prompt = chat_.render(messages, tools, options);
     return prompt.ok() ? std::move(prompt->text) : std::string();
   }

@@ -299,5 +299,18 @@ TEST(ChatTemplate, NothingThatAUserControlsIsTrusted) {
   EXPECT_GT(shown, 500);
 }
 
+// Opening a model probes its template some forty times; a hostile one must not spend a whole budget each time.
+TEST(ChatTemplate, ProbesAreShort) {
+  const auto chat = ChatTemplate::create(
+      "{% for i in range(60000) %}{% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}", "t");
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  EXPECT_FALSE(chat->capabilities().system_role) << "the probe ran out of steps";
+  Json messages = Json::array();
+  messages.push(Json(Json::Object{{"role", Json("user")}, {"content", Json("hello")}}));
+  const auto prompt = chat->render(messages, {});
+  ASSERT_TRUE(prompt.ok()) << prompt.error().message;
+  EXPECT_EQ(prompt->text, "hello");
+}
+
 }  // namespace
 }  // namespace andiron

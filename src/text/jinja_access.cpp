@@ -194,7 +194,7 @@ namespace {
 Result<Value> python_item(Runtime& runtime, const Value& object, const Value& key) {
   if (object.is(Kind::kDict)) {
     if (!is_hashable(key)) return Value();
-    if (key.is_string()) TRY(runtime.spend_bytes(key.text().size()));
+    TRY(runtime.spend_bytes(key_bytes(key)));
     const Value* item = object.dict().find(key);
     return item == nullptr ? Value() : *item;
   }

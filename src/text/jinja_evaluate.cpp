@@ -172,13 +172,15 @@ Result<Call> Interpreter::evaluate_arguments(const Arguments& arguments, Frame& 
     call.named.emplace_back(name, std::move(value));
   }
   if (arguments.spread_named) {
-    constexpr size_t kMaxNamed = 255;  // names are searched one after the other
+    constexpr size_t kMaxNamed = 255;       // names are searched one after the other
+    constexpr size_t kMaxNameBytes = 4096;  // and are copied
     TRY_ASSIGN(const Value more, evaluate(*arguments.spread_named, frame));
     if (!more.is(Kind::kDict)) return make_error("'**' needs a dict, got a {}", type_name(more));
     if (more.dict().entries.size() > kMaxNamed) return make_error("more than {} named arguments", kMaxNamed);
     TRY(spend(more.dict().entries.size()));
     for (const auto& [key, value] : more.dict().entries) {
       if (!key.is_string()) return make_error("named arguments need strings as names, got a {}", type_name(key));
+      if (key.text().size() > kMaxNameBytes) return make_error("an argument's name longer than {}", kMaxNameBytes);
       const auto same = [name = key.view()](const auto& entry) { return entry.first == name; };
       if (std::any_of(call.named.begin(), call.named.end(), same)) {
         return make_error("the argument '{}' is given twice", quoted(key.view()));

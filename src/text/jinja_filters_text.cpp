@@ -78,7 +78,7 @@ Result<Value> trim(Runtime& runtime, const Value* a) {
   } else if (!a[1].is_missing() && !a[1].is_none()) {
     return make_error("trim needs a string of characters, got a {}", type_name(a[1]));
   }
-  TRY(runtime.spend_scan(string.text().size()));
+  TRY(runtime.spend_scan(string.text().size() + (chars ? chars->size() : 0)));
   const Span kept = strip(string.view(), chars, Sides::kBoth);
   return runtime.string(string.text().slice(kept.begin, kept.end), string.string().markup);
 }
@@ -91,7 +91,7 @@ Result<Value> replace(Runtime& runtime, const Value* a) {
   if (!a[3].is_missing() && !a[3].is_none()) {
     TRY_ASSIGN(count, to_index(a[3], "replace's count"));
   }
-  TRY(runtime.spend_scan(text.size()));
+  TRY(runtime.spend_search(text.size(), old_text.size()));
   TextBuilder out(runtime);
   append_replaced(out, text, old_text, new_text, count);
   return out.finish();
@@ -116,14 +116,15 @@ Result<Value> center(Runtime& runtime, const Value* a) {
 Result<Value> indent(Runtime& runtime, const Value* a) {
   if (a[0].is_undefined()) return Error{a[0].undefined_hint()};
   if (!a[0].is_string()) return make_error("indent needs a string, got a {}", type_name(a[0]));
-  Text indention(std::string(4, ' '));
+  TextBuilder indention(runtime);
   if (a[1].is_string()) {
-    indention = a[1].text();
-  } else if (!a[1].is_missing()) {
-    TRY_ASSIGN(const int64_t width, to_index(a[1], "indent's width"));
-    if (width > static_cast<int64_t>(runtime.budget().memory_left())) return runtime.out_of_memory();
-    indention = Text(std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' '));
+    indention.append(a[1].text());
+  } else {
+    const Value default_width = Value::integer(4);
+    TRY_ASSIGN(const int64_t width, to_index(a[1].is_missing() ? default_width : a[1], "indent's width"));
+    indention.append_repeated(" ", static_cast<uint64_t>(std::max<int64_t>(width, 0)));
   }
+  if (indention.failed()) return indention.error();
   const Text& text = a[0].text();
   TRY(runtime.spend_scan(text.size()));
   const uint64_t lines_max = runtime.budget().memory_left() / sizeof(Span);
@@ -136,7 +137,7 @@ Result<Value> indent(Runtime& runtime, const Value* a) {
   for (size_t i = 0; i < lines.size() && !out.failed(); ++i) {
     if (i > 0) out.append("\n");
     const bool is_blank = lines[i].begin == lines[i].end;
-    if (i == 0 ? flag(a[2]) : (flag(a[3]) || !is_blank)) out.append(indention);
+    if (i == 0 ? flag(a[2]) : (flag(a[3]) || !is_blank)) out.append(indention.text());
     out.append_slice(text, lines[i].begin, lines[i].end);
   }
   return out.finish(a[0].string().markup);
@@ -230,6 +231,7 @@ Result<Value> xml_attributes(Runtime& runtime, const Value* a) {
   TextBuilder out(runtime);
   const bool with_space = a[1].is_missing() || truth(a[1]);
   for (const auto& [key, value] : a[0].dict().entries) {
+    TRY(runtime.spend(2));
     if (value.is_none() || value.is_undefined()) continue;
     if (!key.is_string()) return make_error("xmlattr needs strings as keys");
     if (key.view().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos) {

@@ -161,6 +161,11 @@ void append_padded(TextBuilder& out, const Text& text, const FormatSpec& spec, c
 
 namespace {
 
+// Many digits of a small number take microseconds.
+Status spend_digits(Runtime& runtime, const FormatSpec& spec) {
+  return runtime.spend(1 + static_cast<uint64_t>(std::max(spec.precision, 0)) / 64);
+}
+
 Error bad_pattern(std::string_view what) { return make_error("a format pattern is malformed: {}", what); }
 
 // --- pattern % argument ---
@@ -301,6 +306,7 @@ class PercentFormatter {
     const int digits_min = spec.precision;
     const bool is_whole = std::string_view("doxX").find(spec.type) != std::string_view::npos;
     if (is_whole && digits_min > kMaxPrecision) return bad_pattern("the precision is too large");
+    TRY(spend_digits(runtime_, spec));
     TRY_ASSIGN(std::string digits, format_number(converted, spec));
     if (is_whole && digits_min > 0) {
       const size_t start = std::min(digits.find_first_not_of("+- "), digits.size());
@@ -360,8 +366,8 @@ Result<FormatSpec> parse_spec(std::string_view text) {
 
 class BraceFormatter {
  public:
-  BraceFormatter(Runtime& runtime, const StringObject& pattern, const Call& call)
-      : runtime_(runtime), is_markup_(pattern.markup), call_(call) {}
+  BraceFormatter(Runtime& runtime, const StringObject& pattern, const Call& call, const DictObject* named)
+      : runtime_(runtime), is_markup_(pattern.markup), call_(call), named_(named) {}
 
   Result<Value> run(const Text& pattern) {
     TextBuilder out(runtime_);
@@ -434,7 +440,16 @@ class BraceFormatter {
     return append_field(value, spec_text.view(), out);
   }
 
+  // nullptr when there is none.
+  const Value* named_argument(std::string_view name) const {
+    if (named_ != nullptr) return named_->find(name);
+    const auto found =
+        std::find_if(call_.named.begin(), call_.named.end(), [&](const auto& entry) { return entry.first == name; });
+    return found == call_.named.end() ? nullptr : &found->second;
+  }
+
   Result<Value> lookup(std::string_view name) {
+    TRY(runtime_.spend(1 + call_.named.size() / 32));
     const size_t first_end = std::min(name.find_first_of(".["), name.size());
     const std::string_view first = name.substr(0, first_end);
     const bool is_number =
@@ -449,10 +464,9 @@ class BraceFormatter {
       if (index >= call_.positional.size()) return make_error("format() has no argument number {}", index);
       value = call_.positional[index];
     } else {
-      const auto found =
-          std::find_if(call_.named.begin(), call_.named.end(), [&](const auto& entry) { return entry.first == first; });
-      if (found == call_.named.end()) return make_error("format() has no argument '{}'", quoted(first));
-      value = found->second;
+      const Value* found = named_argument(first);
+      if (found == nullptr) return make_error("format() has no argument '{}'", quoted(first));
+      value = *found;
     }
     return follow(std::move(value), name.substr(first_end));
   }
@@ -502,6 +516,7 @@ class BraceFormatter {
     if (spec.precision >= 0 && (is_whole || spec.type == '\0') && value.is_integral()) {
       return bad_pattern("a whole number takes no precision");
     }
+    TRY(spend_digits(runtime_, spec));
     TRY_ASSIGN(std::string digits, format_number(value, spec));
     append_padded(out, Text(std::move(digits)), spec, '>');
     return {};
@@ -524,6 +539,7 @@ class BraceFormatter {
   Runtime& runtime_;
   bool is_markup_;
   const Call& call_;
+  const DictObject* named_;  // instead of call_.named when not nullptr
   std::optional<bool> automatic_;
   size_t next_ = 0;
 };
@@ -535,9 +551,9 @@ Result<Value> format_percent(Runtime& runtime, const StringObject& pattern, cons
   return PercentFormatter(runtime, pattern, argument).run();
 }
 
-Result<Value> format_braces(Runtime& runtime, const StringObject& pattern, const Call& call) {
+Result<Value> format_braces(Runtime& runtime, const StringObject& pattern, const Call& call, const DictObject* named) {
   TRY(runtime.spend_convert(pattern.text.size()));
-  return BraceFormatter(runtime, pattern, call).run(pattern.text);
+  return BraceFormatter(runtime, pattern, call, named).run(pattern.text);
 }
 
 }  // namespace andiron::jinja

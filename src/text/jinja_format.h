@@ -11,8 +11,9 @@ namespace andiron::jinja {
 // pattern % argument.
 Result<Value> format_percent(Runtime& runtime, const StringObject& pattern, const Value& argument);
 
-// pattern.format(*positional, **named).
-Result<Value> format_braces(Runtime& runtime, const StringObject& pattern, const Call& call);
+// pattern.format(*positional, **named); with `named` its entries instead of the call's.
+Result<Value> format_braces(Runtime& runtime, const StringObject& pattern, const Call& call,
+                            const DictObject* named = nullptr);
 
 // The parts of a format specification that both ways share.
 struct FormatSpec {

@@ -117,7 +117,8 @@ Status read_indent(Runtime& runtime, const Value& value, Style& style) {
     return {};
   }
   TRY_ASSIGN(const int64_t width, to_index(value, "tojson's indent"));
-  if (width > static_cast<int64_t>(runtime.budget().memory_left())) return runtime.out_of_memory();
+  if (width > static_cast<int64_t>(runtime.limits().output_bytes)) return runtime.out_of_memory();
+  TRY(runtime.spend_bytes(static_cast<uint64_t>(std::max<int64_t>(width, 0))));
   style.indent = Text(std::string(static_cast<size_t>(std::max<int64_t>(width, 0)), ' '));
   return {};
 }

@@ -15,7 +15,7 @@ namespace {
 
 Result<Value> dict_get(Runtime& runtime, const Value* a) {
   if (!is_hashable(a[1])) return make_error("a {} cannot be a dict's key", type_name(a[1]));
-  if (a[1].is_string()) TRY(runtime.spend_bytes(a[1].text().size()));
+  TRY(runtime.spend_bytes(key_bytes(a[1])));
   if (const Value* found = a[0].dict().find(a[1]); found != nullptr) return *found;
   return a[2].is_missing() ? Value::none() : a[2];
 }

@@ -44,6 +44,7 @@ Result<int64_t> position(Runtime& runtime, const Value* a, bool from_right) {
   TRY_ASSIGN(const Window where, window(runtime, a[0].string(), a[2], a[3]));
   if (!where.is_valid) return int64_t{-1};
   const std::string_view text = a[0].view().substr(where.span.begin, where.span.end - where.span.begin);
+  TRY(runtime.spend_search(text.size(), a[1].text().size()));
   const size_t found = from_right ? find_text_last(text, a[1].view()) : find_text(text, a[1].view());
   if (found == std::string_view::npos) return int64_t{-1};
   const size_t at = where.span.begin + found;
@@ -70,6 +71,7 @@ Result<Value> count(Runtime& runtime, const Value* a) {
   const std::string_view text = a[0].view().substr(where.span.begin, where.span.end - where.span.begin);
   const std::string_view wanted = a[1].view();
   if (wanted.empty()) return Value::integer(static_cast<int64_t>(code_point_count(text)) + 1);
+  TRY(runtime.spend_search(text.size(), wanted.size()));
   int64_t result = 0;
   for (size_t at = find_text(text, wanted); at != std::string_view::npos;) {
     ++result;
@@ -95,7 +97,7 @@ Result<Value> starts_or_ends(Runtime& runtime, const Value* a) {
     return Value::boolean(result && where.is_valid);
   }
   for (const Value& part : a[1].items()) {
-    TRY(runtime.spend(1));
+    TRY(runtime.spend(1 + (part.is_string() ? part.text().size() / 1024 : 0)));
     TRY_ASSIGN(const bool result, matches<kAtEnd>(text, part));
     if (result && where.is_valid) return Value::boolean(true);
   }

@@ -58,7 +58,7 @@ Result<Value> strip_method(Runtime& runtime, const Value* a) {
     TRY_ASSIGN(text, text_argument(runtime, a[0], a[1], "strip"));
     chars = text.view();
   }
-  TRY(runtime.spend_scan(a[0].text().size()));
+  TRY(runtime.spend_scan(a[0].text().size() + text.size()));
   const Span kept = strip(a[0].view(), chars, kSides);
   return runtime.string(a[0].text().slice(kept.begin, kept.end), a[0].string().markup);
 }
@@ -67,7 +67,7 @@ Result<Value> replace(Runtime& runtime, const Value* a) {
   TRY_ASSIGN(const Text old_text, text_argument(runtime, a[0], a[1], "replace"));
   TRY_ASSIGN(const Text new_text, text_argument(runtime, a[0], a[2], "replace"));
   TRY_ASSIGN(const int64_t count, integer_argument(a[3], -1, "replace"));
-  TRY(runtime.spend_scan(a[0].text().size()));
+  TRY(runtime.spend_search(a[0].text().size(), old_text.size()));
   TextBuilder out(runtime);
   append_replaced(out, a[0].text(), old_text, new_text, count);
   return out.finish(a[0].string().markup);
@@ -97,7 +97,7 @@ Result<Value> split_method(Runtime& runtime, const Value* a) {
     return make_error("split() needs a string, got a {}", type_name(a[1]));
   }
   TRY_ASSIGN(const int64_t limit, integer_argument(a[2], -1, "split"));
-  TRY(runtime.spend_scan(a[0].text().size()));
+  TRY(runtime.spend_search(a[0].text().size(), separator ? separator->size() : 0));
   const uint64_t most = pieces_max_of(runtime);
   const auto spans =
       kFromRight ? split_from_right(a[0].view(), separator, limit, most) : split(a[0].view(), separator, limit, most);
@@ -117,7 +117,7 @@ Result<Value> partition(Runtime& runtime, const Value* a) {
   if (separator.empty()) return make_error("partition() needs a separator that is not empty");
   const Text& text = a[0].text();
   const bool is_markup = a[0].string().markup;
-  TRY(runtime.spend_scan(text.size()));
+  TRY(runtime.spend_search(text.size(), separator.size()));
   const size_t found =
       kFromRight ? find_text_last(text.view(), separator.view()) : find_text(text.view(), separator.view());
   const bool is_there = found != std::string_view::npos;
@@ -224,11 +224,7 @@ Result<Value> format_map(Runtime& runtime, const Value& self, Call& call) {
   if (call.positional.size() != 1 || !call.named.empty() || !call.positional[0].is(Kind::kDict)) {
     return make_error("format_map() needs one dict");
   }
-  Call named;
-  for (const auto& [key, value] : call.positional[0].dict().entries) {
-    if (key.is_string()) named.named.emplace_back(std::string(key.view()), value);
-  }
-  return format_braces(runtime, self.string(), named);
+  return format_braces(runtime, self.string(), {}, &call.positional[0].dict());
 }
 
 Result<Value> refused(Runtime&, const Value&, Call&) {

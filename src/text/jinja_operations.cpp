@@ -42,6 +42,7 @@ Result<bool> equal_sequences(Runtime& runtime, const std::vector<Value>& a, cons
 Result<bool> equal_dicts(Runtime& runtime, const DictObject& a, const DictObject& b) {
   if (a.entries.size() != b.entries.size()) return false;
   for (const auto& [key, value] : a.entries) {
+    TRY(runtime.spend_bytes(key_bytes(key)));
     const Value* other = b.find(key);
     if (other == nullptr) return false;
     TRY_ASSIGN(const bool same, equals(runtime, value, *other));
@@ -104,14 +105,14 @@ Result<bool> contains(Runtime& runtime, const Value& container, const Value& ite
   TRY(runtime.spend(1));
   if (container.is_string()) {
     if (!item.is_string()) return make_error("'in' a string needs a string, got {}", type_name(item));
-    TRY(runtime.spend_bytes(container.text().size()));
+    TRY(runtime.spend_search(container.text().size(), item.text().size()));
     return find_text(container.view(), item.view()) != std::string_view::npos;
   }
   const bool is_keys = container.is(Kind::kView) && container.dict_view().part == ViewObject::Part::kKeys;
   if (container.is(Kind::kDict) || is_keys) {
     if (!is_hashable(item)) return make_error("a {} cannot be a dict's key", type_name(item));
     const Value& dict = is_keys ? container.dict_view().dict : container;
-    if (item.is_string()) TRY(runtime.spend_bytes(item.text().size()));
+    TRY(runtime.spend_bytes(key_bytes(item)));
     return dict.dict().find(item) != nullptr;
   }
   if (container.is_sequence()) {

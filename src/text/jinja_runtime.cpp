@@ -35,7 +35,7 @@ Status Runtime::check_depth(int depth) const {
 }
 
 Result<Value> Runtime::string(Text text, bool is_markup) {
-  TRY(spend_bytes(text.size()));
+  TRY(spend_bytes(text.memory()));
   TRY_ASSIGN(auto object, make<StringObject>(text.memory()));
   object->text = std::move(text);
   object->length = code_point_count(object->text.view());
@@ -57,9 +57,9 @@ Result<Value> Runtime::dict(std::vector<DictObject::Entry> entries) {
   TRY(spend(entries.size()));
   TRY_ASSIGN(auto object, make<DictObject>(entries.capacity() * sizeof(DictObject::Entry) + 4 * entries.size()));
   for (const auto& [key, value] : entries) {
-    // Sorting compares each key with about so many others.
-    if (key.is_string()) TRY(spend(key.text().size() / 1024 * std::bit_width(entries.size())));
     if (!is_hashable(key)) return make_error("a {} cannot be a dict's key", type_name(key));
+    // Sorting compares each key with about so many others.
+    TRY(spend(key_bytes(key) / 1024 * std::bit_width(entries.size())));
     object->depth = deepest(deepest(object->depth, key), value);
   }
   ++object->depth;
@@ -175,8 +175,7 @@ Result<bool> Runtime::apply_test(std::string_view name, const Value& subject, Ca
   return truth(result);
 }
 
-bool TextBuilder::reserve(uint64_t bytes) {
-  if (failed_) return false;
+bool TextBuilder::charge(uint64_t bytes) {
   if (!runtime_.budget().charge(bytes)) {
     failed_ = true;
     return false;
@@ -185,15 +184,30 @@ bool TextBuilder::reserve(uint64_t bytes) {
   return true;
 }
 
+// What memory really grows by: by half or double at a time, with the old copy kept until the new one is made.
+bool TextBuilder::reserve(uint64_t bytes, uint64_t ranges) {
+  if (failed_) return false;
+  const uint64_t size = text_.size() + bytes;
+  if (size > reserved_) {
+    // The last time all that is left: growing byte by byte would copy everything for each.
+    const uint64_t grown = std::max(size, std::min(2 * reserved_, runtime_.budget().memory_left()));
+    if (!charge(grown)) return false;
+    text_.reserve(grown);
+    runtime_.budget().release(reserved_);
+    charged_ -= reserved_;
+    reserved_ = grown;
+  }
+  return charge(3 * ranges * sizeof(TaintRange));
+}
+
 void TextBuilder::spend(uint64_t steps) {
   if (failed_ || runtime_.budget().spend(steps)) return;
   failed_ = is_out_of_steps_ = true;
 }
 
 void TextBuilder::append_slice(const Text& text, size_t begin, size_t end) {
-  const uint64_t ranges = text.is_tainted() ? text.tainted().size() * sizeof(TaintRange) : 0;
   // A short slice of a text with many ranges has few of them; each is at least one byte.
-  if (reserve(end - begin + std::min<uint64_t>(ranges, (end - begin) * sizeof(TaintRange)))) {
+  if (reserve(end - begin, std::min<uint64_t>(text.tainted().size(), end - begin))) {
     text_.append_slice(text, begin, end);
   }
 }
@@ -227,9 +241,9 @@ void TextBuilder::append_code_point(uint32_t code_point, bool tainted) {
 
 Result<Text> TextBuilder::take() {
   if (failed_) return error();
-  TRY(runtime_.spend_bytes(text_.size()));
+  TRY(runtime_.spend_bytes(text_.memory()));
   runtime_.budget().release(charged_);
-  charged_ = 0;
+  charged_ = reserved_ = 0;
   return std::move(text_);
 }
 

@@ -77,6 +77,8 @@ class Runtime {
   Status spend_bytes(uint64_t bytes) { return spend(bytes / 1024); }
   Status spend_scan(uint64_t bytes) { return spend(bytes / 64); }
   Status spend_convert(uint64_t bytes) { return spend(bytes / 16); }
+  // For find_text and find_text_last.
+  Status spend_search(uint64_t text_bytes, uint64_t needle_bytes) { return spend_scan(text_bytes + needle_bytes); }
   Error out_of_steps() const;
   Error out_of_memory() const;
 
@@ -163,11 +165,13 @@ class TextBuilder {
   Result<Value> finish(bool is_markup = false);
 
  private:
-  bool reserve(uint64_t bytes);
+  bool reserve(uint64_t bytes, uint64_t ranges = 0);
+  bool charge(uint64_t bytes);
 
   Runtime& runtime_;
   Text text_;
-  uint64_t charged_ = 0;
+  uint64_t charged_ = 0;   // of the budget
+  uint64_t reserved_ = 0;  // of it for bytes of text
   bool failed_ = false;
   bool is_out_of_steps_ = false;
 };

@@ -31,12 +31,14 @@ namespace {
 template <typename Visit>
 void append_mapped(TextBuilder& out, const Text& text, Visit visit) {
   size_t run = 0;
+  size_t replaced = 0;
   out.spend(text.size() / 32);
   for (size_t at = 0; at < text.size() && !out.failed();) {
     const size_t start = at;
     const uint32_t code_point = next_code_point(text.view(), at);
     const std::optional<std::string> replacement = visit(code_point);
     if (!replacement) continue;
+    if (++replaced % 8 == 0) out.spend(1);
     out.append_slice(text, run, start);
     out.append(*replacement, text.is_tainted_at(start));
     run = at;
@@ -110,13 +112,14 @@ uint32_t code_point_at(std::string_view text, size_t at) { return next_code_poin
 }  // namespace
 
 Span strip(std::string_view text, std::optional<std::string_view> chars, Sides sides) {
-  std::vector<uint32_t> set;
-  if (chars) {
-    for (size_t at = 0; at < chars->size();) set.push_back(next_code_point(*chars, at));
-    std::sort(set.begin(), set.end());
+  std::vector<bool> set;  // by code point
+  for (size_t at = 0; chars && at < chars->size();) {
+    const uint32_t code_point = next_code_point(*chars, at);
+    if (code_point >= set.size()) set.resize(code_point + 1);
+    set[code_point] = true;
   }
   const auto goes = [&](uint32_t code_point) {
-    return chars ? std::binary_search(set.begin(), set.end(), code_point) : is_python_space(code_point);
+    return chars ? code_point < set.size() && set[code_point] : is_python_space(code_point);
   };
   Span out{0, text.size()};
   while (sides != Sides::kRight && out.begin < out.end) {
@@ -260,7 +263,7 @@ void append_replaced(TextBuilder& out, const Text& text, const Text& old_text, c
     out.append_slice(text, at, found);
     out.append(new_text);
     at = found + old_text.size();
-    ++done;
+    if (++done % 8 == 0) out.spend(1);
   }
   if (!out.failed()) out.append_slice(text, at, text.size());
 }

@@ -24,7 +24,7 @@ struct Span {
 };
 
 enum class Sides : uint8_t { kLeft, kRight, kBoth };
-// What is left after removing `chars` (white space when unset) from the sides.
+// What is left after removing `chars` (white space when unset) from the sides. Callers spend for both lengths.
 Span strip(std::string_view text, std::optional<std::string_view> chars, Sides sides);
 
 // str.split and str.rsplit; a negative `limit` means none. Without a separator runs of white space separate. The

@@ -231,6 +231,52 @@ TEST(JinjaLimits, SearchingIsLinear) {
             "False-1-110");
 }
 
+TEST(JinjaLimits, SearchesForwardsAndBackwardsAgreeWithASimpleOne) {
+  // All texts of a's and b's: needles of every kind of period, longer than those that are searched simply.
+  for (unsigned bits = 0; bits < 1u << 10; ++bits) {
+    std::string piece;
+    for (unsigned i = 0; i < 10; ++i) piece += (bits >> i & 1) != 0 ? 'a' : 'b';
+    const std::string needle = piece + piece.substr(0, 7 + bits % 4);
+    const std::string text = piece.substr(3) + piece + "b" + piece + piece + piece.substr(0, 5) + "a" + needle + piece;
+    EXPECT_EQ(jinja::find_text(text, needle), text.find(needle)) << needle;
+    EXPECT_EQ(jinja::find_text_last(text, needle), text.rfind(needle)) << needle;
+    const std::string absent = needle + (bits % 2 == 0 ? "ba" : "ab");
+    EXPECT_EQ(jinja::find_text(text, absent, 3), text.find(absent, 3)) << absent;
+    EXPECT_EQ(jinja::find_text_last(text, absent, 60), std::string_view(text).substr(0, 60).rfind(absent)) << absent;
+  }
+}
+
+// Each of these once ran for minutes within its steps: what a step pays for must be about as much whatever it does.
+TEST(JinjaLimits, StepsPayForWhatTheyDo) {
+  const std::string setup =
+      "{% set hay = 'a' * 1000000 %}{% set needle = 'a' * 500000 ~ 'b' %}{% set key = (hay, hay) %}"
+      "{% set d = {key: 1} %}{% set e = {'a' * 1000000: 1} %}{% set f = {hay: 1} %}{% set parts = (needle,) * 10 %}";
+  for (const char* work :
+       {"needle in hay", "hay.find(needle)", "hay.rfind(needle)", "hay.count(needle)", "hay.replace(needle, '')",
+        "hay.split(needle)", "hay.rsplit(needle)", "hay.partition(needle)", "d[key]", "key in d", "d.get(key)",
+        "e == f", "hay.startswith(parts)", "'x'.strip(hay)", "'x' | trim(hay)", "'' | indent(1000000)"}) {
+    const std::string source = setup + "{% for i in range(200) %}{% set x = " + work + " %}{% endfor %}";
+    EXPECT_NE(error_of(source, {}, {.steps = 150'000}).find("steps"), std::string::npos) << work;
+  }
+}
+
+TEST(JinjaLimits, FormatsPayForDigitsAndNames) {
+  const std::string digits = "{% set p = '%.999f' * 1000 %}{% set v = (1.5e-300,) * 1000 %}{{ (p % v) | length }}";
+  EXPECT_EQ(render(digits)->bytes(), "1001000");
+  EXPECT_NE(error_of(digits, {}, {.steps = 10'000}).find("steps"), std::string::npos);
+  const std::string names = "{{ '{a}{b}'.format_map({'a': 1, 'b': 2, 'c': 3}) }}";
+  EXPECT_EQ(render(names)->bytes(), "12");
+  EXPECT_NE(error_of("{{ dict(**{'x' * 4097: 1}) }}").find("longer than 4096"), std::string::npos);
+}
+
+TEST(JinjaLimits, MemoryCountsWhatGrowingTextHolds) {
+  const std::string double_up =
+      "{% set ns = namespace(s = 'x') %}{% for i in range(20) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}";
+  EXPECT_NE(error_of(double_up + "{{ ns.s | length }}", {}, {.memory_bytes = 2 << 20}).find("values need more"),
+            std::string::npos);
+  EXPECT_EQ(render(double_up + "{{ ns.s | length }}")->bytes(), "1048576");
+}
+
 TEST(JinjaLimits, CallersMayRaiseAndLower) {
   EXPECT_NE(error_of("{{ 'x' * 100 }}", {}, {.output_bytes = 99}).find("output is longer than 99 B"),
             std::string::npos);

@@ -67,23 +67,67 @@ size_t code_point_offset(std::string_view text, size_t index) {
 
 namespace {
 
-// Below this a plain search is at most this many times the linear one, and faster in practice.
+// Up to this length a plain search is at most this many times the linear one, and faster in practice.
 constexpr size_t kShortNeedle = 16;
 
-// Knuth, Morris and Pratt: visits each byte of the text once. std::string_view::find is quadratic on hostile input.
+// Where the greatest suffix of the needle begins, in the order of bytes or (is_reversed) its opposite; `period` is that
+// suffix's.
+template <typename NeedleAt>
+size_t greatest_suffix(NeedleAt key, size_t size, bool is_reversed, size_t& period) {
+  size_t suffix = 0;
+  size_t at = 1;
+  size_t equal = 0;
+  period = 1;
+  while (at + equal < size) {
+    const auto a = static_cast<uint8_t>(key(at + equal));
+    const auto b = static_cast<uint8_t>(key(suffix + equal));
+    if (a == b) {
+      if (++equal < period) continue;
+      at += period;
+      equal = 0;
+    } else if (is_reversed ? a > b : a < b) {
+      at += equal + 1;
+      equal = 0;
+      period = at - suffix;
+    } else {
+      suffix = at++;
+      equal = 0;
+      period = 1;
+    }
+  }
+  return suffix;
+}
+
+// M. Crochemore and D. Perrin, "Two-way string-matching" (1991): linear time and no memory, where
+// std::string_view::find is quadratic on hostile input and Knuth, Morris and Pratt need a table of the needle's length.
 // `at(i)` and `key(i)` read text and needle, so that the same code searches backwards.
 template <typename TextAt, typename NeedleAt>
-size_t search_linear(TextAt at, size_t text_size, NeedleAt key, size_t needle_size) {
-  std::vector<size_t> fallback(needle_size, 0);
-  for (size_t i = 1, matched = 0; i < needle_size; ++i) {
-    while (matched > 0 && key(i) != key(matched)) matched = fallback[matched - 1];
-    if (key(i) == key(matched)) ++matched;
-    fallback[i] = matched;
+size_t search_linear(TextAt at, size_t text_size, NeedleAt key, size_t size) {
+  size_t period = 0;
+  size_t reversed_period = 0;
+  size_t cut = greatest_suffix(key, size, false, period);
+  if (const size_t reversed = greatest_suffix(key, size, true, reversed_period); reversed > cut) {
+    cut = reversed;
+    period = reversed_period;
   }
-  for (size_t i = 0, matched = 0; i < text_size; ++i) {
-    while (matched > 0 && at(i) != key(matched)) matched = fallback[matched - 1];
-    if (at(i) == key(matched)) ++matched;
-    if (matched == needle_size) return i + 1 - needle_size;
+  size_t repeated = 0;
+  while (repeated < cut && key(repeated) == key(repeated + period)) ++repeated;
+  const bool is_periodic = repeated == cut;
+  const size_t shift = is_periodic ? period : std::max(cut, size - cut) + 1;
+  size_t known = 0;  // leading bytes of the needle that are known to match here
+  for (size_t start = 0; start + size <= text_size;) {
+    size_t i = std::max(cut, known);
+    while (i < size && key(i) == at(start + i)) ++i;
+    if (i < size) {
+      start += i - cut + 1;
+      known = 0;
+      continue;
+    }
+    i = cut;
+    while (i > known && key(i - 1) == at(start + i - 1)) --i;
+    if (i <= known) return start;
+    start += shift;
+    known = is_periodic ? size - period : 0;
   }
   return std::string_view::npos;
 }

@@ -42,6 +42,8 @@ class Text {
   void append_slice(const Text& other, size_t begin, size_t end);
   Text slice(size_t begin, size_t end) const;
 
+  void reserve(size_t bytes) { bytes_.reserve(bytes); }
+
   // Taints every byte: for results whose parts cannot be told apart.
   void taint_all();
 

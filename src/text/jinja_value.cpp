@@ -179,6 +179,14 @@ bool is_hashable(const Value& value) {
   return is_hashable_within(value, parts_left);
 }
 
+uint64_t key_bytes(const Value& key) {
+  if (key.is_string()) return key.text().size();
+  if (!key.is(Kind::kTuple)) return 0;
+  uint64_t bytes = 0;
+  for (const Value& part : key.items()) bytes += key_bytes(part);
+  return bytes;
+}
+
 const Value* DictObject::find(const Value& key) const {
   return find_entry(*this, [&](const Value& other) { return compare_keys(other, key); });
 }

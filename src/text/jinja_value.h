@@ -244,6 +244,9 @@ Value make_dict(std::vector<DictObject::Entry> entries);
 // Whether a value may be a dict key: not a list or dict, nor a tuple holding one. A tuple of very many parts is refused
 // as well, so that comparing keys stays cheap.
 bool is_hashable(const Value& value);
+// Bytes of text in a key, those of a tuple's parts included: what comparing it with another takes. Requires
+// is_hashable.
+uint64_t key_bytes(const Value& key);
 // A total order over hashable values in which Python's equal keys are equal.
 int compare_keys(const Value& a, const Value& b);
 // -1, 0 or 1 for two numbers, exact between whole numbers and reals; 2 when either is NaN.
