@@ -9,7 +9,7 @@ namespace andiron {
 
 namespace {
 
-constexpr int kLabel = 8;  // columns left of a panel: a tick's text and the frame
+constexpr int kLabel = 9;  // columns left of a panel: a tick's text and the frame
 constexpr int kRows[] = {12, 4, 4};
 
 // Dots two to a column and four to a row, as braille has them (Unicode 15, U+2800: bit i is dot i + 1), or one to a
@@ -125,7 +125,8 @@ class TextPlot {
     std::vector<std::string> labels(static_cast<size_t>(rows));
     const double distance = panel.ticks.size() > 1 ? panel.ticks[1] - panel.ticks[0] : 1.0;
     for (const double tick : panel.ticks) {
-      labels[static_cast<size_t>(place(y_share(tick), rows))] = tick_text(tick, distance);
+      const std::string label = tick_text(tick, distance);
+      if (label.size() < kLabel) labels[static_cast<size_t>(place(y_share(tick), rows))] = label;
     }
     for (int r = 0; r < rows; ++r) {
       const std::string& label = labels[static_cast<size_t>(r)];
@@ -143,7 +144,7 @@ class TextPlot {
     for (const double tick : layout_.ticks) {
       const int at = place(x_share(tick), width_);
       const std::string label = tick_text(tick, distance);
-      const size_t middle = static_cast<size_t>(kLabel + 1 + at), half = label.size() / 2;
+      const size_t middle = kLabel + 1 + static_cast<size_t>(at), half = label.size() / 2;
       const size_t begin =
           std::min(middle - std::min(middle, half), labels.size() - std::min(labels.size(), label.size()));
       if (begin < free_from) continue;
@@ -171,7 +172,7 @@ class TextPlot {
 
 std::string plot_text(std::span<const LossRow> rows, const TerminalPlot& options) {
   const int columns = std::clamp(options.columns, 40, 1000);
-  const PlotLayout layout = plot_layout(rows, static_cast<size_t>(4 * columns), columns / 12, 4);
+  const PlotLayout layout = plot_layout(rows, 4 * static_cast<size_t>(columns), columns / 12, 5);
   return TextPlot(layout, columns, options.unicode).draw();
 }
 
