@@ -14,7 +14,9 @@ of all settings is given too, so that nobody need compare one setting's speed wi
 
     bench/peers/torch_lora.py --shape 135m --steps 5 --threads 2
 
-Written for Debian 12's python3-torch (1.13).
+Written for Debian 12's python3-torch (1.13). With Debian's plain libblas3 the float32 products run on one thread and many
+times too slowly: install libopenblas0-pthread. "blas" in the output names the library in use, and a warning is printed.
+Under a real-time scheduling class (chrt -f) the spinning threads of OpenMP and of BLAS can starve each other; use nice.
 """
 import argparse
 import json
@@ -138,6 +140,17 @@ def build(torch, arguments, compute_type):
     return model, [p for p in model.parameters() if p.requires_grad], vocabulary
 
 
+def blas_in_use():
+    """The file that matrix products in float32 come from, once torch has been loaded."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        files = {line.split()[-1] for line in maps if "blas" in line or "libmkl" in line}
+    fast = sorted(file for file in files if "openblas" in file or "libmkl" in file)
+    if not fast:
+        print("torch_lora.py: only the plain BLAS is there; float32 will look slower than PyTorch is "
+              "(apt-get install libopenblas0-pthread)", file=sys.stderr)
+    return fast[0] if fast else next(iter(sorted(files)), "")
+
+
 def measure(arguments):
     import torch
 
@@ -166,6 +179,7 @@ def measure(arguments):
         "loss": loss.item(),
         "trained_parameters": sum(p.numel() for p in trained),
         "torch": torch.__version__,
+        "blas": blas_in_use(),
     }
 
 
@@ -178,6 +192,7 @@ def measure_apart(arguments, setting, checkpointing):
     if done.returncode != 0:  # e.g. no memory for it: the others count
         lines = done.stderr.strip().splitlines()
         return {"setting": setting, "checkpointing": checkpointing, "failed": lines[-1] if lines else done.returncode}
+    sys.stderr.write(done.stderr)  # warnings
     return json.loads(done.stdout)
 
 
