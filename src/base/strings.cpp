@@ -103,6 +103,8 @@ uint32_t next_code_point(std::string_view text, size_t& at, bool* valid) {
   return 0xfffd;
 }
 
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
 bool is_valid_utf8(std::string_view text) {
   bool valid = true;
   for (size_t at = 0; at < text.size() && valid;) next_code_point(text, at, &valid);

@@ -42,6 +42,9 @@ Result<double> parse_double(std::string_view text, std::string_view what);
 
 bool is_valid_utf8(std::string_view text);
 
+// Nothing but spaces, tabs and line ends.
+bool is_blank(std::string_view text);
+
 // Decodes one code point at text[at] and advances `at`. On a malformed sequence it consumes one byte
 // and returns 0xFFFD; `valid` (optional) says which happened. Requires at < text.size().
 uint32_t next_code_point(std::string_view text, size_t& at, bool* valid = nullptr);

@@ -117,6 +117,13 @@ TEST(Utf8, MalformedSequencesCostOneByteEach) {
   }
 }
 
+TEST(Blank, SpacesTabsAndLineEnds) {
+  EXPECT_TRUE(is_blank(""));
+  EXPECT_TRUE(is_blank(" \t\r\n"));
+  EXPECT_FALSE(is_blank(" x "));
+  EXPECT_FALSE(is_blank("\v"));
+}
+
 TEST(Utf8, EveryCodePointSurvives) {
   for (uint32_t cp = 0; cp <= 0x10ffff; ++cp) {
     std::string text;

@@ -44,6 +44,12 @@ Result<ChatPrompt> ChatPrompt::create(const Tokenizer& tokenizer, std::string_vi
   return ChatPrompt(tokenizer, std::move(chat_template));
 }
 
+Result<ChatPrompt> ChatPrompt::create_or_plain(const Tokenizer& tokenizer, std::string_view name) {
+  if (can_chat(tokenizer)) return create(tokenizer, name);
+  TRY_ASSIGN(auto chat_template, ChatTemplate::create(kPlainChatTemplate, "the built-in plain template"));
+  return ChatPrompt(tokenizer, std::move(chat_template));
+}
+
 Result<RenderedPrompt> ChatPrompt::render(const Json& messages, const Json& tools, ChatOptions options) const {
   options.bos_token = token_text(tokenizer_, tokenizer_.bos());
   options.eos_token = token_text(tokenizer_, tokenizer_.eos());

@@ -18,6 +18,9 @@ class ChatPrompt {
   // `name` of the model, for messages. An Error when the model has no chat template and none can be guessed: it is a
   // base model, which continues text. `tokenizer` must outlive what is created.
   static Result<ChatPrompt> create(const Tokenizer& tokenizer, std::string_view name);
+  // The same with kPlainChatTemplate in place of that Error: what a base model that chats is trained with, and is then
+  // to be asked with.
+  static Result<ChatPrompt> create_or_plain(const Tokenizer& tokenizer, std::string_view name);
   // For a base model: the prompt is the texts of the messages, one after the other, each of the user's on a new line;
   // the model goes on where they end.
   static Result<ChatPrompt> create_for_continuing(const Tokenizer& tokenizer);

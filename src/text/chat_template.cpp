@@ -14,6 +14,13 @@ const std::string_view kChatmlTemplate =
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}";
 
+const std::string_view kPlainChatTemplate =
+    "{%- for message in messages -%}"
+    "{{ '### ' + message['role'] | capitalize + '\\n' + message['content'] }}"
+    "{{ (eos_token if message['role'] == 'assistant' else '') + '\\n\\n' }}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{ '### Assistant\\n' }}{%- endif -%}";
+
 namespace {
 
 using jinja::Value;
@@ -103,8 +110,6 @@ RenderedPrompt to_prompt(const jinja::Text& text) {
   out.text = text.bytes();
   return out;
 }
-
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 

@@ -87,6 +87,9 @@ class ChatTemplate {
 
 // The ChatML template, for models that were trained with it but bring no template.
 extern const std::string_view kChatmlTemplate;
+// For base models that are taught to chat: "### User", the text below it, and so on; answers end with the eos token.
+// Plain words, since a base model has no other tokens it knows.
+extern const std::string_view kPlainChatTemplate;
 
 // Whether a model can chat: it brings a template (`source` not blank), or its vocabulary has ChatML's tokens. Otherwise
 // it is a base model, which continues text.
