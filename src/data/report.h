@@ -41,8 +41,8 @@ struct DataReport {
   RowProblems skipped;          // files found in folders and not read
   RowProblems too_long;         // rows longer than a sequence that were refused
   int64_t rows_split = 0;       // rows longer than a sequence that were cut into several
-  // Answers in the middle of conversations that are not learned, since the template rewrites them later.
-  RowProblems answers_left_out;
+  // Answers that have a row of their own, since the template writes them otherwise once the conversation has gone on.
+  int64_t answers_apart = 0;
   // Conversations whose template ends prompts otherwise than it writes answers (DeepSeek R1 opens "<think>").
   int64_t prompts_unlike = 0;
   bool plain_chat_format = false;  // the model has no template: the built-in plain one was used

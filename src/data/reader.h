@@ -1,0 +1,53 @@
+// Reads files and folders as Examples, one after the other.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "data/example.h"
+#include "data/report.h"
+
+namespace andiron {
+
+// Takes the examples in order; its Error ends the reading.
+using ExampleSink = std::function<Status(Example&&)>;
+
+// The format that a file's content has; `name` decides between text and Markdown, and that what is called .json is no
+// text. An Error says why there is none.
+Result<DataFormat> detect_format(std::string_view bytes, std::string_view name);
+
+class DataReader {
+ public:
+  // The report gets the files, their bad rows and duplicates, and what was skipped. It must outlive this.
+  DataReader(DataReport& report, ExampleSink sink) : report_(report), sink_(std::move(sink)) {}
+
+  // Files, and folders with all that is below them. With `format` everything is read as that; otherwise each file's
+  // content decides, and in folders files are skipped that are no text, are JSON of no known form, or have names that
+  // end otherwise than data's do. An Error: a path that does not exist, a file given by name that is no data.
+  Status read(const std::vector<std::string>& paths, std::optional<DataFormat> format);
+
+  // One file's bytes. `path` stands in messages; `name` tells texts apart wherever their folder lies. With `alike` rows
+  // that look like another format than the file's are bad; without, they are read as far as they can be.
+  Status read_bytes(std::string_view bytes, const std::string& path, std::string_view name, DataFormat format,
+                    bool alike);
+
+ private:
+  using ContentHash = std::array<uint64_t, 2>;
+
+  Status read_rows(std::string_view text, bool alike, DataFile& file);
+  Status read_text(std::string_view bytes, std::string_view text, std::string_view name, DataFile& file);
+  bool is_new(std::string_view content);
+
+  DataReport& report_;
+  ExampleSink sink_;
+  std::set<ContentHash> seen_;
+};
+
+}  // namespace andiron
