@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/thread_team.h"
+#include "data/encode.h"
 #include "data/example.h"
 #include "data/report.h"
 #include "data/token_row.h"
@@ -25,20 +26,13 @@ enum class DataUse : uint8_t {
   kLabels,  // labelled answers (KTO); each side of a preference pair counts as one
 };
 
-// Which tokens have loss. Texts always have it on all.
-enum class LossOn : uint8_t {
-  kAnswers,     // what the assistant writes in every turn, its end-of-turn token included; completions
-  kLastAnswer,  // only the last turn's
-  kEverything,  // every token of a row but the first
-};
-
 enum class LongRows : uint8_t {
   kRefuse,  // counted in the report
   kSplit,   // cut into windows, as texts are; windows without a trained token are left out
 };
 
 struct DataOptions {
-  std::optional<DataFormat> format;  // what all files are read as; otherwise each file's content decides
+  std::optional<DataFormat> format = {};  // what all files are read as; otherwise each file's content decides
   DataUse use = DataUse::kRows;
   LossOn loss_on = LossOn::kAnswers;
   LongRows long_rows = LongRows::kRefuse;  // of texts every window is trained on, whatever this says
@@ -53,7 +47,7 @@ struct DataOptions {
   uint64_t seed = 0;
 
   // What templates show as today, in seconds since 1970-01-01 00:00 of the local clock. To repeat a run, give the same.
-  std::optional<int64_t> now;
+  std::optional<int64_t> now = {};
 };
 
 struct DataSet {
