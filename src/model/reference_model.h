@@ -1,50 +1,71 @@
-// For tests only: every family's forward pass in double precision, in the plainest loops, from the papers' formulas.
+// For tests only: every family's forward pass in double precision, from the papers' formulas (ops/reference-inl.h).
 // Nothing is shared with ops or model. It knows two roundings that are part of what andiron computes: keys and values
 // are kept as f16, and the input of a quantised matrix is rounded to int8 in blocks of 32.
+//
+// S: double, or std::complex<double> for derivatives, through which those roundings pass.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numbers>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "model/kv_cache.h"
 #include "model/tiny_model.h"
+#include "ops/kv_cache.h"
+#include "ops/reference-inl.h"
 #include "tensor/half.h"
 
 namespace andiron {
 
+template <typename S>
 class ReferenceModel {
  public:
-  using Vector = std::vector<double>;
+  using Vector = std::vector<S>;
 
-  // `cache`: of the run it is compared with, which must have been made. Its capacity chooses between short and long
-  // rotary divisors.
-  ReferenceModel(const TinyModel& model, const KvCache& cache) : m_(model), cache_(cache), capacity_(cache.capacity()) {
-    keys_.resize(static_cast<size_t>(m_.blocks));
-    values_.resize(static_cast<size_t>(m_.blocks));
+  // `layers`: the keys and values that the run it is compared with has kept, of positions from 0 on. `capacity` chooses
+  // between short and long rotary divisors.
+  ReferenceModel(const TinyModel& model, std::span<const KvLayer> layers, int64_t capacity) : m_(model) {
+    for (const auto& [name, tensor] : m_.tensors) numbers_[name] = Vector(tensor.values.begin(), tensor.values.end());
+    begin(layers, capacity);
+  }
+
+  // The numbers of a tensor, which may be changed.
+  Vector& numbers(const std::string& name) { return numbers_.at(name); }
+  // What is added to matrices: "blk.0.attn_q".
+  std::map<std::string, reference::Delta<S>>& deltas() { return deltas_; }
+
+  // Another sequence, from position 0.
+  void begin(std::span<const KvLayer> layers, int64_t capacity) {
+    layers_ = layers;
+    capacity_ = capacity;
+    position_ = 0;
+    keys_.assign(static_cast<size_t>(m_.blocks), {});
+    values_.assign(static_cast<size_t>(m_.blocks), {});
   }
 
   // The logits after one more token.
   Vector next(int32_t token) {
-    const auto& embedding = tensor("token_embd.weight");
-    Vector x = row(embedding, token);
-    if (m_.is_gemma()) scale(x, std::sqrt(static_cast<double>(m_.width)));
+    const std::span<const S> embedding = all("token_embd.weight");
+    const auto row = embedding.subspan(static_cast<size_t>(token * m_.width), static_cast<size_t>(m_.width));
+    Vector x(row.begin(), row.end());
+    if (m_.is_gemma()) reference::scale(x, S(std::sqrt(static_cast<double>(m_.width))));
     for (int64_t i = 0; i < m_.blocks; ++i) {
       const std::string p = "blk." + std::to_string(i) + ".";
       Vector y = attention(i, p, norm(x, p + "attn_norm.weight"));
       if (m_.is_gemma()) y = norm(y, p + "post_attention_norm.weight");
-      add(x, y);
+      reference::add(x, y);
       const Vector h = norm(x, p + "ffn_norm.weight");
       y = m_.experts > 0 ? mixture(p, h) : feed_forward(p, h);
       if (m_.is_gemma()) y = norm(y, p + "post_ffw_norm.weight");
-      add(x, y);
+      reference::add(x, y);
     }
     ++position_;
     Vector logits = product(m_.tied ? "token_embd.weight" : "output.weight", norm(x, "output_norm.weight"));
     if (m_.logit_cap > 0) {
-      for (double& logit : logits) logit = m_.logit_cap * std::tanh(logit / m_.logit_cap);
+      for (S& logit : logits) logit = reference::softcap(logit, m_.logit_cap);
     }
     return logits;
   }
@@ -53,62 +74,29 @@ class ReferenceModel {
   bool cache_is_rounded() const { return is_rounded_; }
 
  private:
-  const TinyTensor& tensor(const std::string& name) const { return m_.tensors.at(name); }
-  bool has(const std::string& name) const { return m_.tensors.count(name) > 0; }
-
-  static Vector row(const TinyTensor& t, int64_t i) {
-    const auto columns = static_cast<int64_t>(t.shape.back());
-    return {t.values.begin() + i * columns, t.values.begin() + (i + 1) * columns};
-  }
-  static void scale(Vector& x, double s) {
-    for (double& v : x) v *= s;
-  }
-  static void add(Vector& x, const Vector& y) {
-    for (size_t i = 0; i < x.size(); ++i) x[i] += y[i];
+  std::span<const S> all(const std::string& name) const { return numbers_.at(name); }
+  Vector norm(const Vector& x, const std::string& name) const {
+    return reference::rms_norm<S>(x, all(name), m_.epsilon);
   }
 
-  // x / sqrt(mean(x^2) + eps) * w (arXiv 1910.07467).
-  static Vector normalise(const Vector& x, const std::vector<float>& w, double epsilon) {
-    double sum = 0;
-    for (const double v : x) sum += v * v;
-    const double inverse = 1 / std::sqrt(sum / static_cast<double>(x.size()) + epsilon);
-    Vector y(x.size());
-    for (size_t i = 0; i < x.size(); ++i) y[i] = x[i] * inverse * static_cast<double>(w[i]);
-    return y;
+  // Rows [first, first + n) of the tensor seen as a matrix, times x.
+  Vector rows_times(const std::string& name, const Vector& x, int64_t first, int64_t n) const {
+    const size_t k = x.size();
+    const auto rows = all(name).subspan(static_cast<size_t>(first) * k, static_cast<size_t>(n) * k);
+    const bool is_float = dtype_info(m_.tensors.at(name).dtype).is_float;
+    return reference::product<S>(rows, is_float ? x : reference::rounded_to_int8(x));
   }
-  Vector norm(const Vector& x, const std::string& name) const { return normalise(x, tensor(name).values, m_.epsilon); }
-
-  // What int8 with a scale for each 32 makes of x.
-  static Vector rounded_to_int8(const Vector& x) {
-    Vector y(x.size());
-    for (size_t block = 0; block < x.size(); block += 32) {
-      double top = 0;
-      for (size_t i = block; i < block + 32; ++i) top = std::max(top, std::fabs(x[i]));
-      const double step = top / 127;
-      for (size_t i = block; i < block + 32; ++i) y[i] = step > 0 ? std::nearbyint(x[i] / step) * step : 0;
-    }
-    return y;
-  }
-
-  // Rows [first, first + n) of the tensor seen as a matrix, times x, plus the bias of the same name.
-  Vector product(const std::string& name, const Vector& x, int64_t first, int64_t n) const {
-    const TinyTensor& t = tensor(name);
-    const Vector input = dtype_info(t.dtype).is_float ? x : rounded_to_int8(x);
-    Vector y(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i) {
-      const Vector w = row(t, first + i);
-      double sum = 0;
-      for (size_t j = 0; j < w.size(); ++j) sum += w[j] * input[j];
-      y[static_cast<size_t>(i)] = sum;
-    }
-    const std::string bias = name.substr(0, name.rfind('.')) + ".bias";
-    if (has(bias)) add(y, Vector(tensor(bias).values.begin(), tensor(bias).values.end()));
-    return y;
-  }
+  // A whole matrix times x, what is added to it, and the bias of the same name.
   Vector product(const std::string& name, const Vector& x) const {
-    const TinyTensor& t = tensor(name);
-    return product(name, x, 0, static_cast<int64_t>(t.values.size() / t.shape.back()));
+    const std::string layer = name.substr(0, name.rfind('.'));
+    Vector y = rows_times(name, x, 0, static_cast<int64_t>(all(name).size() / x.size()));
+    if (const auto delta = deltas_.find(layer); delta != deltas_.end()) {
+      reference::add(y, reference::added_by(delta->second, Vector(y), x));
+    }
+    if (const auto bias = numbers_.find(layer + ".bias"); bias != numbers_.end()) reference::add(y, bias->second);
+    return y;
   }
+  static Vector part(const Vector& x, int64_t first, int64_t n) { return {x.begin() + first, x.begin() + first + n}; }
 
   // The angle by which one position turns pair i, and the factor on its cosine and sine.
   struct Turn {
@@ -138,26 +126,13 @@ class ReferenceModel {
   // GGUF keeps llama's pairs as neighbours, everyone else's half a head apart.
   void rotate(Vector& x, int64_t heads, bool local) const {
     const int64_t half = m_.rotary() / 2;
-    const bool neighbours = m_.architecture == "llama";
-    for (int64_t h = 0; h < heads; ++h) {
-      for (int64_t i = 0; i < half; ++i) {
-        const auto a = static_cast<size_t>(h * m_.head_dim + (neighbours ? 2 * i : i));
-        const size_t b = a + static_cast<size_t>(neighbours ? 1 : half);
-        const Turn t = turn(i, local);
-        const double angle = static_cast<double>(position_) * t.frequency;
-        const double c = std::cos(angle) * t.magnitude, s = std::sin(angle) * t.magnitude;
-        const double xa = x[a], xb = x[b];
-        x[a] = xa * c - xb * s;
-        x[b] = xa * s + xb * c;
+    for (int64_t i = 0; i < half; ++i) {
+      const Turn t = turn(i, local);
+      const double angle = static_cast<double>(position_) * t.frequency;
+      const double c = std::cos(angle) * t.magnitude, s = std::sin(angle) * t.magnitude;
+      for (int64_t h = 0; h < heads; ++h) {
+        reference::rotate_pair(x.data() + h * m_.head_dim, i, half, m_.architecture == "llama", c, s);
       }
-    }
-  }
-
-  void normalise_heads(Vector& x, int64_t heads, const std::string& name) const {
-    for (int64_t h = 0; h < heads; ++h) {
-      const auto begin = x.begin() + h * m_.head_dim;
-      const Vector y = normalise({begin, begin + m_.head_dim}, tensor(name).values, m_.epsilon);
-      std::copy(y.begin(), y.end(), begin);
     }
   }
 
@@ -165,29 +140,32 @@ class ReferenceModel {
   // float arithmetic has moved it (by less than 1e-5 of numbers around 1): what the cache under test holds is taken,
   // after a look that it is one of the two.
   void round_to_f16(Vector& x, int64_t layer, bool is_key) {
-    const KvLayer& stored = cache_.layer(static_cast<size_t>(layer));
+    const KvLayer& stored = layers_[static_cast<size_t>(layer)];
     const int64_t d = m_.head_dim, step = (d + 15) / 16 * 16;
     for (int64_t i = 0; i < m_.kv_heads * d; ++i) {
       const auto* head = reinterpret_cast<const uint16_t*>(is_key ? stored.keys(i / d) : stored.values(i / d));
       const int64_t at = is_key ? position_ / 16 * 16 * step + i % d * 16 + position_ % 16 : position_ * step + i % d;
       const auto value = static_cast<double>(f16_to_f32(head[at]));
-      double& exact = x[static_cast<size_t>(i)];
-      const double half_step = std::exp2(std::floor(std::log2(std::fabs(exact))) - 11);
-      is_rounded_ = is_rounded_ && std::fabs(value - exact) < half_step + moved_;
-      exact = value;
+      S& exact = x[static_cast<size_t>(i)];
+      const double size = reference::real(exact);
+      const double half_step = std::exp2(std::floor(std::log2(std::fabs(size))) - 11);
+      is_rounded_ = is_rounded_ && std::fabs(value - size) < half_step + moved_;
+      exact = reference::passed_through(exact, value);
     }
   }
 
   Vector attention(int64_t layer, const std::string& p, const Vector& h) {
-    const int64_t d = m_.head_dim, queries = m_.heads * d, kv = m_.kv_heads * d;
-    const auto part = [&](const char* name, int64_t fused_first, int64_t n) {
-      return m_.fused ? product(p + "attn_qkv.weight", h, fused_first, n) : product(p + name, h);
-    };
-    Vector q = part("attn_q.weight", 0, queries), k = part("attn_k.weight", queries, kv);
-    Vector v = part("attn_v.weight", queries + kv, kv);
+    const int64_t queries = m_.heads * m_.head_dim, kv = m_.kv_heads * m_.head_dim;
+    Vector q, k, v;
+    if (m_.fused) {
+      const Vector whole = product(p + "attn_qkv.weight", h);
+      q = part(whole, 0, queries), k = part(whole, queries, kv), v = part(whole, queries + kv, kv);
+    } else {
+      q = product(p + "attn_q.weight", h), k = product(p + "attn_k.weight", h), v = product(p + "attn_v.weight", h);
+    }
     if (m_.has_head_norms()) {
-      normalise_heads(q, m_.heads, p + "attn_q_norm.weight");
-      normalise_heads(k, m_.kv_heads, p + "attn_k_norm.weight");
+      reference::head_norm<S>(q, all(p + "attn_q_norm.weight"), m_.epsilon);
+      reference::head_norm<S>(k, all(p + "attn_k_norm.weight"), m_.epsilon);
     }
     const bool windowed = m_.window > 0 && m_.windowed[static_cast<size_t>(layer)];
     const bool local = windowed && m_.rope_base_local > 0;
@@ -198,81 +176,66 @@ class ReferenceModel {
     keys_[static_cast<size_t>(layer)].push_back(k);
     values_[static_cast<size_t>(layer)].push_back(v);
 
-    Vector out(static_cast<size_t>(queries));
+    Vector out;
     const int64_t begin = windowed ? std::max<int64_t>(0, position_ + 1 - m_.window) : 0;
-    for (int64_t head = 0; head < m_.heads; ++head) one_head(layer, head, begin, q, out);
+    for (int64_t head = 0; head < m_.heads; ++head) {
+      const Vector one = one_head(layer, head, begin, q);
+      out.insert(out.end(), one.begin(), one.end());
+    }
     return product(p + "attn_output.weight", out);
   }
 
-  void one_head(int64_t layer, int64_t head, int64_t begin, const Vector& q, Vector& out) const {
+  Vector one_head(int64_t layer, int64_t head, int64_t begin, const Vector& q) const {
     const int64_t d = m_.head_dim, kv_head = head / (m_.heads / m_.kv_heads);
     const double factor = m_.score_scale > 0 ? m_.score_scale : 1 / std::sqrt(static_cast<double>(d));
-    const auto& keys = keys_[static_cast<size_t>(layer)];
-    const auto& values = values_[static_cast<size_t>(layer)];
-    Vector scores;
-    double top = -INFINITY, sum = 0;
-    for (int64_t at = begin; at <= position_; ++at) {
-      double score = 0;
-      for (int64_t i = 0; i < d; ++i) {
-        score +=
-            q[static_cast<size_t>(head * d + i)] * keys[static_cast<size_t>(at)][static_cast<size_t>(kv_head * d + i)];
-      }
-      score *= factor;
-      if (m_.score_cap > 0) score = m_.score_cap * std::tanh(score / m_.score_cap);
-      scores.push_back(score);
-      top = std::max(top, score);
+    std::vector<const S*> keys, values;
+    for (auto at = static_cast<size_t>(begin); at <= static_cast<size_t>(position_); ++at) {
+      keys.push_back(keys_[static_cast<size_t>(layer)][at].data() + kv_head * d);
+      values.push_back(values_[static_cast<size_t>(layer)][at].data() + kv_head * d);
     }
-    for (double& score : scores) sum += score = std::exp(score - top);
-    for (int64_t at = begin; at <= position_; ++at) {
-      const double weight = scores[static_cast<size_t>(at - begin)] / sum;
-      for (int64_t i = 0; i < d; ++i) {
-        out[static_cast<size_t>(head * d + i)] +=
-            weight * values[static_cast<size_t>(at)][static_cast<size_t>(kv_head * d + i)];
-      }
-    }
+    return reference::attend<S>(part(q, head * d, d), keys, values, factor, m_.score_cap);
   }
 
-  // SwiGLU, or GeGLU with the tanh form of gelu (arXiv 2002.05202, 1606.08415).
+  // SwiGLU, or GeGLU (arXiv 2002.05202).
   Vector gated(Vector gate, const Vector& up) const {
     for (size_t i = 0; i < gate.size(); ++i) {
-      const double g = gate[i];
-      const double inner = std::sqrt(2 / std::numbers::pi) * (g + 0.044715 * g * g * g);
-      gate[i] = (m_.is_gemma() ? 0.5 * g * (1 + std::tanh(inner)) : g / (1 + std::exp(-g))) * up[i];
+      gate[i] = (m_.is_gemma() ? reference::gelu(gate[i]) : reference::silu(gate[i])) * up[i];
     }
     return gate;
   }
   Vector feed_forward(const std::string& p, const Vector& h) const {
-    const Vector gate = m_.fused ? product(p + "ffn_up.weight", h, 0, m_.inner) : product(p + "ffn_gate.weight", h);
-    const Vector up = m_.fused ? product(p + "ffn_up.weight", h, m_.inner, m_.inner) : product(p + "ffn_up.weight", h);
-    return product(p + "ffn_down.weight", gated(gate, up));
+    const Vector up = product(p + "ffn_up.weight", h);
+    if (!m_.fused) return product(p + "ffn_down.weight", gated(product(p + "ffn_gate.weight", h), up));
+    return product(p + "ffn_down.weight", gated(part(up, 0, m_.inner), part(up, m_.inner, m_.inner)));
   }
 
   Vector mixture(const std::string& p, const Vector& h) const {
-    Vector scores = product(p + "ffn_gate_inp.weight", h);
-    double sum = 0, taken = 0;
-    for (double& s : scores) sum += s = std::exp(s);
+    const Vector scores = reference::softmax(product(p + "ffn_gate_inp.weight", h));
     std::vector<std::pair<double, int64_t>> ranked;
-    for (size_t e = 0; e < scores.size(); ++e) ranked.emplace_back(-scores[e] / sum, e);
+    for (size_t e = 0; e < scores.size(); ++e) ranked.emplace_back(-reference::real(scores[e]), e);
     std::sort(ranked.begin(), ranked.end());
     ranked.resize(static_cast<size_t>(m_.experts_used));
-    for (const auto& [minus, expert] : ranked) taken -= minus;
+    S taken = 0;
+    for (const auto& [minus, expert] : ranked) taken += scores[static_cast<size_t>(expert)];
     Vector out(static_cast<size_t>(m_.width));
     for (const auto& [minus, expert] : ranked) {
-      const Vector gate = product(p + "ffn_gate_exps.weight", h, expert * m_.inner, m_.inner);
-      const Vector up = product(p + "ffn_up_exps.weight", h, expert * m_.inner, m_.inner);
-      Vector y = product(p + "ffn_down_exps.weight", gated(gate, up), expert * m_.width, m_.width);
-      scale(y, -minus / taken);
-      add(out, y);
+      const Vector gate = rows_times(p + "ffn_gate_exps.weight", h, expert * m_.inner, m_.inner);
+      const Vector up = rows_times(p + "ffn_up_exps.weight", h, expert * m_.inner, m_.inner);
+      Vector y = rows_times(p + "ffn_down_exps.weight", gated(gate, up), expert * m_.width, m_.width);
+      reference::scale(y, scores[static_cast<size_t>(expert)] / taken);
+      reference::add(out, y);
     }
     return out;
   }
 
   const TinyModel& m_;
-  const KvCache& cache_;
-  int64_t capacity_;
+  std::span<const KvLayer> layers_;
+  int64_t capacity_ = 0;
   int64_t position_ = 0;
   bool is_rounded_ = true;
   double moved_ = 1e-5;
+  std::map<std::string, Vector> numbers_;
+  std::map<std::string, reference::Delta<S>> deltas_;
   std::vector<std::vector<Vector>> keys_, values_;  // [blocks][positions]
 };
 
