@@ -59,7 +59,7 @@ Status AdapterWeights::square_rows(Matrix& matrix, ThreadTeam& team) const {
   const MatrixInfo& info = model_->weights().matrices[matrix.id];
   const ModelSource& source = model_->source();
   const TensorInfo& tensor = *source.find_tensor(info.tensor);
-  matrix.norm_squares = Buffer<float>(static_cast<size_t>(info.n));
+  matrix.norm_squares = Buffer<double>(static_cast<size_t>(info.n));
   std::vector<uint8_t> scratch;
   TRY_ASSIGN(const auto bytes,
              source.rows(tensor, static_cast<uint64_t>(info.first_row), static_cast<uint64_t>(info.n), scratch));
@@ -69,7 +69,7 @@ Status AdapterWeights::square_rows(Matrix& matrix, ThreadTeam& team) const {
     decode_row(tensor.dtype, bytes.data() + static_cast<uint64_t>(row) * row_size, numbers.data(), numbers.size());
     double sum = 0;
     for (const float number : numbers) sum += static_cast<double>(number) * static_cast<double>(number);
-    matrix.norm_squares[static_cast<size_t>(row)] = static_cast<float>(sum);
+    matrix.norm_squares[static_cast<size_t>(row)] = sum;
   });
   return {};
 }
@@ -148,15 +148,15 @@ void AdapterWeights::refresh_gain(Matrix& matrix, Ops& ops) const {
     const auto at = static_cast<size_t>(row);
     const float* b = matrix.b.data() + row * r;
     const double bias = linear.bias != nullptr ? static_cast<double>(linear.bias[row]) : 0.0;
-    double square = static_cast<double>(matrix.norm_squares[at]);
+    double square = matrix.norm_squares[at];
     for (int64_t i = 0; i < r; ++i) {
       const auto bi = static_cast<double>(b[i]);
       square += 2 * s * bi * (static_cast<double>(crossed[static_cast<size_t>(i * stride + row)]) - bias);
       for (int64_t j = 0; j < r; ++j)
         square += s * s * bi * gram[static_cast<size_t>(i * r + j)] * static_cast<double>(b[j]);
     }
-    matrix.gain[at] =
-        square > 0 ? static_cast<float>(static_cast<double>(matrix.magnitude[at]) / std::sqrt(square)) : 1.0f;
+    // Divided as floats: a magnitude that is the length of W's row, as a new one is, gives exactly 1.
+    matrix.gain[at] = square > 0 ? matrix.magnitude[at] / static_cast<float>(std::sqrt(square)) : 1.0f;
   });
 }
 
@@ -190,7 +190,7 @@ void AdapterWeights::store(Adapter& adapter) const {
 uint64_t AdapterWeights::bytes() const {
   uint64_t floats = 0, packed = 0;
   for (const Matrix& m : matrices_) {
-    floats += m.a.size() + m.b.size() + m.da.size() + m.db.size() + 3 * m.magnitude.size();
+    floats += m.a.size() + m.b.size() + m.da.size() + m.db.size() + 5 * m.magnitude.size();
     packed += m.packed_a.size() + m.packed_b.size();
   }
   return floats * sizeof(float) + packed;

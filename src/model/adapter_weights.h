@@ -53,8 +53,8 @@ class AdapterWeights {
     Buffer<float> a, b, magnitude;     // [r, k], [n, r], [n] or empty
     Buffer<float> da, db, dmagnitude;  // gradients; empty unless trained
     Buffer<uint8_t> packed_a, packed_b;
-    Buffer<float> norm_squares;  // DoRA: [n] of W's rows
-    Buffer<float> gain;          // DoRA: [n]
+    Buffer<double> norm_squares;  // DoRA: [n] of W's rows
+    Buffer<float> gain;           // DoRA: [n]
   };
   AdapterWeights() = default;
   Status add_matrix(const Adapter& adapter, const AdapterMatrix& from, ThreadTeam& team);

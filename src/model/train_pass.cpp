@@ -49,6 +49,10 @@ struct TrainPass::State {
   }
   Status begin(const TrainBatch& batch);
   void wear(int64_t rows);  // what ops.linear() adds to so many rows
+  void learn(Tape* tape, bool drops) {
+    transformer.ops.record(tape);
+    transformer.ops.drop_out(drops);
+  }
   void add_noise(Rows x) const;
   void embedding_gradient();
   void head_chunk(std::span<const int32_t> rows, Recording recording, const std::function<void(const HeadChunk&)>& f);
@@ -189,12 +193,12 @@ Status TrainPass::forward(const TrainBatch& batch, Recording recording) {
       if (recording == Recording::kOn && !keeps) {
         std::copy_n(x.data, x.rows * x.cols, s.input(i).data);
       }
-      s.transformer.ops.record(keeps ? &s.layers_tape : nullptr);
+      s.learn(keeps ? &s.layers_tape : nullptr, recording == Recording::kOn);
       s.transformer.layer(i, s.segments, x);
     }
-    s.transformer.ops.record(nullptr);
+    s.learn(nullptr, false);
   } catch (const std::bad_alloc&) {
-    s.transformer.ops.record(nullptr);
+    s.learn(nullptr, false);
     s.layers_tape.clear();
     return make_error("{}: no memory to train on {} tokens at a time; use shorter sequences",
                       s.transformer.model.source().path(), batch.tokens.size());
@@ -211,9 +215,9 @@ void TrainPass::State::head_chunk(std::span<const int32_t> rows, Recording recor
   for (int64_t i = 0; i < count; ++i) std::copy_n(x().row(rows[static_cast<size_t>(i)]), width(), in.row(i));
   const bool records = recording == Recording::kOn;
   wear(count);
-  transformer.ops.record(records ? &head_tape : nullptr);
+  learn(records ? &head_tape : nullptr, records);
   transformer.head(in, out);
-  transformer.ops.record(nullptr);
+  learn(nullptr, false);
   f({rows, out, records ? head_tape.gradient(out) : Rows{}});
   if (!records) return;
   head_tape.backward(transformer.ops);
@@ -234,7 +238,7 @@ Status TrainPass::head(std::span<const int32_t> rows, Recording recording,
       s.head_chunk(rows.subspan(first, std::min(chunk, rows.size() - first)), recording, f);
     }
   } catch (const std::bad_alloc&) {
-    s.transformer.ops.record(nullptr);
+    s.learn(nullptr, false);
     return make_error("{}: no memory for the logits of {} tokens", s.transformer.model.source().path(), chunk);
   }
   return {};
@@ -261,9 +265,9 @@ void TrainPass::backward() {
   s.wear(x.rows);
   for (int64_t i = s.limits.checkpointed; i-- > 0;) {
     std::copy_n(s.input(static_cast<size_t>(i)).data, x.rows * x.cols, x.data);
-    s.transformer.ops.record(&s.layers_tape);
+    s.learn(&s.layers_tape, true);
     s.transformer.layer(static_cast<size_t>(i), s.segments, x);
-    s.transformer.ops.record(nullptr);
+    s.learn(nullptr, false);
     s.layers_tape.backward(s.transformer.ops);
   }
   s.embedding_gradient();

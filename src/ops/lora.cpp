@@ -106,8 +106,8 @@ void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows 
     KeptDelta one;
     one.x = kept_x;
     one.base = kept_base;
-    if (list[i].dropout > 0) one.stream = stream + (static_cast<uint64_t>(i) << 32);
-    add_delta(list[i], x, y, base, tape_ != nullptr ? &one : nullptr);
+    if (drops_ && list[i].dropout > 0) one.stream = stream + (static_cast<uint64_t>(i) << 32);
+    add_delta(list[i], x, y, base, one);
     if (kept != nullptr) kept[i] = one;
   }
   if (tape_ == nullptr) return;
@@ -118,17 +118,25 @@ void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows 
   });
 }
 
-void Ops::add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta* kept) {
+// x with numbers zeroed and the others scaled up; kept where a tape records.
+Rows Ops::dropped(const LoraDelta& delta, uint64_t stream, Rows x) {
+  if (tape_ == nullptr) reserve(delta_input_, rows_max_ * x.cols);
+  float* data = tape_ != nullptr ? tape_->room<float>(x.rows * x.cols) : delta_input_.data();
+  const Rows y = {data, x.rows, x.cols, x.cols};
+  each_row(team_, x.rows, x.cols, [&](int64_t t) {
+    float* out = y.row(t);
+    dropout_mask(dropout_seed_, stream, t, 0, delta.dropout, x.cols, out);
+    for (int64_t i = 0; i < x.cols; ++i) out[i] *= x.row(t)[i];
+  });
+  return y;
+}
+
+// `kept.stream` says whether numbers are dropped; the rest of `kept` is filled where a tape records.
+void Ops::add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta& kept) {
   const int64_t rank = delta.a.n, n = delta.b.n, padded = padded_columns(rank);
-  if (kept != nullptr && kept->stream != 0) {
-    Rows dropped = {tape_->room<float>(x.rows * x.cols), x.rows, x.cols, x.cols};
-    each_row(team_, x.rows, x.cols, [&](int64_t t) {
-      float* out = dropped.row(t);
-      dropout_mask(dropout_seed_, kept->stream, t, 0, delta.dropout, x.cols, out);
-      for (int64_t i = 0; i < x.cols; ++i) out[i] *= x.row(t)[i];
-    });
-    x = dropped;
-    kept->x = x.data;
+  if (kept.stream != 0) {
+    x = dropped(delta, kept.stream, x);
+    kept.x = x.data;
   }
   const auto times = [&](Rows in, const Linear& matrix, Rows out) {
     const LinearJob job = {&matrix, out};
@@ -140,9 +148,9 @@ void Ops::add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta
   for (int64_t t = 0; t < x.rows; ++t) std::copy_n(wide.row(t), rank, low.row(t));
   const Rows high = {delta_high_.data(), x.rows, n, padded_columns(n)};
   times(low, delta.b, high);
-  if (kept != nullptr) {
-    kept->low = tape_->keep(low).data;
-    if (delta.gain != nullptr) kept->high = tape_->keep(high).data;
+  if (tape_ != nullptr) {
+    kept.low = tape_->keep(low).data;
+    if (delta.gain != nullptr) kept.high = tape_->keep(high).data;
   }
   each_row(team_, x.rows, n, [&](int64_t t) {
     if (delta.gain == nullptr) {

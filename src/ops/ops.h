@@ -84,8 +84,9 @@ class Ops {
   Tape* tape() const { return tape_; }
   // What linear() adds to its products, until the next call. Not owned; the rows of two entries do not overlap.
   void adapt(std::span<const RowDeltas> deltas);
-  // Where a tape records deltas with dropout: which numbers are zeroed is a function of this, the layer, the row and
-  // the column.
+  // Whether deltas with dropout zero inputs (which is for learning only, whether a tape is set or not): which ones is a
+  // function of the seed, the layer, the row and the column.
+  void drop_out(bool on) { drops_ = on; }
   void seed_dropout(uint64_t seed) { dropout_seed_ = seed; }
 
   // All jobs read the same x [T, k]. x is quantised once where a job's weight is.
@@ -130,7 +131,8 @@ class Ops {
   void add_deltas(Rows x, const LinearJob& job, Rows place, const float* kept_x);
   void add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows x, const Linear& layer, Rows y, Rows place,
                       const float* kept_x);
-  void add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta* kept);
+  Rows dropped(const LoraDelta& delta, uint64_t stream, Rows x);
+  void add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta& kept);
   void delta_list_backward(const Tape& tape, std::span<const LoraDelta> list, const KeptDelta* kept, Rows dy, Rows dx);
   void magnitude_gradient(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dy);
   void delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx);
@@ -151,6 +153,7 @@ class Ops {
   LinearObserver observer_;
   Tape* tape_ = nullptr;
   std::span<const RowDeltas> deltas_;
+  bool drops_ = false;
   uint64_t dropout_seed_ = 0;
   int64_t rows_max_, k_max_;
   Buffer<float> contiguous_;  // x where its rows do not lie end to end
@@ -163,7 +166,7 @@ class Ops {
   Buffer<float> delta_low_;          // [2, T, r] A x, with its padding and without
   Buffer<float> delta_high_;         // [T, n] B A x
   Buffer<float> delta_base_;         // [T, n] W x
-  Buffer<float> delta_input_;        // [T, k] gradients of inputs with dropout
+  Buffer<float> delta_input_;        // [T, k] inputs with dropout, or their gradients
   Buffer<float> dy_t_, dx_t_;        // transposed gradients of one product
   Buffer<float> taken_;              // a gradient that is being passed on
   Buffer<float> attention_heads_;    // what each worker's backward of attention holds
