@@ -124,7 +124,7 @@ void Ops::record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, 
   for (const Rows rows : {kept.kept_k, kept.kept_v}) {
     std::vector<uint16_t> half(static_cast<size_t>(rows.cols));
     for (int64_t t = 0; t < rows.rows; ++t) {
-      kernels_.to_f16(rows.row(t), rows.cols, half.data());
+      to_kept_f16(kernels_, rows.row(t), rows.cols, half.data());
       kernels_.from_f16(half.data(), rows.cols, rows.row(t));
     }
   }

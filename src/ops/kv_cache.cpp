@@ -74,29 +74,24 @@ void KvLayer::store(const KernelTable& kernels, int64_t head, int64_t position, 
   }
 }
 
-namespace {
-// What f16 cannot hold becomes the largest it can, and a NaN becomes 0: a masked position has weight 0, and 0 times an
-// infinity would reach rows that must not see it.
-void saturate(uint16_t* halves, int64_t count) {
+void to_kept_f16(const KernelTable& kernels, const float* x, int64_t n, uint16_t* out) {
   constexpr uint16_t kLargest = 0x7bff, kExponent = 0x7c00;
-  for (int64_t i = 0; i < count; ++i) {
-    if ((halves[i] & kExponent) != kExponent) continue;
-    const bool infinite = (halves[i] & 0x3ff) == 0;
-    halves[i] = infinite ? static_cast<uint16_t>((halves[i] & 0x8000) | kLargest) : uint16_t{0};
+  kernels.to_f16(x, n, out);
+  for (int64_t i = 0; i < n; ++i) {
+    if ((out[i] & kExponent) != kExponent) continue;
+    const bool infinite = (out[i] & 0x3ff) == 0;
+    out[i] = infinite ? static_cast<uint16_t>((out[i] & 0x8000) | kLargest) : uint16_t{0};
   }
 }
-}  // namespace
 
 void KvLayer::store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
                         const float* v) {
   uint16_t halves[512];
-  kernels.to_f16(k, head_dim_, halves);
-  saturate(halves, head_dim_);
+  to_kept_f16(kernels, k, head_dim_, halves);
   auto* block = reinterpret_cast<uint16_t*>(keys) + position / kKvBlock * kKvBlock * head_dim_;
   for (int64_t d = 0; d < head_dim_; ++d) block[kKvBlock * d + position % kKvBlock] = halves[d];
   uint16_t* row = reinterpret_cast<uint16_t*>(values) + position * head_dim_;
-  kernels.to_f16(v, head_dim_, row);
-  saturate(row, head_dim_);
+  to_kept_f16(kernels, v, head_dim_, row);
 }
 
 namespace {

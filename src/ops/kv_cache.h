@@ -47,4 +47,8 @@ class KvLayer {
   uint8_t* values_ = nullptr;
 };
 
+// n numbers as an f16 cache keeps them: what f16 cannot hold becomes the largest it can, and a NaN becomes 0 (a masked
+// position has weight 0, and 0 times an infinity would reach rows that must not see it).
+void to_kept_f16(const KernelTable& kernels, const float* x, int64_t n, uint16_t* out);
+
 }  // namespace andiron

@@ -83,6 +83,10 @@ void head_norm(Vector<S>& x, std::span<const S> w, double epsilon) {
   }
 }
 
+inline double widened(float x) { return static_cast<double>(x); }
+inline double widened(double x) { return x; }
+inline const Complex& widened(const Complex& x) { return x; }
+
 // W x, W [n, x.size()] row by row.
 template <typename W, typename S>
 Vector<S> product(std::span<const W> w, const Vector<S>& x) {
@@ -90,7 +94,7 @@ Vector<S> product(std::span<const W> w, const Vector<S>& x) {
   Vector<S> y(w.size() / k);
   for (size_t i = 0; i < y.size(); ++i) {
     S sum = 0;
-    for (size_t j = 0; j < k; ++j) sum += w[i * k + j] * x[j];
+    for (size_t j = 0; j < k; ++j) sum += widened(w[i * k + j]) * x[j];
     y[i] = sum;
   }
   return y;
@@ -129,7 +133,7 @@ Vector<double> norm_of_rows(std::span<const W> w, const Delta<S>& delta, size_t 
   for (size_t i = 0; i < n; ++i) {
     double sum = 0;
     for (size_t j = 0; j < k; ++j) {
-      double v = real(w[i * k + j]);
+      double v = real(widened(w[i * k + j]));
       for (size_t l = 0; l < r; ++l) v += delta.scale * real(delta.b[i * r + l]) * real(delta.a[l * k + j]);
       sum += v * v;
     }
