@@ -114,6 +114,12 @@ struct Subject {
       : tiny(std::move(model_to_write)), team(threads), kernels(isa) {
     const std::string path = folder.file("model.gguf");
     EXPECT_TRUE(tiny.write(path).ok());
+    load(path);
+  }
+  // One that is there; `tiny` stands for nothing.
+  Subject(const std::string& path, const KernelTable& isa, int threads) : team(threads), kernels(isa) { load(path); }
+
+  void load(const std::string& path) {
     LoadOptions options;
     options.cache.enabled = false;
     auto loaded = Model::load(path, options);
@@ -139,8 +145,11 @@ struct Subject {
   const Weights& weights() const { return floats != nullptr ? floats->weights() : model->weights(); }
   const DeltaTable* deltas() const { return worn != nullptr ? &table : nullptr; }
 
+  std::unique_ptr<TrainPass> make_empty_pass(int64_t rows, int64_t checkpointed) {
+    return TrainPass::create(*model, weights(), kernels, team, {rows, checkpointed}).value();
+  }
   std::unique_ptr<TrainPass> make_pass(int64_t rows, int64_t checkpointed = 0) {
-    auto pass = TrainPass::create(*model, weights(), kernels, team, {rows, checkpointed}).value();
+    auto pass = make_empty_pass(rows, checkpointed);
     pass->track(parameters);
     pass->wear(deltas());
     return pass;

@@ -341,7 +341,7 @@ Result<StepReport> Trainer::step() {
     auto done = plain ? next_token_pass(pack(*data_.train, passes[i]), weight)
                       : preference_pass(*data_.train, passes[i], weight, Recording::kOn, &right);
     if (!done.ok()) {
-      position_ = position;
+      go_on(step_, position);
       return done.error();
     }
     report.loss += done->loss;
@@ -349,7 +349,12 @@ Result<StepReport> Trainer::step() {
     report.tokens += done->tokens;
   }
   pass_.add_noise(0, 0);
-  TRY_ASSIGN(report.kl, forgetting());
+  const auto kl = forgetting();
+  if (!kl.ok()) {
+    go_on(step_, position);
+    return kl.error();
+  }
+  report.kl = *kl;
   report.rate = options_.schedule.rate(report.step);
   bool applied = std::isfinite(report.loss);
   if (applied) {
@@ -358,8 +363,7 @@ Result<StepReport> Trainer::step() {
     applied = done.applied;
   }
   if (!applied) {
-    position_ = position;
-    epoch_ = -1;
+    go_on(step_, position);
     return not_finite(sequences).error();
   }
   subject_.repack();

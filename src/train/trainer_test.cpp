@@ -1,0 +1,104 @@
+// What training does: it learns a batch by heart, prefers what it is told to, and leaves nothing half done.
+#include "train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include "train/trainer_fixture.h"
+
+namespace andiron {
+namespace {
+
+std::unique_ptr<Subject> llama() {
+  return std::make_unique<Subject>(small_model({"llama", [](TinyModel&) {}}), best_kernels(), 2);
+}
+
+double last_loss(Subject& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {}) {
+  Training training(s, rows, steps, rate, options);
+  double loss = 0;
+  while (!training.trainer->done()) {
+    const auto report = training.trainer->step();
+    EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().message);
+    if (!report.ok()) return NAN;
+    loss = report->loss;
+  }
+  return loss;
+}
+
+// Each token in a row of its own place: there is something to learn for every one.
+TEST(Trainer, LearnsABatchByHeart) {
+  const TokenRows rows = made_rows(3, 12, 29);
+  const auto all = llama();
+  all->train_all();
+  EXPECT_GT(last_loss(*all, rows, 1, 0), 3);
+  EXPECT_LT(last_loss(*all, rows, 80, 1e-2), 0.01);
+  const auto adapter = llama();
+  adapter->train_adapter(adapter_for(*adapter->model, 4, false, 0));
+  EXPECT_LT(last_loss(*adapter, rows, 150, 1e-2), 0.01);
+  const auto magnitudes = llama();
+  Adapter dora = adapter_for(*magnitudes->model, 4, true, 0);
+  for (AdapterMatrix& m : dora.matrices) m.magnitude = lengths_of_rows(magnitudes->tiny, m.layer);
+  magnitudes->train_adapter(dora, 1, 0.05F);
+  EXPECT_LT(last_loss(*magnitudes, rows, 150, 1e-2), 0.2);
+}
+
+// Two answers to one prompt. Before anything is learnt DPO's loss is log 2; a while later the chosen one is preferred.
+TEST(Trainer, PrefersTheChosenAnswers) {
+  TokenRows rows = made_rows(3, 12, 29);
+  rows.rejected = rows.rows;
+  for (TokenRow* row :
+       {&rows.rows[0], &rows.rows[1], &rows.rows[2], &rows.rejected[0], &rows.rejected[1], &rows.rejected[2]}) {
+    std::fill(row->trained.begin(), row->trained.begin() + 5, 0);
+    std::fill(row->trained.begin() + 5, row->trained.end(), 1);
+  }
+  for (TokenRow& row : rows.rejected) {
+    for (size_t i = 5; i < row.tokens.size(); ++i) row.tokens[i] = (row.tokens[i] + 11) % 29;
+  }
+  for (const LossKind kind : {LossKind::kDpo, LossKind::kOrpo}) {
+    const auto s = llama();
+    s->train_adapter(adapter_for(*s->model, 4, false, 0));
+    TrainerOptions options;
+    options.loss = kind;
+    const double first = last_loss(*s, rows, 1, 0, options);
+    if (kind == LossKind::kDpo) {
+      EXPECT_NEAR(first, std::log(2.0), 1e-12);  // margins of exactly 0
+    }
+    Training training(*s, rows, 60, 1e-2, options);
+    while (!training.trainer->done()) ASSERT_TRUE(training.trainer->step().ok());
+    EXPECT_EQ(training.trainer->measure(rows)->accuracy, 1);
+    EXPECT_LT(training.trainer->measure(rows)->loss, 0.6 * first);
+  }
+}
+
+TEST(Trainer, KtoMovesAnswersByTheirLabels) {
+  TokenRows rows = made_rows(4, 12, 29);
+  rows.desirable = {1, 0, 1, 0};
+  const auto s = llama();
+  s->train_adapter(adapter_for(*s->model, 4, false, 0));
+  TrainerOptions options;
+  options.loss = LossKind::kKto;
+  EXPECT_NEAR(last_loss(*s, rows, 1, 0, options), 0.5, 1e-12);
+  EXPECT_LT(last_loss(*s, rows, 60, 1e-2, options), 0.35);
+}
+
+// A step that fails, here in the rows of the next epoch, can be tried again and fails the same.
+TEST(Trainer, AFailedStepGoesBackToItsRows) {
+  TokenRows rows = made_rows(2, 12, 29);
+  const auto s = llama();
+  s->train_all();
+  Training training(*s, rows, 10, 0);
+  ASSERT_TRUE(training.trainer->step().ok());
+  const auto before = training.trainer->data_position();
+  rows.rows[0].tokens[3] = 29;
+  for (int i = 0; i < 3; ++i) {
+    const auto failed = training.trainer->step();
+    ASSERT_FALSE(failed.ok());
+    EXPECT_NE(failed.error().message.find("the token 29"), std::string::npos) << failed.error().message;
+    EXPECT_EQ(training.trainer->data_position(), before);
+    EXPECT_EQ(training.trainer->steps_done(), 1);
+  }
+  rows.rows[0].tokens[3] = 28;
+  EXPECT_TRUE(training.trainer->step().ok());
+}
+
+}  // namespace
+}  // namespace andiron
