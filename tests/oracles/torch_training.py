@@ -1,0 +1,140 @@
+#!/usr/bin/python3
+"""Trains a Llama in PyTorch: what andiron's trainer is compared with (src/train/torch_test.cpp).
+
+    torch_training.py IN OUT
+
+IN is a safetensors file: the weights in float32 under GGUF's names (rotary pairs of q and k are neighbours), adapters
+"blk.0.attn_q.lora_A" and "lora_B", "tokens" and "trained" [rows, length] as floats, and the settings as JSON in its
+metadata. All rows make one step. OUT gets the gradient of the first step under the parameters' names, and in the
+metadata the loss of every step. Keys and values are rounded to float16, the gradient passes straight through.
+
+Exits with 3 where PyTorch is not installed.
+"""
+import json
+import struct
+import sys
+
+try:
+    import torch
+    from torch.nn import functional
+except ImportError:
+    sys.exit(3)
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.pop("__metadata__")
+    tensors = {}
+    for name, info in header.items():
+        begin, end = info["data_offsets"]
+        raw = bytearray(data[8 + length + begin : 8 + length + end])
+        tensors[name] = torch.frombuffer(raw, dtype=torch.float32).reshape(info["shape"]).clone()
+    return metadata, tensors
+
+
+def write_safetensors(path, metadata, tensors):
+    header, offset = {"__metadata__": metadata}, 0
+    for name, tensor in tensors.items():
+        size = 4 * tensor.numel()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors.values():
+            file.write(tensor.contiguous().numpy().tobytes())
+
+
+def rounded(x):
+    return x + (x.half().float() - x).detach()
+
+
+class Llama:
+    def __init__(self, settings, numbers):
+        self.s, self.numbers = settings, numbers
+
+    def linear(self, x, layer):
+        y = functional.linear(x, self.numbers[layer + ".weight"])
+        if layer + ".lora_A" in self.numbers:
+            low = functional.linear(x, self.numbers[layer + ".lora_A"])
+            y = y + self.s["scale"] * functional.linear(low, self.numbers[layer + ".lora_B"])
+        return y
+
+    def norm(self, x, name):
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.s["epsilon"]) * self.numbers[name]
+
+    def heads(self, x):
+        return x.view(x.shape[0], x.shape[1], -1, self.s["head_dim"]).transpose(1, 2)
+
+    def turned(self, x):
+        d = self.s["head_dim"]
+        frequencies = self.s["rope_base"] ** (-torch.arange(0, d, 2, dtype=torch.float64) / d)
+        angles = torch.outer(torch.arange(x.shape[2], dtype=torch.float64), frequencies)
+        cos, sin = torch.cos(angles).float(), torch.sin(angles).float()
+        even, odd = x[..., 0::2], x[..., 1::2]
+        return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+
+    def attention(self, x, p):
+        q, k, v = (self.heads(self.linear(x, p + name)) for name in ("attn_q", "attn_k", "attn_v"))
+        groups = q.shape[1] // k.shape[1]
+        q, k, v = self.turned(q), rounded(self.turned(k)), rounded(v)
+        k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        scores = q @ k.transpose(-1, -2) * self.s["head_dim"] ** -0.5
+        hidden = torch.full((x.shape[1], x.shape[1]), float("-inf")).triu(1)
+        out = (scores + hidden).softmax(-1) @ v
+        return self.linear(out.transpose(1, 2).flatten(2), p + "attn_output")
+
+    def loss(self, tokens, trained):
+        x = self.numbers["token_embd.weight"][tokens[:, :-1]]
+        for block in range(self.s["blocks"]):
+            p = "blk.%d." % block
+            x = x + self.attention(self.norm(x, p + "attn_norm.weight"), p)
+            h = self.norm(x, p + "ffn_norm.weight")
+            gated = functional.silu(self.linear(h, p + "ffn_gate")) * self.linear(h, p + "ffn_up")
+            x = x + self.linear(gated, p + "ffn_down")
+        x = self.norm(x, "output_norm.weight")
+        tied = "output.weight" not in self.numbers
+        logits = functional.linear(x, self.numbers["token_embd.weight"]) if tied else self.linear(x, "output")
+        losses = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+        mask = trained[:, 1:].flatten()
+        return (losses * mask).sum() / mask.sum()
+
+
+def clip(parameters, largest):
+    length = torch.sqrt(sum(p.grad.double().pow(2).sum() for p in parameters)).item()
+    if length > largest > 0:
+        for p in parameters:
+            p.grad.mul_(largest / length)
+
+
+def main():
+    metadata, numbers = read_safetensors(sys.argv[1])
+    settings = json.loads(metadata["settings"])
+    tokens, trained = numbers.pop("tokens").long(), numbers.pop("trained")
+    names = settings["parameters"]
+    parameters = [numbers[name].requires_grad_() for name in names]
+    decay = settings["weight_decay"]
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings["rate"], betas=(0.9, 0.999), eps=1e-8)
+    model, losses, gradients = Llama(settings, numbers), [], {}
+    for _ in range(settings["steps"]):
+        optimizer.zero_grad()
+        loss = model.loss(tokens, trained)
+        loss.backward()
+        losses.append(loss.item())
+        gradients = gradients or {name: p.grad.clone() for name, p in zip(names, parameters)}
+        clip(parameters, settings["clip_norm"])
+        optimizer.step()
+    write_safetensors(sys.argv[2], {"losses": json.dumps(losses)}, gradients)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
