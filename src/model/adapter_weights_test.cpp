@@ -1,0 +1,59 @@
+// An adapter that is worn and the same folded into the weights answer alike.
+#include "model/adapter_weights.h"
+
+#include <gtest/gtest.h>
+
+#include "adapter/fold.h"
+#include "model/gradient_fixture.h"
+
+namespace andiron {
+namespace {
+
+std::vector<float> logits_of(Subject& s, const Batch& batch) {
+  return run_pass(*s.make_pass(static_cast<int64_t>(batch.tokens.size())), batch, Recording::kOff).logits;
+}
+
+TinyModel folded(TinyModel tiny, std::span<const WornAdapter> worn) {
+  for (auto& [name, tensor] : tiny.tensors) {
+    const std::string layer = name.substr(0, name.rfind('.'));
+    if (!name.ends_with(".weight") || !changes_layer(worn, layer)) continue;
+    fold_rows(worn, layer, 0, static_cast<int64_t>(tensor.shape[0]), tensor.values);
+    encode_row(DType::kF32, tensor.values.data(), tensor.bytes.data(), tensor.values.size(), nullptr);
+  }
+  return tiny;
+}
+
+class Folding : public testing::TestWithParam<bool> {};
+
+// Keys and values are rounded to f16: one in a hundred lies so near the middle between two that the rounding of folded
+// weights moves it across, by a part in 2048. Logits then differ by sqrt(1 / 100) / 2048, some 5e-5 of their size; four
+// of that leave room for layers and for float rounding.
+TEST_P(Folding, AnswersAsWorn) {
+  const bool dora = GetParam();
+  for (const GradientCase& c : std::vector<GradientCase>{
+           {"llama", [](TinyModel&) {}},
+           {"qwen2", [](TinyModel& m) { m.architecture = "qwen2", m.biases = true, m.tied = true; }},
+           {"phi3", [](TinyModel& m) { m.architecture = "phi3", m.fused = true; }}}) {
+    Subject worn(small_model(c), best_kernels(), 2);
+    worn.train_adapter(adapter_for(*worn.model, 3, dora), 0.75F);
+    const Batch batch = make_batch(worn.tiny, {30, 7});
+    const auto base = logits_of(worn, batch);
+    const WornAdapter one = {&worn.adapter, 0.75F};
+    Subject merged(folded(worn.tiny, {&one, 1}), best_kernels(), 2);
+    const auto answers = logits_of(merged, batch);
+    double square = 0, difference = 0;
+    for (size_t i = 0; i < answers.size(); ++i) {
+      square += static_cast<double>(answers[i]) * static_cast<double>(answers[i]);
+      difference += static_cast<double>(answers[i] - base[i]) * static_cast<double>(answers[i] - base[i]);
+    }
+    EXPECT_LE(std::sqrt(difference), 2e-4 * std::sqrt(square)) << c.name;
+    worn.table.clear();
+    EXPECT_NE(logits_of(worn, batch), base) << c.name << ": the adapter changes nothing";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Folding, testing::Bool(),
+                         [](const auto& instance) { return instance.param ? "magnitudes" : "plain"; });
+
+}  // namespace
+}  // namespace andiron
