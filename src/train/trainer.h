@@ -67,7 +67,7 @@ struct StepReport {
 
 struct Measure {
   double loss = 0;      // as StepReport's
-  double accuracy = 0;  // of preferences: the share with a margin above 0; else the share of targets that are likeliest
+  double accuracy = 0;  // of preferences: the share with a margin above 0; else 0
   int64_t tokens = 0;   // trained targets
   int64_t rows = 0;
 };

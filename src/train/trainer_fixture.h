@@ -25,15 +25,17 @@ inline TokenRows made_rows(int64_t count, int64_t length, int64_t vocabulary, bo
 
 struct Training {
   // `options`: what is not about steps and rows.
-  Training(Subject& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {}) {
+  Training(Subject& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {},
+           const TokenRows* general = nullptr) {
     options.sequences = static_cast<int64_t>(rows.rows.size());
     options.packing.pack = false;
     options.packing.order = PackOptions::Order::kGiven;
-    options.packing.seq_len = 128;
+    options.packing.seq_len = 64;
     options.schedule.kind = Schedule::Kind::kConstant;
     options.schedule.peak = rate;
     options.schedule.steps = steps;
     data.train = &rows;
+    data.general = general;
     pass = s.make_empty_pass(Trainer::rows_needed(data, options), 1);
     TrainSubject subject;
     subject.parameters = s.parameters;
