@@ -130,12 +130,14 @@ TEST_P(QuantisedGradients, OfAnAdapter) {
 INSTANTIATE_TEST_SUITE_P(All, QuantisedGradients, testing::ValuesIn(quantised_cases()),
                          [](const auto& instance) { return instance.param.name; });
 
-// AMX multiplies gradients and weights that are rounded to bf16: one part in 256 for both, in each product on the way.
+// AMX multiplies gradients and weights that are rounded to bf16: a product is off by one part in 256. Nine of them
+// stand one behind another, whose errors add up by their squares, and a direction of normal numbers may show three
+// times that.
 TEST(AmxGradients, AreNear) {
   if (available_isas().back() != Isa::kAmx) GTEST_SKIP() << "this machine has no AMX";
   Subject s(small_model({"llama", [](TinyModel&) {}}), kernels_of(Isa::kAmx), 2);
   s.train_all();
-  expect_slopes(s, 4.0 / 256);
+  expect_slopes(s, 3 * 3.0 / 256);
 }
 
 }  // namespace
