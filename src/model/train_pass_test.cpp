@@ -184,6 +184,26 @@ TEST_P(SamePass, AnswersWithTheBitsOfForward) {
   EXPECT_TRUE(same_bits(learning, answering));
 }
 
+// Noise on embeddings: a function of its seed, the same for layers that are run again, and none where nothing is
+// learnt.
+TEST_P(SamePass, WithTheSameNoise) {
+  const auto s = subject(equal_isas().back(), 2);
+  const Batch batch = make_batch(s->tiny, {20, 3, 11});
+  const auto pass = s->make_pass(40), again = s->make_pass(40, 99);
+  const Learnt plain = run_once(*s, *pass, batch);
+  const auto quiet = run_pass(*pass, batch, Recording::kOff).logits;
+  pass->add_noise(5, 7);
+  again->add_noise(5, 7);
+  const Learnt noisy = run_once(*s, *pass, batch);
+  EXPECT_NE(noisy.result.logits, plain.result.logits);
+  expect_same(run_once(*s, *again, batch), noisy, "run again");
+  EXPECT_EQ(run_pass(*pass, batch, Recording::kOff).logits, quiet);
+  again->add_noise(5, 8);
+  EXPECT_NE(run_once(*s, *again, batch).result.logits, noisy.result.logits);
+  pass->add_noise(0, 0);
+  expect_same(run_once(*s, *pass, batch), plain, "without noise");
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SamePass, testing::ValuesIn(cases()),
                          [](const auto& instance) { return instance.param.name; });
 
