@@ -41,6 +41,7 @@ SymbolCodec::SymbolCodec(const Vocabulary& vocabulary, const TokenizerSpec& spec
 }
 
 void SymbolCodec::add_merge(std::string_view left, std::string_view right) {
+  if (left.empty() || right.empty()) return;  // no symbol is empty, so nothing is ever merged by it
   merging_.add(last_character(left), first_character(right));
 }
 

@@ -20,7 +20,7 @@ struct __attribute__((aligned(64))) GemmScratch {
 /* R rows x N vectors, columns from `column` of the panel. */
 template <int R, int N>
 void gemm_tile(const GemmArgs& g, int64_t row, const float* b, int64_t ldb, float* c, int64_t ldc) {
-  const float* a = g.a + row * g.a_row;
+  const float* a = g.k > 0 ? g.a + row * g.a_row : g.a; /* without terms A may be null */
   P::F acc[R][N];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
