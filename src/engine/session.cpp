@@ -73,6 +73,13 @@ Status Session::check_fits(size_t tokens) const {
       needed, context(), needed - context() + 1, model_->config().context);
 }
 
+void Session::wear(std::shared_ptr<const AdapterStack> adapters) {
+  adapters_ = std::move(adapters);
+  tokens_.clear();
+  cache_.truncate(0);
+  ready_ = false;
+}
+
 Result<PrefillReport> Session::prefill(std::span<const int32_t> tokens, const PrefillOptions& options) {
   prefill_begin_ = Clock::now();
   TRY(check_fits(tokens.size()));
@@ -95,7 +102,7 @@ Result<PrefillReport> Session::prefill(std::span<const int32_t> tokens, const Pr
     }
     const auto next = tokens.subspan(tokens_.size(), std::min(chunk, tokens.size() - tokens_.size()));
     const bool last = tokens_.size() + next.size() == tokens.size();
-    const Sequence sequence = {&cache_, next, last ? LogitRows::kLast : LogitRows::kNone};
+    const Sequence sequence = {&cache_, next, last ? LogitRows::kLast : LogitRows::kNone, deltas()};
     TRY(forward_->run({&sequence, 1}));
     tokens_.insert(tokens_.end(), next.begin(), next.end());
     if (options.progress) options.progress(static_cast<int64_t>(tokens_.size()), report.tokens);
@@ -198,7 +205,7 @@ Status Session::fill_batch(Answer& answer) {
 // One run of the model: at least one token more.
 Status Session::advance(Answer& answer) {
   TRY(fill_batch(answer));
-  const Sequence sequence = {&cache_, batch_, LogitRows::kAll};
+  const Sequence sequence = {&cache_, batch_, LogitRows::kAll, deltas()};
   TRY(forward_->run({&sequence, 1}));
   ++answer.report.runs;
   const auto guesses = static_cast<int64_t>(batch_.size()) - 1;

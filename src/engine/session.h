@@ -24,6 +24,7 @@
 #include "base/thread_team.h"
 #include "engine/speculation.h"
 #include "kernels/kernel_table.h"
+#include "model/adapter_stack.h"
 #include "model/forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
@@ -109,6 +110,9 @@ class Session {
   Result<GenerateReport> generate(const GenerateOptions& options,
                                   const std::function<bool(const TokenEvent&)>& on_token);
 
+  // The adapters of everything from the next prefill() on; null: none. What was cached is forgotten.
+  void wear(std::shared_ptr<const AdapterStack> adapters);
+
   const Model& model() const { return *model_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   int64_t context() const { return cache_.capacity(); }
@@ -121,6 +125,7 @@ class Session {
   Session(std::shared_ptr<const Model> model, const Tokenizer& tokenizer, std::unique_ptr<Forward> forward,
           KvCache cache);
   Status check_fits(size_t tokens) const;
+  const DeltaTable* deltas() const { return adapters_ != nullptr ? &adapters_->deltas() : nullptr; }
   std::span<const float> logits(int64_t row) const;
   void emit(Answer& answer, int32_t token, std::span<const float> row);
   Status take_token(Answer& answer, int64_t row);
@@ -134,7 +139,8 @@ class Session {
   // The conversation. The cache holds a leading part of it: all, or all but the token sampled last.
   std::vector<int32_t> tokens_;
   std::vector<int32_t> batch_;  // the rows of a decoding run
-  bool ready_ = false;          // the forward's logits belong to the last token
+  std::shared_ptr<const AdapterStack> adapters_;
+  bool ready_ = false;  // the forward's logits belong to the last token
   std::chrono::steady_clock::time_point prefill_begin_;
 };
 

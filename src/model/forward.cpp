@@ -20,6 +20,7 @@ struct Forward::State {
   Buffer<float> last;    // [R, D] the rows whose logits are asked for
   Buffer<float> logits;  // [R, V]
   std::vector<BatchSegment> segments;
+  std::vector<RowDeltas> worn;       // by the rows of the batch, then by those of the logits
   std::vector<int64_t> logit_begin;  // [sequences + 1] of the last run: where each sequence's logits begin
 
   State(const Model& m, const KernelTable& kernels, ThreadTeam& team, const ForwardLimits& l);
@@ -28,6 +29,8 @@ struct Forward::State {
   Status check_one(const Sequence& sequence) const;
   Status embed(std::span<const Sequence> batch, Rows x);
   void run_layers(std::span<const Sequence> batch, Rows x);
+  // `rows_of`: how many rows of what comes next belong to a sequence.
+  void wear(std::span<const Sequence> batch, int64_t (*rows_of)(const Sequence&));
   void compute_logits(std::span<const Sequence> batch, Rows x);
 };
 
@@ -56,6 +59,7 @@ Forward::State::State(const Model& m, const KernelTable& kernels, ThreadTeam& te
       last(floats(l.logit_rows, m.config().width)),
       logits(floats(l.logit_rows, padded_columns(m.config().vocabulary))) {
   segments.reserve(static_cast<size_t>(limits.sequences));
+  worn.reserve(static_cast<size_t>(limits.sequences));
   logit_begin.reserve(static_cast<size_t>(limits.sequences) + 1);
   logit_begin.push_back(0);
 }
@@ -103,6 +107,16 @@ Status Forward::State::embed(std::span<const Sequence> batch, Rows x) {
   return {};
 }
 
+void Forward::State::wear(std::span<const Sequence> batch, int64_t (*rows_of)(const Sequence&)) {
+  worn.clear();
+  int64_t row = 0;
+  for (const Sequence& sequence : batch) {
+    if (sequence.deltas != nullptr) worn.push_back({row, rows_of(sequence), sequence.deltas});
+    row += rows_of(sequence);
+  }
+  transformer.ops.adapt(worn);
+}
+
 void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
   segments.clear();
   int64_t row = 0;
@@ -110,6 +124,7 @@ void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
     segments.push_back({nullptr, row, count(sequence), sequence.cache->length()});
     row += count(sequence);
   }
+  wear(batch, count);
   for (size_t i = 0; i < model.weights().layers.size(); ++i) {
     for (size_t s = 0; s < batch.size(); ++s) segments[s].cache = &batch[s].cache->layers_[i];
     transformer.layer(i, segments, x);
@@ -130,6 +145,7 @@ void Forward::State::compute_logits(std::span<const Sequence> batch, Rows x) {
   if (taken == 0) return;
   const Rows rows = {last.data(), taken, config.width, config.width};
   const Rows out = {logits.data(), taken, config.vocabulary, padded_columns(config.vocabulary)};
+  wear(batch, logit_count);
   transformer.head(rows, out);
 }
 
