@@ -4,7 +4,7 @@ _andiron_options() {
   local sampling="--temp --top-k --top-p --min-p --typical-p --xtc-probability --xtc-threshold --mirostat
     --mirostat-tau --mirostat-eta --repetition-penalty --presence-penalty --frequency-penalty --penalty-last-n
     --dry-multiplier --dry-base --dry-allowed-length --dry-last-n"
-  local answer="--tokens --greedy --seed --stop --logit-bias --draft --lookup --system $sampling"
+  local answer="--tokens --greedy --seed --stop --logit-bias --draft --lookup --adapter --system $sampling"
   case $1 in
     run) echo "--prompt --file --chat --template --json --no-special --show-special --ignore-end --logprobs $answer" ;;
     chat) echo "--load --template $answer" ;;
@@ -19,13 +19,15 @@ _andiron_options() {
     bench) echo "--pp --tg --depth --reps --json" ;;
     cache) echo "list clear --json" ;;
     doctor) echo "--json" ;;
+    learn) echo "--out --as --template --method --rank --alpha --targets --dropout --lora-plus --loss --beta --format --everything --last-answer --split-long --held-out --replay --general --kl --no-pack --by-length --steps --epochs --seq-len --batch --grad-accum --lr --schedule --warmup --weight-decay --clip --adam8 --neftune --patience --save-every --eval-every --until --budget --memory --checkpointing --seed --resume --json" ;;
+    plot) echo "--out" ;;
     synth) echo "--type --seed --recite" ;;
   esac
 }
 
 _andiron() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
-  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor synth help"
+  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn plot synth help"
   local global="--isa --threads --kv --ctx --no-cache --quiet --help --version"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $commands " == *" ${COMP_WORDS[i]} "* ]]; then

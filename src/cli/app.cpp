@@ -1,5 +1,7 @@
 #include "cli/app.h"
 
+#include "cli/adapter_store.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -159,6 +161,18 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
   }
   TRY_ASSIGN(auto draft, DraftModel::create(loaded.model, *machine.kernels, *machine.team, context));
   return std::unique_ptr<DraftSource>(std::move(draft));
+}
+
+Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
+                                                          const Machine& machine, const Model& model) {
+  if (options.adapters.empty()) return std::shared_ptr<const AdapterStack>();
+  TRY_ASSIGN(const auto entries, parse_adapters(options.adapters));
+  std::vector<std::string> notes;
+  TRY_ASSIGN(auto stack, AdapterStack::load(entries, model, *machine.kernels, *machine.team, notes));
+  for (const std::string& note : notes) {
+    if (!global.quiet) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
+  }
+  return stack;
 }
 
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens) {

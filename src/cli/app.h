@@ -55,6 +55,10 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
                                                        const Machine& machine, const Tokenizer& tokenizer,
                                                        int64_t context);
 
+// The stack that the options ask for, or null; its notes go to standard error.
+Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
+                                                          const Machine& machine, const Model& model);
+
 // `prompt_tokens`: of the longest prompt expected; a short one needs less room to be read in.
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens);
 

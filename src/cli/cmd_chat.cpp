@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <sstream>
 
 #include "base/atomic_file.h"
 #include "base/cpu_info.h"
@@ -32,6 +33,7 @@ constexpr const char* kHelp =
     "/load FILE      go on with a conversation written by /save\n"
     "/regen          answer the last message again, differently\n"
     "/edit [TEXT]    change the last message (without TEXT it comes back on the line)\n"
+    "/adapter [A..]  wear these adapters (me, work:0.5), or none; without a name, say which are worn\n"
     "/drop [N]       forget the oldest N questions and answers (default 1), to make room\n"
     "/stats          speeds and memory\n"
     "/clear          begin anew; the system message stays\n"
@@ -43,10 +45,11 @@ void say(const std::string& text) { std::fprintf(stderr, "%s\n", printable(text)
 
 class Chat {
  public:
-  Chat(const GlobalOptions& global, const ChatCommandOptions& options, const LoadedModel& loaded, ChatPrompt prompt,
-       Session& session, DraftSource* draft, SamplerOptions sampling)
+  Chat(const GlobalOptions& global, const ChatCommandOptions& options, const Machine& machine,
+       const LoadedModel& loaded, ChatPrompt prompt, Session& session, DraftSource* draft, SamplerOptions sampling)
       : global_(global),
         options_(options),
+        machine_(machine),
         loaded_(loaded),
         prompt_(std::move(prompt)),
         session_(session),
@@ -55,7 +58,9 @@ class Chat {
         continues_(!ChatPrompt::can_chat(session.tokenizer())),
         conversation_(options.system),
         reader_(state_file("chat_history")),
-        interrupt_(/*second_ends=*/false) {}
+        interrupt_(/*second_ends=*/false) {
+    for (const std::string& adapter : options.answer.adapters) worn_ += (worn_.empty() ? "" : " ") + adapter;
+  }
 
   Status load(const std::string& path);
   int loop();
@@ -75,9 +80,11 @@ class Chat {
   void regenerate();
   void edit(const std::string& text);
   void drop(const std::string& count);
+  Status wear(const std::string& texts);
 
   const GlobalOptions& global_;
   const ChatCommandOptions& options_;
+  const Machine& machine_;
   const LoadedModel& loaded_;
   ChatPrompt prompt_;
   Session& session_;
@@ -87,6 +94,7 @@ class Chat {
   Conversation conversation_;
   LineReader reader_;
   InterruptGuard interrupt_;
+  std::string worn_;    // adapters, as they were typed
   std::string preset_;  // to be on the next line
   PrefillReport prefill_;
   GenerateReport report_;
@@ -302,6 +310,23 @@ void Chat::show_stats() const {
   say(format("seed        {}", sampling_.seed));
 }
 
+// "/adapter me work:0.5": from now on these; "/adapter none": none; "/adapter": which there are.
+Status Chat::wear(const std::string& texts) {
+  std::istringstream words(texts);
+  AnswerOptions asked;
+  for (std::string word; words >> word;) asked.adapters.push_back(word);
+  if (asked.adapters.empty()) {
+    say(worn_.empty() ? "No adapter is worn." : "Worn: " + worn_);
+    return {};
+  }
+  const bool none = asked.adapters.size() == 1 && asked.adapters[0] == "none";
+  if (none) asked.adapters.clear();
+  TRY_ASSIGN(auto stack, load_adapters(global_, asked, machine_, *loaded_.model));
+  session_.wear(std::move(stack));
+  worn_ = none ? "" : texts;
+  return {};
+}
+
 // Carries out a line that begins with '/'. False: leave.
 bool Chat::obey(const std::string& line) {
   const size_t space = line.find(' ');
@@ -328,6 +353,8 @@ bool Chat::obey(const std::string& line) {
     drop(rest);
   } else if (name == "/stats") {
     show_stats();
+  } else if (name == "/adapter") {
+    report(wear(rest));
   } else if (name == "/clear") {
     conversation_.clear();
   } else {
@@ -372,7 +399,9 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
                                            session_options(global, machine, kAnyPrompt)));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(auto sampling, resolve_sampling(options.answer, *tokenizer));
-  Chat chat(global, options, loaded, std::move(prompt), *session, draft.get(), std::move(sampling));
+  TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));
+  session->wear(std::move(adapters));
+  Chat chat(global, options, machine, loaded, std::move(prompt), *session, draft.get(), std::move(sampling));
   if (!options.load.empty()) TRY(chat.load(options.load));
   return chat.loop();
 }

@@ -82,6 +82,8 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));
+  TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));
+  session->wear(std::move(adapters));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(const SamplerOptions sampling, resolve_sampling(options.answer, *tokenizer));
 

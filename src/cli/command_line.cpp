@@ -37,7 +37,7 @@ constexpr const char* kExamples =
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_footer(const App* app) const override {
-    const std::string text = CLI::Formatter::make_footer(app);
+    std::string text = CLI::Formatter::make_footer(app);
     if (app->get_parent() == nullptr) return text;
     const App* root = app;
     while (root->get_parent() != nullptr) root = root->get_parent();
@@ -136,6 +136,8 @@ void add_answer(App* app, AnswerOptions& o) {
   app->add_option("--logit-bias", o.bias, "TOKEN=NUMBER added to a token's logit; -inf forbids it (may be repeated)")
       ->allow_extra_args(false);
   auto* draft = app->add_option("--draft", o.draft, "A small model with the same vocabulary, to guess tokens with");
+  app->add_option("--adapter", o.adapters, "NAME, FOLDER or FILE, with :STRENGTH behind it (may be repeated)")
+      ->allow_extra_args(false);
   app->add_flag("--lookup", o.lookup, "Guess tokens from the text so far (prompt lookup)")->excludes(draft);
   add_sampling(app, o.sampling);
 }
@@ -150,6 +152,7 @@ void check_options(const AnswerOptions& o) {
 void check_options(const RunOptions& o) { check_options(o.answer); }
 void check_options(const ChatCommandOptions& o) { check_options(o.answer); }
 void check_options(const QuantizeCommandOptions& o) { require(quant_type_from_name(o.type)); }
+void check_options(const LearnCommandOptions& o) { require(check_learn_options(o)); }
 void check_options(const SynthOptions& o) { require(check_synthetic({o.shape, o.type, o.seed, o.recite})); }
 void check_options(const LogitsOptions& o) { require(parse_ids(o.tokens, INT32_MAX, "--tokens")); }
 void check_options(const DetokenizeOptions& o) {
@@ -341,6 +344,101 @@ void add_doctor(App& app, CommandLine& line) {
   on_parsed(sub, line, o, doctor_command);
 }
 
+template <typename T>
+void add_number(App* app, const char* name, T& value, const char* help) {
+  app->add_option(name, value, help)->capture_default_str();
+}
+
+void add_learn_method(App* sub, LearnCommandOptions& o) {
+  sub->add_option("--method", o.method, "lora, rslora, dora, or full: all weights of a float model")
+      ->capture_default_str();
+  sub->add_option("--rank", o.learn.rank, "Rank of the adapter")->transform(whole(1, 4096))->capture_default_str();
+  add_number(sub, "--alpha", o.learn.alpha, "Its scale: alpha / rank (rslora: alpha / root of rank)");
+  sub->add_option("--targets", o.learn.targets, "all, or layers such as attn_q,attn_v or q_proj,v_proj")
+      ->delimiter(',')
+      ->capture_default_str();
+  add_number(sub, "--dropout", o.learn.dropout, "Share of an adapter's inputs that is dropped");
+  add_number(sub, "--lora-plus", o.learn.rate_ratio, "Rate of B over that of A (LoRA+)");
+  sub->add_option("--loss", o.loss, "sft, or on preferences dpo, orpo, kto")->capture_default_str();
+  add_number(sub, "--beta", o.learn.beta, "Strength of dpo, orpo and kto");
+}
+
+void add_learn_data(App* sub, LearnCommandOptions& o) {
+  sub->add_option("--format", o.format, "Format of the data (default: seen by content)");
+  sub->add_flag("--everything", o.everything, "Loss on all tokens of conversations, not on answers alone");
+  sub->add_flag("--last-answer", o.last_answer, "Loss on the last answer alone");
+  sub->add_flag("--split-long", o.split_long, "Split rows longer than a sequence instead of refusing them");
+  add_number(sub, "--held-out", o.held_out, "Share of the documents that is held out");
+  sub->add_option("--replay", o.learn.replay, "More rows, against forgetting (may be repeated)")
+      ->allow_extra_args(false);
+  sub->add_option("--general", o.learn.general, "A text to see what is forgotten (default: a built-in one)");
+  add_number(sub, "--kl", o.learn.kl_weight, "Weight of the pull to the base on the general text");
+  sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");
+  sub->add_flag("--by-length", o.learn.by_length, "Rows of similar length together");
+}
+
+void add_learn_run(App* sub, LearnCommandOptions& o) {
+  const auto count = [&](const char* name, auto& value, const char* help) {
+    sub->add_option(name, value, help)->transform(whole(1, int64_t{1} << 40));
+  };
+  count("--steps", o.learn.steps, "Optimiser steps (default: from the epochs)");
+  sub->add_option("--epochs", o.learn.epochs, "Passes over the data");
+  count("--seq-len", o.learn.seq_len, "Tokens of a sequence");
+  count("--batch", o.learn.batch, "Sequences of a batch");
+  count("--grad-accum", o.learn.grad_accum, "Batches of a step");
+  sub->add_option("--lr", o.learn.rate, "Learning rate (default 2e-4; full 2e-5; preferences a tenth)");
+  sub->add_option("--schedule", o.schedule, "cosine, linear or constant")->capture_default_str();
+  add_number(sub, "--warmup", o.learn.warmup, "Share of the steps in which the rate rises");
+  add_number(sub, "--weight-decay", o.learn.optimizer.weight_decay, "Weight decay");
+  add_number(sub, "--clip", o.learn.optimizer.clip_norm, "Largest norm of the gradient; 0: any");
+  sub->add_flag("--adam8", o.learn.optimizer.state_8bit, "Optimiser state in 8 bits");
+  add_number(sub, "--neftune", o.learn.neftune_alpha, "Noise on embeddings (NEFTune's alpha)");
+  sub->add_option("--patience", o.learn.patience,
+                  "Measurements without a better held-out loss before it ends; 0: no end")
+      ->transform(whole(0, 1 << 30))
+      ->capture_default_str();
+  count("--save-every", o.learn.save_every, "Steps between checkpoints");
+  count("--eval-every", o.learn.measure_every, "Steps between measurements of the held-out loss");
+  auto* until = sub->add_option("--until", o.until, "Be done at this time: 22:30");
+  sub->add_option("--budget", o.budget, "Be done in this time: 45m, 2h")->excludes(until);
+  add_number(sub, "--memory", o.memory_gib, "GiB that may be used; 0: six tenths of what is free");
+  sub->add_option("--checkpointing", o.checkpointing, "Run layers again instead of remembering: auto, on, off")
+      ->capture_default_str();
+  sub->add_option("--seed", o.learn.seed, "Seed of everything random")
+      ->transform(whole(0, INT64_MAX))
+      ->capture_default_str();
+}
+
+void add_learn(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("learn", "Train an adapter on your own words");
+  add_examples(sub,
+               {"andiron learn model.gguf notes/ --as me", "andiron learn model.gguf chats.jsonl --as me --budget 45m",
+                "andiron run model.gguf --adapter me -p \"Who am I?\" --chat"});
+  auto o = std::make_shared<LearnCommandOptions>();
+  add_model(sub, o->model);
+  sub->add_option("DATA", o->learn.data, "Files and folders: conversations, instructions, preferences, texts")
+      ->required();
+  auto* out = sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
+  sub->add_option("--as", o->learn.name, "Name, under which run and chat find it (and a folder without --out)");
+  (void)out;
+  add_chat_template(sub, o->chat_template);
+  add_learn_method(sub, *o);
+  add_learn_data(sub, *o);
+  add_learn_run(sub, *o);
+  sub->add_flag("--resume", o->learn.resume, "Go on with the run in this folder");
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, learn_command);
+}
+
+void add_plot(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("plot", "The course of a training run");
+  add_examples(sub, {"andiron plot me", "andiron plot runs/me --out loss.svg"});
+  auto o = std::make_shared<PlotOptions>();
+  sub->add_option("RUN", o->run, "Name or folder of a run")->required();
+  sub->add_option("--out", o->out, "Write an SVG instead");
+  on_parsed(sub, line, o, plot_command);
+}
+
 void add_synth(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("synth", "Write a model of random weights in the shape of a real one, for measuring");
   add_examples(sub, {"andiron synth tinyllama-1.1b random.gguf --type q4_k_m"});
@@ -387,8 +485,9 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl,
-                    add_quantize, add_imatrix, add_bench, add_cache, add_doctor, add_synth, add_help}) {
+  for (auto* add :
+       {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl, add_quantize,
+        add_imatrix, add_bench, add_cache, add_doctor, add_learn, add_plot, add_synth, add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -20,6 +20,10 @@ Result<int> imatrix_command(const GlobalOptions& global, const ImatrixOptions& o
 Result<int> bench_command(const GlobalOptions& global, const BenchOptions& options);
 Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options);
 Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& options);
+Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);
+// What can be told of the options without the model.
+Status check_learn_options(const LearnCommandOptions& options);
+Result<int> plot_command(const GlobalOptions& global, const PlotOptions& options);
 Result<int> synth_command(const GlobalOptions& global, const SynthOptions& options);
 
 }  // namespace andiron

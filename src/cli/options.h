@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sample/sampler_options.h"
+#include "train/learn.h"
 
 namespace andiron {
 
@@ -27,9 +28,29 @@ struct AnswerOptions {
   bool greedy = false;
   std::optional<uint64_t> seed;  // none: drawn, and reported
   std::vector<std::string> stop;
-  std::vector<std::string> bias;  // "TOKEN=NUMBER"
-  std::string draft;              // path of a draft model
-  bool lookup = false;            // guess from the prompt
+  std::vector<std::string> bias;      // "TOKEN=NUMBER"
+  std::string draft;                  // path of a draft model
+  bool lookup = false;                // guess from the prompt
+  std::vector<std::string> adapters;  // "NAME" or "NAME:STRENGTH", in the order in which they are added
+};
+
+// What learn() does not take as it is stands beside it as text.
+struct LearnCommandOptions {
+  std::string model;
+  LearnOptions learn;
+  std::string method = "lora", loss = "sft", schedule = "cosine", checkpointing = "auto";
+  std::string budget, until;
+  std::string format;
+  std::string chat_template;
+  double held_out = 0.05;
+  double memory_gib = 0;
+  bool everything = false, last_answer = false, split_long = false, no_pack = false;
+  bool json = false;
+};
+
+struct PlotOptions {
+  std::string run;
+  std::string out;  // an SVG; "": in the terminal
 };
 
 struct RunOptions {

@@ -1,5 +1,7 @@
 #include "cli/terminal.h"
 
+#include <cstring>
+
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <termios.h>
@@ -12,6 +14,15 @@
 #include "base/strings.h"
 
 namespace andiron {
+
+bool writes_utf8() {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value == nullptr || value[0] == 0) continue;
+    return std::strstr(value, "UTF-8") != nullptr || std::strstr(value, "utf8") != nullptr;
+  }
+  return false;
+}
 
 bool is_terminal(std::FILE* stream) { return isatty(fileno(stream)) == 1; }
 

@@ -12,6 +12,9 @@ bool is_terminal(std::FILE* stream);
 // Columns of the terminal behind `stream`, or `fallback`.
 int terminal_columns(std::FILE* stream, int fallback = 80);
 
+// Whether text beyond ASCII may be written: the locale says UTF-8.
+bool writes_utf8();
+
 // `text` with everything that could steer a terminal made visible: control characters other than newline and tab as
 // \xNN, overrides of the writing direction as \u202e, bytes that are not UTF-8 as U+FFFD. Whole UTF-8 sequences only.
 std::string printable(std::string_view text);

@@ -18,8 +18,8 @@ Result<std::shared_ptr<const AdapterStack>> AdapterStack::load(std::span<const S
     TRY_ASSIGN(const Adapter adapter, read_adapter(entry.path, &base));
     TRY_ASSIGN(const BaseMatch match, match_base(adapter, base));
     if (match == BaseMatch::kOther) {
-      notes.push_back(format("{}: made on other weights ({}) than these; it fits in shape and may still help", entry.path,
-                             adapter.base_name.empty() ? "unnamed" : quoted(adapter.base_name)));
+      notes.push_back(format("{}: made on other weights ({}) than these; it fits in shape and may still help",
+                             entry.path, adapter.base_name.empty() ? "unnamed" : quoted(adapter.base_name)));
     }
     TRY_ASSIGN(auto weights, AdapterWeights::create(adapter, model, kernels, team));
     weights->add_to(stack->deltas_, entry.strength);

@@ -24,8 +24,8 @@ struct StackEntry {
 // Immutable: any number of sessions may wear one.
 class AdapterStack {
  public:
-  // Reads the adapters and holds each against the model. An adapter that does not fit is an Error; one that was made for
-  // other weights of the same shapes is a note.
+  // Reads the adapters and holds each against the model. An adapter that does not fit is an Error; one that was made
+  // for other weights of the same shapes is a note.
   static Result<std::shared_ptr<const AdapterStack>> load(std::span<const StackEntry> entries, const Model& model,
                                                           const KernelTable& kernels, ThreadTeam& team,
                                                           std::vector<std::string>& notes);

@@ -34,6 +34,7 @@ struct TrainPass::State {
   std::vector<KvLayer> caches;
   std::vector<BatchSegment> segments;
   std::vector<int32_t> tokens;
+  std::vector<const float*> tracked;
   const DeltaTable* deltas = nullptr;
   RowDeltas worn;
   double noise_alpha = 0;
@@ -120,7 +121,17 @@ void TrainPass::track(std::span<const Parameter> parameters) {
   for (const Parameter& parameter : parameters) {
     state_->layers_tape.track(parameter.value, parameter.size(), parameter.gradient);
     state_->head_tape.track(parameter.value, parameter.size(), parameter.gradient);
+    state_->tracked.push_back(parameter.value);
   }
+}
+
+void TrainPass::forget() {
+  for (const float* value : state_->tracked) {
+    state_->layers_tape.forget(value);
+    state_->head_tape.forget(value);
+  }
+  state_->tracked.clear();
+  state_->deltas = nullptr;
 }
 
 void TrainPass::wear(const DeltaTable* deltas) { state_->deltas = deltas; }

@@ -65,6 +65,8 @@ class TrainPass {
 
   // Parameters join by track(): whose gradients backward() adds to.
   void track(std::span<const Parameter> parameters);
+  // All that have joined leave.
+  void forget();
   Ops& ops();
   // What the rows of the next passes wear; null: nothing. Not owned.
   void wear(const DeltaTable* deltas);

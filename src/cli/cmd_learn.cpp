@@ -1,0 +1,221 @@
+// andiron learn: an adapter, or a whole small model, trained on a person's own words.
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+
+#include "base/strings.h"
+#include "cli/adapter_store.h"
+#include "cli/app.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "cli/version.h"
+#include "model/adapter_stack.h"
+#include "train/learn.h"
+#include "train/time_text.h"
+
+namespace andiron {
+
+namespace {
+
+// "auto", "on", "off".
+Result<Checkpointing> checkpointing_from_name(std::string_view name) {
+  if (name == "auto") return Checkpointing::kAuto;
+  if (name == "on") return Checkpointing::kOn;
+  if (name == "off") return Checkpointing::kOff;
+  return make_error("\"{}\" is no way of checkpointing; auto, on and off are", quoted(name));
+}
+
+Result<double> budget_of(const LearnCommandOptions& o) {
+  if (!o.budget.empty()) return parse_duration(o.budget, "--budget");
+  if (!o.until.empty()) return seconds_until(o.until, std::time(nullptr), "--until");
+  return 0.0;
+}
+
+Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
+  LearnOptions out = o.learn;
+  TRY_ASSIGN(out.method, learn_method_from_name(o.method));
+  TRY_ASSIGN(out.loss, loss_kind_from_name(o.loss));
+  TRY_ASSIGN(out.schedule, schedule_kind_from_name(o.schedule));
+  TRY_ASSIGN(out.checkpointing, checkpointing_from_name(o.checkpointing));
+  TRY_ASSIGN(out.budget_seconds, budget_of(o));
+  if (!o.format.empty()) {
+    TRY_ASSIGN(out.reading.format, parse_data_format(o.format));
+  }
+  if (o.everything) out.reading.loss_on = LossOn::kEverything;
+  if (o.last_answer) out.reading.loss_on = LossOn::kLastAnswer;
+  if (o.split_long) out.reading.long_rows = LongRows::kSplit;
+  out.pack = !o.no_pack;
+  out.reading.held_out = o.held_out;
+  out.memory_bytes = static_cast<uint64_t>(o.memory_gib * 1073741824.0);
+  out.base_path = o.model;
+  out.version = ANDIRON_VERSION;
+  if (out.out.empty()) {
+    TRY_ASSIGN(out.out, adapter_folder(out.name));
+  }
+  if (out.name.empty()) out.name = out.out;
+  return out;
+}
+
+std::string duration_text(double seconds) {
+  const auto whole = static_cast<int64_t>(std::max(0.0, seconds));
+  if (whole >= 3600) return format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+  if (whole >= 60) return format("{} min {:02} s", whole / 60, whole % 60);
+  return format("{} s", whole);
+}
+
+std::string step_text(const LearnStep& s) {
+  std::string held_out;
+  if (std::isfinite(s.row.held_out_loss)) held_out = format(", held-out loss {:.4f}", s.row.held_out_loss);
+  return format("step {} of {}, loss {:.4f}{}, {:.0f} tokens/s, {} left", s.step, s.steps, s.row.loss, held_out,
+                s.row.tokens_per_s, duration_text(s.seconds_left));
+}
+
+// One live line on a terminal; elsewhere a line for each measurement.
+class StepLine {
+ public:
+  explicit StepLine(bool quiet) : quiet_(quiet), live_(is_terminal(stderr)) {}
+  ~StepLine() { clear(); }
+  void show(const LearnStep& step) {
+    if (quiet_) return;
+    const bool measured = std::isfinite(step.row.held_out_loss);
+    if (!live_ && !measured && step.step != 1) return;
+    std::fprintf(stderr, live_ ? "\r\033[K%s" : "%s\n", step_text(step).c_str());
+    shown_ = live_;
+    if (live_ && measured) {
+      std::fputc('\n', stderr);
+      shown_ = false;
+    }
+    std::fflush(stderr);
+  }
+  void say(std::string_view line) {
+    if (quiet_) return;
+    clear();
+    std::fprintf(stderr, "%s\n", printable(line).c_str());
+  }
+  void clear() {
+    if (shown_) std::fputs("\r\033[K", stderr);
+    shown_ = false;
+  }
+
+ private:
+  bool quiet_, live_, shown_ = false;
+};
+
+// What the model answers to a row's prompt with and without the adapter.
+struct Sample {
+  std::string prompt, expected, before, after;
+};
+
+Result<std::string> answer(Session& session, std::span<const int32_t> prompt) {
+  TRY(session.prefill(prompt, {}));
+  GenerateOptions options;
+  options.sampling.temperature = 0;
+  options.tokens_max = 48;
+  std::string text;
+  TRY(session.generate(options, [&](const TokenEvent& event) {
+    text += event.text;
+    return true;
+  }));
+  return text;
+}
+
+Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Machine& machine,
+                                           const std::shared_ptr<const Model>& model, const Tokenizer& tokenizer,
+                                           const LearnResult& result, const std::string& folder) {
+  std::vector<Sample> samples;
+  if (result.samples.empty() || result.record.method.starts_with("full")) return samples;
+  TRY_ASSIGN(auto session,
+             Session::create(model, tokenizer, *machine.kernels, *machine.team, session_options(global, machine, 512)));
+  std::vector<std::string> notes;
+  const StackEntry entry = {folder, 1};
+  TRY_ASSIGN(const auto stack, AdapterStack::load({&entry, 1}, *model, *machine.kernels, *machine.team, notes));
+  for (const TokenRow& row : result.samples) {
+    // A text has no prompt: its first sixteen tokens.
+    const size_t cut = row.prompt_size() > 1 ? row.prompt_size() : std::min<size_t>(16, row.tokens.size());
+    const std::span<const int32_t> prompt(row.tokens.data(), cut);
+    Sample sample;
+    sample.prompt = tokenizer.decode(prompt);
+    sample.expected =
+        tokenizer.decode(std::span(row.tokens).subspan(cut, std::min<size_t>(48, row.tokens.size() - cut)));
+    session->wear(nullptr);
+    TRY_ASSIGN(sample.before, answer(*session, prompt));
+    session->wear(stack);
+    TRY_ASSIGN(sample.after, answer(*session, prompt));
+    samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
+double number_of(const Json& object, std::string_view key) {
+  const Json* found = object.find(key);
+  return found != nullptr && found->is_number() ? found->as_double() : std::nan("");
+}
+
+void print_result(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder) {
+  const RunRecord& r = result.record;
+  std::fprintf(stdout, "%-22s %10s %10s\n", "", "before", "after");
+  for (const auto& [key, label] :
+       {std::pair("held_out_loss", "held-out loss"), std::pair("general_perplexity", "general perplexity")}) {
+    if (std::isnan(number_of(r.after, key))) continue;
+    std::fprintf(stdout, "%-22s %10.4f %10.4f\n", label, number_of(r.before, key), number_of(r.after, key));
+  }
+  for (const Sample& s : samples) {
+    std::fprintf(stdout, "\nprompt   %s\nexpected %s\nbefore   %s\nafter    %s\n", printable(s.prompt).c_str(),
+                 printable(s.expected).c_str(), printable(s.before).c_str(), printable(s.after).c_str());
+  }
+  std::fprintf(stdout, "\n%s after %lld steps and %s: %s\n", r.verdict.c_str(), static_cast<long long>(r.steps),
+               duration_text(r.seconds).c_str(), printable(folder).c_str());
+  for (const std::string& reason : r.reasons) std::fprintf(stdout, "  %s\n", printable(reason).c_str());
+}
+
+Json result_json(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder) {
+  Json json = run_record_json(result.record);
+  json.set("out", folder);
+  json.set("stopped", result.stopped);
+  Json list = Json::array();
+  for (const Sample& s : samples) {
+    list.push(Json(Json::Object{{"prompt", Json(s.prompt)},
+                                {"expected", Json(s.expected)},
+                                {"before", Json(s.before)},
+                                {"after", Json(s.after)}}));
+  }
+  json.set("samples", std::move(list));
+  return json;
+}
+
+}  // namespace
+
+Status check_learn_options(const LearnCommandOptions& options) {
+  TRY(learn_options(options));
+  return {};
+}
+
+Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options) {
+  TRY_ASSIGN(const LearnOptions learning, learn_options(options));
+  TRY_ASSIGN(const Machine machine, make_machine(global));
+  TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
+  TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
+  const InterruptGuard interrupt(/*second_ends=*/true);
+  StepLine line(global.quiet);
+  LearnEvents events;
+  events.say = [&](std::string_view text) { line.say(text); };
+  events.step = [&](const LearnStep& step) { line.show(step); };
+  events.stop = interrupt.flag();
+  TRY_ASSIGN(const LearnResult result,
+             learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, events));
+  line.clear();
+  if (result.stopped) {
+    if (options.json) print_json(result_json(result, {}, learning.out));
+    return kExitInterrupted;
+  }
+  TRY_ASSIGN(const auto samples, sample_answers(global, machine, loaded.model, *tokenizer, result, learning.out));
+  if (options.json) {
+    print_json(result_json(result, samples, learning.out));
+  } else {
+    print_result(result, samples, learning.out);
+  }
+  return 0;
+}
+
+}  // namespace andiron

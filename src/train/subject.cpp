@@ -1,0 +1,189 @@
+#include "train/subject.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "adapter/hf_modules.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "format/gguf.h"
+#include "tensor/quantize.h"
+
+namespace andiron {
+
+namespace {
+
+std::string_view last_part(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  return dot == std::string_view::npos ? name : name.substr(dot + 1);
+}
+
+// "all" (of the blocks), GGUF's "attn_q" or "blk.0.attn_q", PEFT's "q_proj".
+bool is_target(const AdapterBase& base, const std::string& layer, const std::string& target) {
+  if (target == "all") return layer.starts_with("blk.");
+  if (target == last_part(layer) || target == layer) return true;
+  Adapter named;
+  named.architecture = base.architecture;
+  named.heads = base.heads;
+  named.heads_kv = base.heads_kv;
+  const auto module = layer_to_module(named, layer, base.name);
+  return module.ok() && target == last_part(module->module);
+}
+
+Result<std::vector<AdapterLayer>> target_layers(const AdapterBase& base, const std::vector<std::string>& targets) {
+  std::vector<AdapterLayer> out;
+  for (const std::string& target : targets) {
+    const bool known = std::any_of(base.layers.begin(), base.layers.end(),
+                                   [&](const AdapterLayer& layer) { return is_target(base, layer.name, target); });
+    if (!known) {
+      return make_error(
+          "\"{}\" is not a layer of this model; all, attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, "
+          "ffn_down and PEFT's names (q_proj, ...) are, as far as it has them",
+          quoted(target));
+    }
+  }
+  for (const AdapterLayer& layer : base.layers) {
+    if (std::any_of(targets.begin(), targets.end(),
+                    [&](const std::string& t) { return is_target(base, layer.name, t); })) {
+      out.push_back(layer);
+    }
+  }
+  return out;
+}
+
+// PEFT's start: A uniform in +- 1 / sqrt(k) (Kaiming with a = sqrt 5), B zero. So the adapted model is the base.
+AdapterMatrix fresh_matrix(const AdapterLayer& layer, const LearnOptions& options, uint64_t stream) {
+  AdapterMatrix matrix;
+  matrix.layer = layer.name;
+  matrix.n = layer.n;
+  matrix.k = layer.k;
+  matrix.r = std::min({options.rank, layer.n, layer.k});
+  matrix.alpha = static_cast<float>(options.alpha);
+  const RandomStream random(options.seed, stream);
+  const double bound = 1 / std::sqrt(static_cast<double>(layer.k));
+  matrix.a.resize(static_cast<size_t>(matrix.r * matrix.k));
+  for (size_t i = 0; i < matrix.a.size(); ++i) matrix.a[i] = static_cast<float>((2 * random.uniform(i) - 1) * bound);
+  matrix.b.assign(static_cast<size_t>(matrix.n * matrix.r), 0.0f);
+  return matrix;
+}
+
+// DoRA's start: the lengths of W's rows, so that the gain is 1.
+Status add_magnitude(const ModelSource& source, AdapterMatrix& matrix) {
+  const TensorInfo* tensor = source.find_tensor(matrix.layer + ".weight");
+  std::vector<uint8_t> scratch;
+  TRY_ASSIGN(const auto bytes, source.whole(*tensor, scratch));
+  const uint64_t size = row_bytes(tensor->dtype, tensor->columns());
+  std::vector<float> row(tensor->columns());
+  for (int64_t i = 0; i < matrix.n; ++i) {
+    decode_row(tensor->dtype, bytes.data() + static_cast<uint64_t>(i) * size, row.data(), row.size());
+    double sum = 0;
+    for (const float x : row) sum += static_cast<double>(x) * static_cast<double>(x);
+    matrix.magnitude.push_back(static_cast<float>(std::sqrt(sum)));
+  }
+  return {};
+}
+
+Result<Adapter> fresh_adapter(const Model& model, const LearnOptions& options) {
+  TRY_ASSIGN(const AdapterBase base, describe_base(model.source()));
+  TRY_ASSIGN(const auto layers, target_layers(base, options.targets));
+  Adapter adapter;
+  adapter.name = options.name;
+  adapter.path = options.out;
+  adapter.rank = options.rank;
+  adapter.alpha = static_cast<float>(options.alpha);
+  adapter.rslora = options.method == LearnMethod::kRsLora;
+  adapter.dora = options.method == LearnMethod::kDora;
+  adapter.base_name = base.name;
+  adapter.base_hash = base.hash;
+  adapter.architecture = base.architecture;
+  adapter.heads = base.heads;
+  adapter.heads_kv = base.heads_kv;
+  constexpr uint64_t kStartStream = uint64_t{1} << 32;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    adapter.matrices.push_back(fresh_matrix(layers[i], options, kStartStream + i));
+    if (adapter.dora) TRY(add_magnitude(model.source(), adapter.matrices.back()));
+  }
+  return adapter;
+}
+
+}  // namespace
+
+Result<int64_t> Subject::parameters_count(const Model& model, const LearnOptions& options) {
+  if (options.method == LearnMethod::kFull) return static_cast<int64_t>(model.parameters());
+  TRY_ASSIGN(const AdapterBase base, describe_base(model.source()));
+  TRY_ASSIGN(const auto layers, target_layers(base, options.targets));
+  int64_t sum = 0;
+  for (const AdapterLayer& layer : layers) {
+    sum += std::min({options.rank, layer.n, layer.k}) * (layer.n + layer.k);
+    if (options.method == LearnMethod::kDora) sum += layer.n;
+  }
+  return sum;
+}
+
+Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const KernelTable& kernels, ThreadTeam& team,
+                                                 const LearnOptions& options) {
+  std::unique_ptr<Subject> out(new Subject());
+  out->model_ = &model;
+  out->rate_ratio_ = options.rate_ratio;
+  if (options.method == LearnMethod::kFull) {
+    TRY_ASSIGN(out->float_weights_, FloatWeights::create(model, team));
+    return out;
+  }
+  TRY_ASSIGN(out->adapter_, fresh_adapter(model, options));
+  TRY_ASSIGN(out->adapter_weights_, AdapterWeights::create(out->adapter_, model, kernels, team));
+  out->adapter_weights_->add_to(out->deltas_, 1, static_cast<float>(options.dropout));
+  return out;
+}
+
+const Weights& Subject::weights() const {
+  return float_weights_ != nullptr ? float_weights_->weights() : model_->weights();
+}
+
+TrainSubject Subject::trained(TrainPass& pass, ThreadTeam& team) {
+  if (float_weights_ != nullptr) {
+    return {float_weights_->parameters(), [this, &team] { float_weights_->repack(team); }, nullptr};
+  }
+  return {adapter_weights_->parameters(static_cast<float>(rate_ratio_)),
+          [this, &pass] { adapter_weights_->repack(pass.ops()); }, &deltas_};
+}
+
+namespace {
+
+// All weights of a model as GGUF, in F32, under the metadata of the file they came from.
+Status write_model(const Model& model, std::span<const Parameter> parameters, const std::string& path) {
+  const ModelSource& source = model.source();
+  std::vector<TensorInfo> tensors;
+  for (const TensorInfo& tensor : source.tensors()) {
+    TRY_ASSIGN(TensorInfo info, make_tensor_info(tensor.name, DType::kF32, tensor.shape, path));
+    tensors.push_back(std::move(info));
+  }
+  TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, source.metadata(), tensors));
+  std::vector<uint8_t> scratch;
+  for (const TensorInfo& tensor : source.tensors()) {
+    bool written = false;
+    for (const Parameter& parameter : parameters) {  // experts of one tensor follow one another
+      const std::string_view name = std::string_view(parameter.name).substr(0, parameter.name.find('#'));
+      if (name != tensor.name) continue;
+      TRY(writer.append(
+          {reinterpret_cast<const uint8_t*>(parameter.value), static_cast<size_t>(parameter.size()) * sizeof(float)}));
+      written = true;
+    }
+    if (written) continue;  // what is left is not trained: rotary divisors and the like
+    TRY_ASSIGN(const auto bytes, source.whole(tensor, scratch));
+    std::vector<float> numbers(tensor.elements);
+    decode_row(tensor.dtype, bytes.data(), numbers.data(), tensor.elements);
+    TRY(writer.append({reinterpret_cast<const uint8_t*>(numbers.data()), numbers.size() * sizeof(float)}));
+  }
+  return writer.finish();
+}
+
+}  // namespace
+
+Status Subject::write(const Model& model, const LearnOptions& options) {
+  if (float_weights_ != nullptr) return write_model(model, float_weights_->parameters(), options.out + "/model.gguf");
+  adapter_weights_->store(adapter_);
+  return write_peft(adapter_, options.out);
+}
+
+}  // namespace andiron
