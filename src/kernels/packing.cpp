@@ -216,7 +216,7 @@ void write_planes(const std::array<PlainBlock, 16>& rows, int column, int bits, 
   const int per_byte = 8 / low_bits;  // quads that share a byte
   const int vectors = 8 / per_byte;   // of 64 bytes
   const int mask = (1 << low_bits) - 1;
-  std::memset(out, 0, static_cast<size_t>(64 * bits));
+  std::memset(out, 0, size_t{64} * static_cast<size_t>(bits));
   for (int j = 0; j < 8; ++j) {
     uint8_t* plane = out + 64 * (j % vectors);
     const int shift = low_bits * (j / vectors);

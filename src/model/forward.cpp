@@ -196,7 +196,7 @@ Status Forward::run(std::span<const Sequence> batch) {
   state.run_layers(batch, x);
   state.compute_logits(batch, x);
 
-  const Status intact = state.model.check_intact();
+  Status intact = state.model.check_intact();
   if (!intact.ok()) {
     state.logit_begin.assign(1, 0);
     return intact;

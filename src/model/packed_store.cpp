@@ -249,7 +249,7 @@ class CachedPacking {
     std::optional<Error> write_error;
     const auto done = [&](const Slab& slab) -> Status {
       hashes.push_back(hash_bytes(memory));
-      const Status written = file.write_at(begin + slab.offset, memory);
+      Status written = file.write_at(begin + slab.offset, memory);
       data_end_ = slab.offset + slab.bytes;
       if (!written.ok()) write_error = written.error();
       // Just behind the packing, while the pages are in memory.

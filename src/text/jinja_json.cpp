@@ -90,6 +90,7 @@ class Writer {
     for (size_t i = 0; i < entries.size(); ++i) order_wanted[i] = i;
     if (style_.sort_keys) {
       std::vector<Value> keys;
+      keys.reserve(entries.size());
       for (const auto& entry : entries) keys.push_back(entry.first);
       TRY_ASSIGN(order_wanted, sort_order(runtime_, keys, false));
     }
