@@ -119,7 +119,7 @@ class Conversation {
       if (!answer.is_last) return make_error("the prompt has other tokens when the conversation goes on");
       join_tokens(answer.begin);
     }
-    answers_.push_back(std::move(answer));
+    answers_.push_back(answer);
     return {};
   }
 

@@ -19,9 +19,9 @@ struct SyntheticOptions {
   // A number format ("q4_0", "f16", "q4_k"), or a recipe of model/quant_mix.h ("q4_k_m"). Norms are F32.
   std::string mix;
   uint64_t seed = 1;
-  // Words of two syllables follow one another in a fixed order, whatever came before: greedy decoding recites, and given
-  // its own recital with mistakes in it, corrects them. For measuring what guessing tokens gains on text that repeats
-  // its prompt. Only shapes with a head of their own, and at least 512 words.
+  // Words of two syllables follow one another in a fixed order, whatever came before: greedy decoding recites, and
+  // given its own recital with mistakes in it, corrects them. For measuring what guessing tokens gains on text that
+  // repeats its prompt. Only shapes with a head of their own, and at least 512 words.
   bool recite = false;
 };
 

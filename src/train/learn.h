@@ -94,8 +94,8 @@ struct LearnEvents {
 
 struct LearnResult {
   RunRecord record;
-  bool stopped = false;       // by `stop`: --resume goes on
-  std::vector<LossRow> rows;  // of the whole run
+  bool stopped = false;           // by `stop`: --resume goes on
+  std::vector<LossRow> rows;      // of the whole run
   std::vector<TokenRow> samples;  // a few of the rows held out
 };
 
