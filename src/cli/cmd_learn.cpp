@@ -1,7 +1,10 @@
 // andiron learn: an adapter, or a whole small model, trained on a person's own words.
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
+#include <optional>
 
 #include "base/strings.h"
 #include "cli/adapter_store.h"
@@ -9,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "cli/train_progress.h"
 #include "cli/version.h"
 #include "model/adapter_stack.h"
 #include "train/learn.h"
@@ -18,20 +22,13 @@ namespace andiron {
 
 namespace {
 
-// "auto", "on", "off".
-Result<Checkpointing> checkpointing_from_name(std::string_view name) {
-  if (name == "auto") return Checkpointing::kAuto;
-  if (name == "on") return Checkpointing::kOn;
-  if (name == "off") return Checkpointing::kOff;
-  return make_error("\"{}\" is no way of checkpointing; auto, on and off are", quoted(name));
-}
-
 Result<double> budget_of(const LearnCommandOptions& o) {
   if (!o.budget.empty()) return parse_duration(o.budget, "--budget");
   if (!o.until.empty()) return seconds_until(o.until, std::time(nullptr), "--until");
   return 0.0;
 }
 
+// All but the folder.
 Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   LearnOptions out = o.learn;
   TRY_ASSIGN(out.method, learn_method_from_name(o.method));
@@ -42,64 +39,64 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   if (!o.format.empty()) {
     TRY_ASSIGN(out.reading.format, parse_data_format(o.format));
   }
+  if (o.everything && o.last_answer) return make_error("--everything and --last-answer exclude each other");
   if (o.everything) out.reading.loss_on = LossOn::kEverything;
   if (o.last_answer) out.reading.loss_on = LossOn::kLastAnswer;
   if (o.split_long) out.reading.long_rows = LongRows::kSplit;
   out.pack = !o.no_pack;
   out.reading.held_out = o.held_out;
+  if (!(o.memory_gib >= 0 && o.memory_gib < 1e6)) return make_error("--memory: expected GiB, got {}", o.memory_gib);
   out.memory_bytes = static_cast<uint64_t>(o.memory_gib * 1073741824.0);
   out.base_path = o.model;
   out.version = ANDIRON_VERSION;
-  if (out.out.empty()) {
-    TRY_ASSIGN(out.out, adapter_folder(out.name));
+  if (out.out.empty() && out.name.empty()) {
+    return make_error("where to? --as NAME keeps the adapter under a name, --out FOLDER in a folder");
   }
-  if (out.name.empty()) out.name = out.out;
+  TRY(check_learn_options(out));
   return out;
 }
 
-std::string duration_text(double seconds) {
-  const auto whole = static_cast<int64_t>(std::max(0.0, seconds));
-  if (whole >= 3600) return format("{} h {:02} min", whole / 3600, whole / 60 % 60);
-  if (whole >= 60) return format("{} min {:02} s", whole / 60, whole % 60);
-  return format("{} s", whole);
-}
-
-std::string step_text(const LearnStep& s) {
-  std::string held_out;
-  if (std::isfinite(s.row.held_out_loss)) held_out = format(", held-out loss {:.4f}", s.row.held_out_loss);
-  return format("step {} of {}, loss {:.4f}{}, {:.0f} tokens/s, {} left", s.step, s.steps, s.row.loss, held_out,
-                s.row.tokens_per_s, duration_text(s.seconds_left));
-}
-
-// One live line on a terminal; elsewhere a line for each measurement.
-class StepLine {
+// What is seen of a run: lines that stay, and one live line.
+class LearnDisplay {
  public:
-  explicit StepLine(bool quiet) : quiet_(quiet), live_(is_terminal(stderr)) {}
-  ~StepLine() { clear(); }
-  void show(const LearnStep& step) {
-    if (quiet_) return;
-    const bool measured = std::isfinite(step.row.held_out_loss);
-    if (!live_ && !measured && step.step != 1) return;
-    std::fprintf(stderr, live_ ? "\r\033[K%s" : "%s\n", step_text(step).c_str());
-    shown_ = live_;
-    if (live_ && measured) {
-      std::fputc('\n', stderr);
-      shown_ = false;
-    }
-    std::fflush(stderr);
+  LearnDisplay(bool quiet, const std::atomic<bool>* stop) : quiet_(quiet) {
+    events_.say = [this](std::string_view line) { say(line); };
+    events_.working = [this](std::string_view what, int64_t done, int64_t total) { work(what, done, total); };
+    events_.begin = [this](int64_t steps, int64_t done) { steps_.emplace(steps, done, quiet_); };
+    events_.step = [this](const LossRow& row) { step(row); };
+    events_.stop = stop;
   }
-  void say(std::string_view line) {
-    if (quiet_) return;
-    clear();
-    std::fprintf(stderr, "%s\n", printable(line).c_str());
-  }
-  void clear() {
-    if (shown_) std::fputs("\r\033[K", stderr);
-    shown_ = false;
+  const LearnEvents& events() const { return events_; }
+  // Wipes the live line.
+  void close() {
+    working_.reset();
+    steps_.reset();
   }
 
  private:
-  bool quiet_, live_, shown_ = false;
+  void say(std::string_view line) {
+    if (steps_) {
+      steps_->say(printable(line));
+    } else if (!quiet_) {
+      std::fprintf(stderr, "%s\n", printable(line).c_str());
+    }
+  }
+  void work(std::string_view what, int64_t done, int64_t total) {
+    if (!working_) working_.emplace(std::string(what), Progress::Unit::kTokens, quiet_);
+    working_->update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
+    if (done >= total) working_.reset();
+  }
+  void step(const LossRow& row) {
+    steps_->update(row);
+    if (std::isfinite(row.held_out_loss)) {
+      steps_->say(format("step {}: loss {:.4f}, held-out loss {:.4f}", row.step, row.loss, row.held_out_loss));
+    }
+  }
+
+  bool quiet_;
+  LearnEvents events_;
+  std::optional<Progress> working_;
+  std::optional<TrainProgress> steps_;
 };
 
 // What the model answers to a row's prompt with and without the adapter.
@@ -165,7 +162,7 @@ void print_result(const LearnResult& result, const std::vector<Sample>& samples,
                  printable(s.expected).c_str(), printable(s.before).c_str(), printable(s.after).c_str());
   }
   std::fprintf(stdout, "\n%s after %lld steps and %s: %s\n", r.verdict.c_str(), static_cast<long long>(r.steps),
-               duration_text(r.seconds).c_str(), printable(folder).c_str());
+               human_seconds(r.seconds).c_str(), printable(folder).c_str());
   for (const std::string& reason : r.reasons) std::fprintf(stdout, "  %s\n", printable(reason).c_str());
 }
 
@@ -192,24 +189,30 @@ Status check_learn_options(const LearnCommandOptions& options) {
 }
 
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options) {
-  TRY_ASSIGN(const LearnOptions learning, learn_options(options));
+  TRY_ASSIGN(LearnOptions learning, learn_options(options));
+  if (learning.out.empty()) {
+    TRY_ASSIGN(learning.out, adapter_folder(learning.name));
+  }
+  // Not the whole path: the name goes into files that are shared.
+  if (learning.name.empty()) {
+    learning.name = std::filesystem::weakly_canonical(learning.out).filename().string();
+  }
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
   const InterruptGuard interrupt(/*second_ends=*/true);
-  StepLine line(global.quiet);
-  LearnEvents events;
-  events.say = [&](std::string_view text) { line.say(text); };
-  events.step = [&](const LearnStep& step) { line.show(step); };
-  events.stop = interrupt.flag();
+  LearnDisplay display(global.quiet, interrupt.flag());
   TRY_ASSIGN(const LearnResult result,
-             learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, events));
-  line.clear();
+             learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, display.events()));
+  display.close();
   if (result.stopped) {
     if (options.json) print_json(result_json(result, {}, learning.out));
     return kExitInterrupted;
   }
-  TRY_ASSIGN(const auto samples, sample_answers(global, machine, loaded.model, *tokenizer, result, learning.out));
+  // What was learned is safe by now; answers that cannot be had are only not shown.
+  auto answers = sample_answers(global, machine, loaded.model, *tokenizer, result, learning.out);
+  if (!answers.ok()) std::fprintf(stderr, "no sample answers: %s\n", printable(answers.error().message).c_str());
+  const std::vector<Sample> samples = answers.ok() ? std::move(*answers) : std::vector<Sample>();
   if (options.json) {
     print_json(result_json(result, samples, learning.out));
   } else {

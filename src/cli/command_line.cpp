@@ -418,9 +418,8 @@ void add_learn(App& app, CommandLine& line) {
   add_model(sub, o->model);
   sub->add_option("DATA", o->learn.data, "Files and folders: conversations, instructions, preferences, texts")
       ->required();
-  auto* out = sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
+  sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
   sub->add_option("--as", o->learn.name, "Name, under which run and chat find it (and a folder without --out)");
-  (void)out;
   add_chat_template(sub, o->chat_template);
   add_learn_method(sub, *o);
   add_learn_data(sub, *o);

@@ -45,7 +45,7 @@ class Loader {
         options_(options),
         team_(team),
         report_(report),
-        cutter_(tokenizer, options.seq_len) {}
+        cutter_(tokenizer, options.window > 0 ? options.window : options.seq_len) {}
 
   Status take(Example&& example) {
     if (!serves(example, options_.use)) {

@@ -37,6 +37,7 @@ struct DataOptions {
   LossOn loss_on = LossOn::kAnswers;
   LongRows long_rows = LongRows::kRefuse;  // of texts every window is trained on, whatever this says
   int64_t seq_len = 512;                   // positions; a row may have one token more
+  int64_t window = 0;                      // positions of the rows that texts are cut into; 0: seq_len
 
   // Held out of training: documents chosen by a hash of (seed, document), so that what other documents there are does
   // not move one from one side to the other. This part of the documents, at least one where there are two, and at most

@@ -9,9 +9,8 @@
 
 #include "base/strings.h"
 #include "format/gguf.h"
-#include "model/tokenizer_source.h"
+#include "model/output_metadata.h"
 #include "tensor/quantize.h"
-#include "text/tokenizer_metadata.h"
 
 namespace andiron {
 
@@ -19,52 +18,6 @@ namespace {
 
 // Numbers decoded at a time: enough for every thread to have some rows, little enough to stay in memory.
 constexpr uint64_t kChunkElements = uint64_t{4} << 20;
-
-// ggml's GGML_QNT_VERSION, which readers compare with general.quantization_version.
-constexpr uint32_t kQuantizationVersion = 2;
-
-// The metadata of the output. Texts of a translated tokenizer live in `spec_values`.
-class Metadata {
- public:
-  static Result<Metadata> create(const ModelSource& source, const QuantType& type) {
-    Metadata metadata;
-    const bool translated = source.find_meta("tokenizer.ggml.tokens") == nullptr;
-    for (const MetaEntry& entry : source.metadata()) {
-      const bool replaced = entry.key == "general.file_type" || entry.key == "general.quantization_version";
-      if (!replaced && !(translated && entry.key.starts_with("tokenizer."))) metadata.entries_.push_back(entry);
-    }
-    metadata.entries_.push_back(MetaEntry::u32("general.file_type", type.file_type));
-    metadata.entries_.push_back(MetaEntry::u32("general.quantization_version", kQuantizationVersion));
-    if (translated) {
-      TRY_ASSIGN(const TokenizerSpec spec, tokenizer_spec(source));
-      metadata.spec_values_ = metadata_from_spec(spec);
-      for (const auto& [key, value] : metadata.spec_values_) metadata.add(key, value);
-    }
-    return metadata;
-  }
-
-  std::span<const MetaEntry> entries() const { return entries_; }
-
- private:
-  void add(const std::string& key, const MetadataValue& value) {
-    if (const auto* flag = std::get_if<bool>(&value)) {
-      entries_.push_back(MetaEntry::boolean(key, *flag));
-    } else if (const auto* number = std::get_if<int64_t>(&value)) {
-      entries_.push_back(MetaEntry::u32(key, static_cast<uint32_t>(*number)));
-    } else if (const auto* text = std::get_if<std::string>(&value)) {
-      entries_.push_back(MetaEntry::text(key, *text));
-    } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
-      entries_.push_back(MetaEntry::texts(key, {texts->begin(), texts->end()}));
-    } else if (const auto* ints = std::get_if<std::vector<int32_t>>(&value)) {
-      entries_.push_back(MetaEntry::i32s(key, {ints->begin(), ints->end()}));
-    } else if (const auto* floats = std::get_if<std::vector<float>>(&value)) {
-      entries_.push_back(MetaEntry::f32s(key, {floats->begin(), floats->end()}));
-    }
-  }
-
-  std::vector<MetaEntry> entries_;
-  std::vector<std::pair<std::string, MetadataValue>> spec_values_;
-};
 
 // Encodes the tensors of one model, one after the other, rows in parallel.
 class Encoder {
@@ -240,7 +193,7 @@ Result<QuantizeReport> quantize_model(const ModelSource& source, const std::stri
                                       const QuantizeOptions& options) {
   QuantizeReport report;
   TRY_ASSIGN(const auto targets, plan(source, out, options, report));
-  TRY_ASSIGN(const Metadata metadata, Metadata::create(source, options.type));
+  TRY_ASSIGN(const OutputMetadata metadata, OutputMetadata::create(source, options.type.file_type));
   TRY_ASSIGN(auto writer, GgufWriter::create(out, metadata.entries(), targets));
   Encoder encoder(source, team, options, writer, report);
   for (size_t i = 0; i < targets.size() && !report.cancelled; ++i) {

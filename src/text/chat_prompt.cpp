@@ -4,14 +4,13 @@
 
 namespace andiron {
 
-namespace {
-
-// Seconds since 1970-01-01 00:00 of the clock on the wall.
 int64_t local_now() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   return localtime_r(&now, &local) == nullptr ? now : now + local.tm_gmtoff;
 }
+
+namespace {
 
 std::string token_text(const Tokenizer& tokenizer, int32_t id) {
   return id == kNoToken ? std::string() : std::string(tokenizer.piece(id));

@@ -42,6 +42,9 @@ class ChatPrompt {
   ChatTemplate template_;
 };
 
+// Seconds since 1970-01-01 00:00 of the clock on the wall: what templates show as today.
+int64_t local_now();
+
 // Tokens of a text to be continued: as encode(), without the end token that some tokenizers append.
 std::vector<int32_t> text_prompt_tokens(const Tokenizer& tokenizer, std::string_view text, EncodeOptions options);
 

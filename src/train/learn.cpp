@@ -1,14 +1,16 @@
 #include "train/learn.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <ctime>
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "adapter/adapter_base.h"
@@ -16,57 +18,91 @@
 #include "base/cpu_info.h"
 #include "base/strings.h"
 #include "model/train_pass.h"
+#include "text/chat_prompt.h"
 #include "train/checkpoint.h"
+#include "train/learn_data.h"
 #include "train/planner.h"
 #include "train/plot.h"
 #include "train/subject.h"
 #include "train/trainer.h"
+#include "train/verdict.h"
 
 namespace andiron {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, LearnMethod>, 4> kMethods = {{{"lora", LearnMethod::kLora},
-                                                                               {"rslora", LearnMethod::kRsLora},
-                                                                               {"dora", LearnMethod::kDora},
-                                                                               {"full", LearnMethod::kFull}}};
-
-double number_in(const Json& object, std::string_view key, double otherwise) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_number() ? found->as_double() : otherwise;
-}
-
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-}  // namespace
-
-Result<LearnMethod> learn_method_from_name(std::string_view name) {
-  for (const auto& [known, method] : kMethods) {
-    if (known == name) return method;
-  }
-  return make_error("\"{}\" is not a method; lora, rslora, dora and full are", quoted(name));
+bool exists(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0;
 }
 
-std::string_view learn_method_name(LearnMethod method) { return kMethods[static_cast<size_t>(method)].first; }
+// The folder of a run, in which one process works at a time. One that was made and in which nothing was left is
+// removed.
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+  ~RunFolder() {
+    if (fd_ >= 0) ::close(fd_);
+    if (made_) ::rmdir(path_.c_str());  // fails where there is something in it
+  }
 
-namespace {
+  Status open(bool resume) {
+    std::error_code error;
+    made_ = std::filesystem::create_directories(path_, error);
+    if (error) return make_error("{}: the folder cannot be made: {}", path_, error.message());
+    const bool has_run = exists(file("run.json"));
+    if (has_run && !resume) {
+      return make_error("{}: there is a run in this folder; --resume goes on with it, or choose another", path_);
+    }
+    if (!has_run && resume) return make_error("{}: there is no run to resume in this folder", path_);
+    for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "model.gguf"}) {
+      if (!has_run && exists(file(name))) {
+        return make_error("{}: there is a {} in this folder already, and no run; choose another", path_, name);
+      }
+    }
+    fd_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      return make_error("{}: another process is training in this folder", path_);
+    }
+    return {};
+  }
+
+  std::string file(std::string_view name) const { return format("{}/{}", path_, name); }
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  bool made_ = false;
+};
 
 // One run, from its options to its result; methods in the order in which they happen.
 class Run {
  public:
   Run(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
       const LearnOptions& options, const LearnEvents& events)
-      : model_(model), tokenizer_(tokenizer), kernels_(kernels), team_(team), o_(options), events_(events) {}
+      : model_(model),
+        tokenizer_(tokenizer),
+        kernels_(kernels),
+        team_(team),
+        o_(options),
+        events_(events),
+        folder_(options.out),
+        called_(now_seconds()) {}
 
   Result<LearnResult> run() {
-    TRY(open_folder());
+    TRY(open());
     TRY(read_data());
     TRY(make_pass());
     TRY(plan());
     TRY(start());
-    TRY(train());
+    const Status trained = train();
+    if (!trained.ok()) return give_up(trained.error());
     return finish();
   }
 
@@ -74,132 +110,157 @@ class Run {
   void say(std::string_view line) const {
     if (events_.say) events_.say(line);
   }
-  void working(std::string_view what) const {
-    if (events_.working) events_.working(what);
-  }
   bool stopped() const { return events_.stop != nullptr && events_.stop->load(); }
-  std::string file(std::string_view name) const { return format("{}/{}", o_.out, name); }
+  std::string file(std::string_view name) const { return folder_.file(name); }
+  const TokenRows& held_out() const { return data_.set.held_out; }
+  TrainData train_data() const { return {&data_.set.train, &data_.set.held_out, &data_.general}; }
+  TrainSubject subject() { return subject_->trained(*pass_, team_); }
 
-  Status open_folder();
+  Status open();
   Status read_data();
-  Status read_more(const std::vector<std::string>& paths, TokenRows& to);
-  Status read_general();
+  Status check_same_data() const;
+  int64_t rows_per_pass(int64_t seq_len) const { return std::max<int64_t>(512, seq_len); }
+  uint64_t memory_wanted() const;
+  int64_t checkpointed_layers(int64_t rows, uint64_t memory) const;
   Status make_pass();
-  int64_t rows_per_pass() const { return std::max<int64_t>(512, seq_len_); }
-  Result<int64_t> checkpointed_layers(int64_t rows, uint64_t memory) const;
   TrainerOptions trainer_options() const;
-  Status plan();
   Result<double> measure_speed();
+  double limit_measurements(double tokens_per_s);
+  Status plan();
+  Json identity() const;
   Status start();
-  Status measure_before();
+  Status begin();
+  Status go_on(const Checkpoints::Restored& restored);
+  Result<double> measured_loss(const TokenRows& rows, std::string_view what);
+  Result<Json> measure_all();
+  Status write_record();
+  Status save();
+  bool early() const { return o_.patience > 0 && worse_ >= o_.patience; }
+  bool out_of_time() const { return o_.budget_seconds > 0 && now_seconds() - called_ > o_.budget_seconds; }
+  bool over() const { return trainer_->done() || early() || stopped() || out_of_time(); }
   Status train();
   Status after_step(const StepReport& report);
-  Status save();
-  Result<double> held_out_loss();
-  Result<double> general_perplexity();
+  void note_held_out(int64_t step, double loss);
+  Error give_up(const Error& error);
   Result<LearnResult> finish();
-  void judge();
-  Json fingerprint() const;
-  Status write_record();
 
   const Model& model_;
   const Tokenizer& tokenizer_;
   const KernelTable& kernels_;
   ThreadTeam& team_;
-  const LearnOptions& o_;
+  LearnOptions o_;  // what was left open is filled in by and by
   const LearnEvents& events_;
+  RunFolder folder_;
+  double called_;  // when learn() was
 
-  int64_t seq_len_ = 0;
-  DataSet data_;
-  TokenRows general_;
+  LearnData data_;
+  AdapterBase base_;
   std::unique_ptr<Subject> subject_;
+  MemoryInput memory_;
   std::unique_ptr<TrainPass> pass_;
+  Plan plan_;
   std::unique_ptr<Trainer> trainer_;
   std::optional<Checkpoints> checkpoints_;
   std::optional<LossLog> log_;
-  Plan plan_;
-  double rate_ = 0;
-  int64_t measure_every_ = 1, save_every_ = 1;
   CheckpointState state_;
-  int64_t worse_ = 0;  // measurements in a row without a better held-out loss
-  bool early_ = false, stopped_ = false;
-  double begin_ = 0, seconds_before_ = 0;
+  int64_t saved_step_ = -1;  // of the latest checkpoint
+  int64_t worse_ = 0;        // measurements in a row without a better held-out loss
+  double begun_ = 0, seconds_before_ = 0;
   RunRecord record_;
 };
 
-Status Run::open_folder() {
-  if (mkdir(o_.out.c_str(), 0777) != 0 && errno != EEXIST) {
-    return make_error("{}: the folder cannot be made: {}", o_.out, std::strerror(errno));
+Status Run::open() {
+  TRY(check_learn_options(o_));
+  TRY(folder_.open(o_.resume));
+  TRY_ASSIGN(base_, describe_base(model_.source()));
+  if (!o_.resume) {
+    if (!o_.reading.now) o_.reading.now = local_now();
+    return {};
   }
-  struct stat status {};
-  const bool has_run = stat(file("run.json").c_str(), &status) == 0;
-  if (has_run && !o_.resume) {
-    return make_error("{}: there is a run in this folder; --resume goes on with it, or choose another", o_.out);
+  TRY_ASSIGN(record_, read_run_record(file("run.json")));
+  TRY_ASSIGN(o_, resumed_options(o_, record_, file("run.json")));
+  if (record_.base_hash != base_.hash) {
+    return make_error("{}: the run was begun on {} ({}), and this model is another ({})", o_.base_path,
+                      record_.base_path, record_.base_hash, base_.hash);
   }
-  if (!has_run && o_.resume) {
-    return make_error("{}: there is no run to resume in this folder", o_.out);
-  }
-  TRY_ASSIGN(checkpoints_, Checkpoints::open(file("checkpoints")));
   return {};
 }
 
-Status Run::read_more(const std::vector<std::string>& paths, TokenRows& to) {
-  if (paths.empty()) return {};
-  DataOptions reading = o_.reading;
-  reading.use = DataUse::kRows;
-  reading.seq_len = seq_len_;
-  reading.held_out = 0;
-  TRY_ASSIGN(DataSet more, load_data(paths, tokenizer_, o_.base_path, reading, team_));
-  for (TokenRow& row : more.train.rows) to.rows.push_back(std::move(row));
-  return {};
-}
-
-Status Run::read_general() {
-  if (!o_.general.empty()) return read_more({o_.general}, general_);
-  const auto tokens = tokenizer_.encode(general_text());
-  const auto step = static_cast<size_t>(seq_len_);
-  for (size_t first = 0; first + 2 <= tokens.size(); first += step) {
-    TokenRow row;
-    const size_t end = std::min(tokens.size(), first + step + 1);
-    row.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(first),
-                      tokens.begin() + static_cast<std::ptrdiff_t>(end));
-    row.trained.assign(row.tokens.size(), 1);
-    row.trained[0] = 0;
-    general_.rows.push_back(std::move(row));
+Status Run::check_same_data() const {
+  const auto& before = record_.data;
+  for (size_t i = 0; i < data_.files.size(); ++i) {
+    const DataFileRecord& now = data_.files[i];
+    if (i < before.size() && before[i].hash == now.hash && before[i].use == now.use) continue;
+    return make_error("{}: the run was not begun with this {} data{}", now.path, now.use,
+                      i < before.size() ? format(": its {} was {} ({})", before[i].use, before[i].path, before[i].hash)
+                                        : std::string());
+  }
+  if (before.size() > data_.files.size()) {
+    return make_error("{}: the run was begun with this data too; give it again", before[data_.files.size()].path);
   }
   return {};
 }
 
 Status Run::read_data() {
-  seq_len_ = o_.seq_len.value_or(std::min<int64_t>(512, model_.config().context));
-  if (seq_len_ < 2 || seq_len_ > model_.config().context) {
-    return make_error("sequences of {} tokens are not possible; this model's context allows 2 to {}", seq_len_,
-                      model_.config().context);
-  }
-  working("reading the data");
-  DataOptions reading = o_.reading;
-  reading.seq_len = seq_len_;
-  reading.seed = o_.seed;
-  reading.use = o_.loss == LossKind::kNextToken ? DataUse::kRows
-                : o_.loss == LossKind::kKto     ? DataUse::kLabels
-                                                : DataUse::kPairs;
-  TRY_ASSIGN(data_, load_data(o_.data, tokenizer_, o_.base_path, reading, team_));
-  for (const std::string& line : describe_report(data_.report)) say(line);
-  if (!o_.replay.empty() && o_.loss != LossKind::kNextToken) {
-    return make_error("replayed rows are for the loss sft");
-  }
-  TRY(read_more(o_.replay, data_.train));
-  return read_general();
+  const auto fits = [&](int64_t seq_len) {
+    const TrainLimits limits = {rows_per_pass(seq_len), model_.config().blocks};
+    return TrainPass::bytes_needed(model_, limits, team_.size()) <= memory_wanted();
+  };
+  TRY_ASSIGN(data_, read_learn_data(o_, tokenizer_, model_.config().context, fits, team_));
+  o_.seq_len = data_.seq_len;
+  for (const std::string& line : describe_report(data_.set.report)) say(line);
+  if (o_.resume) TRY(check_same_data());
+  keep_first(data_.set.held_out, o_.held_out_rows.value_or(INT64_MAX));
+  keep_first(data_.general, o_.general_rows.value_or(INT64_MAX));
+  return {};
 }
 
-Result<int64_t> Run::checkpointed_layers(int64_t rows, uint64_t memory) const {
+uint64_t Run::memory_wanted() const {
+  return o_.memory_bytes != 0 ? o_.memory_bytes : memory_available_bytes() / 10 * 6;
+}
+
+// The fewest with which the pass has room; all when none has.
+int64_t Run::checkpointed_layers(int64_t rows, uint64_t memory) const {
   const int64_t layers = model_.config().blocks;
   if (o_.checkpointing == Checkpointing::kOn) return layers;
-  if (o_.checkpointing == Checkpointing::kOff || memory == 0) return int64_t{0};
+  if (o_.checkpointing == Checkpointing::kOff) return 0;
   for (int64_t count = 0; count < layers; ++count) {
     if (TrainPass::bytes_needed(model_, {rows, count}, team_.size()) <= memory) return count;
   }
   return layers;
+}
+
+Status Run::make_pass() {
+  const double usual = o_.method == LearnMethod::kFull ? 2e-5 : 2e-4;
+  if (!o_.rate) o_.rate = o_.loss == LossKind::kNextToken ? usual : usual / 10;
+  memory_.weight_bytes = model_.weight_bytes();
+  TRY_ASSIGN(memory_.parameters, Subject::parameters_count(model_, base_, o_));
+  memory_.state_8bit = o_.optimizer.state_8bit;
+  memory_.pass_bytes = [](int64_t) { return uint64_t{0}; };
+  const uint64_t rest = estimate_memory(memory_, 0).total();
+  TrainerOptions options;
+  options.loss = o_.loss;
+  options.packing.seq_len = data_.seq_len;
+  options.rows_per_pass = rows_per_pass(data_.seq_len);
+  const int64_t rows = Trainer::rows_needed(train_data(), options);
+  const int64_t checkpointed = checkpointed_layers(rows, memory_wanted() > rest ? memory_wanted() - rest : 1);
+  const TrainLimits limits = {rows, checkpointed};
+  memory_.pass_bytes = [this, limits](int64_t) { return TrainPass::bytes_needed(model_, limits, team_.size()); };
+  const MemoryEstimate estimate = estimate_memory(memory_, rows);
+  // The weights are in memory already, so they are not of what is left.
+  const uint64_t most = o_.memory_bytes != 0 ? o_.memory_bytes : memory_available_bytes() + memory_.weight_bytes;
+  if (estimate.total() > most) {
+    return make_error(
+        "training takes about {}; {} may be used. Ask for less with --seq-len or --rank, or take a smaller model",
+        describe(estimate), human_bytes(most));
+  }
+  TRY_ASSIGN(subject_, Subject::create(model_, base_, kernels_, team_, o_));
+  TRY_ASSIGN(pass_, TrainPass::create(model_, subject_->weights(), kernels_, team_, limits));
+  say(format("{} trained numbers; {}", human_count(memory_.parameters),
+             checkpointed == 0 ? "all activations are remembered"
+                               : format("{} of {} layers run again instead of being remembered",
+                                        std::min(checkpointed, model_.config().blocks), model_.config().blocks)));
+  return {};
 }
 
 TrainerOptions Run::trainer_options() const {
@@ -207,13 +268,13 @@ TrainerOptions Run::trainer_options() const {
   out.loss = o_.loss;
   out.beta = o_.beta;
   out.sequences = plan_.batch * plan_.grad_accum;
-  out.packing.seq_len = seq_len_;
+  out.packing.seq_len = data_.seq_len;
   out.packing.pack = o_.pack;
   out.packing.order = o_.by_length ? PackOptions::Order::kByLength : PackOptions::Order::kShuffled;
   out.packing.seed = o_.seed;
-  out.rows_per_pass = rows_per_pass();
+  out.rows_per_pass = rows_per_pass(data_.seq_len);
   out.schedule.kind = o_.schedule;
-  out.schedule.peak = rate_;
+  out.schedule.peak = *o_.rate;
   out.schedule.steps = plan_.steps;
   out.schedule.warmup_steps = static_cast<int64_t>(o_.warmup * static_cast<double>(plan_.steps));
   out.optimizer = o_.optimizer;
@@ -223,282 +284,266 @@ TrainerOptions Run::trainer_options() const {
   return out;
 }
 
-Status Run::make_pass() {
-  const double usual = o_.method == LearnMethod::kFull ? 2e-5 : 2e-4;
-  rate_ = o_.rate.value_or(o_.loss == LossKind::kNextToken ? usual : usual / 10);
-  TRY_ASSIGN(const int64_t parameters, Subject::parameters_count(model_, o_));
-  const uint64_t memory = o_.memory_bytes != 0 ? o_.memory_bytes : memory_available_bytes() / 10 * 6;
-  const uint64_t rest = model_.weight_bytes() + static_cast<uint64_t>(parameters) * (2 * sizeof(float)) +
-                        AdamW::state_bytes(parameters, o_.optimizer.state_8bit);
-  const TrainData data = {&data_.train, &data_.held_out, &general_};
-  TrainerOptions options;
-  options.loss = o_.loss;
-  options.packing.seq_len = seq_len_;
-  options.rows_per_pass = rows_per_pass();
-  const int64_t rows = Trainer::rows_needed(data, options);
-  TRY_ASSIGN(const int64_t checkpointed, checkpointed_layers(rows, memory > rest ? memory - rest : 1));
-  TRY_ASSIGN(subject_, Subject::create(model_, kernels_, team_, o_));
-  TRY_ASSIGN(pass_, TrainPass::create(model_, subject_->weights(), kernels_, team_, {rows, checkpointed}));
-  say(format("{} trained numbers; activations: {}", parameters,
-             checkpointed == 0 ? "all remembered"
-             : checkpointed >= model_.config().blocks
-                 ? "one layer at a time, the others run again"
-                 : format("{} of {} layers run again", checkpointed, model_.config().blocks)));
-  return {};
-}
-
-// A few steps of the real thing, on a subject and a pass of their own that are then thrown away.
+// Trained tokens a second: the best of a few steps of the real thing, at a rate of 0, which changes nothing.
 Result<double> Run::measure_speed() {
-  working("measuring the speed");
-  TRY_ASSIGN(auto subject, Subject::create(model_, kernels_, team_, o_));
-  plan_.batch = o_.batch.value_or(1);
-  plan_.grad_accum = 1;
-  plan_.steps = 3;
-  TRY_ASSIGN(auto trainer, Trainer::create(*pass_, subject->trained(*pass_, team_),
-                                           {&data_.train, &data_.held_out, &general_}, trainer_options(), team_));
+  constexpr int kSteps = 3;
+  constexpr double kLongStep = 20;  // seconds: one such says enough
+  say("measuring the speed of a few steps");
+  plan_.batch = plan_.grad_accum = 1;
+  plan_.steps = kSteps;
+  TrainerOptions options = trainer_options();
+  options.schedule.peak = 0;
+  TRY_ASSIGN(auto trainer, Trainer::create(*pass_, subject(), train_data(), options, team_));
   double best = 0;
-  for (int i = 0; i < 3 && !stopped(); ++i) {
+  for (int i = 0; i < kSteps; ++i) {
+    if (stopped()) return make_error("stopped before the first step; there is nothing to go on with");
     TRY_ASSIGN(const StepReport report, trainer->step());
     best = std::max(best, static_cast<double>(report.tokens) / report.seconds);
+    if (report.seconds > kLongStep) break;
   }
   pass_->forget();
   return best;
 }
 
+// Leaves so many rows to be measured that one measurement is a small part of the budget, and gives what those before
+// and after all steps take, in seconds.
+double Run::limit_measurements(double tokens_per_s) {
+  constexpr double kHeldOutPart = 0.03, kGeneralPart = 0.01;
+  const double forward_per_s = tokens_per_s / kForwardShare;
+  const auto limit = [&](TokenRows& rows, double part) {
+    const double tokens_max = part * o_.budget_seconds * forward_per_s;
+    int64_t count = std::ssize(rows.rows);
+    while (count > 1 && static_cast<double>(positions_of(rows)) > tokens_max) keep_first(rows, --count);
+  };
+  limit(data_.set.held_out, kHeldOutPart);
+  limit(data_.general, kGeneralPart);
+  return 2 * static_cast<double>(positions_of(held_out()) + positions_of(data_.general)) / forward_per_s;
+}
+
 Status Run::plan() {
   PlanInput input;
   std::vector<int32_t> lengths;
-  for (const TokenRow& row : data_.train.rows) lengths.push_back(static_cast<int32_t>(row.tokens.size()));
+  for (const TokenRow& row : data_.set.train.rows) lengths.push_back(static_cast<int32_t>(row.tokens.size()));
   input.row_tokens = lengths;
-  input.trained_tokens = data_.report.trained_tokens;
-  input.held_out_tokens = data_.report.held_out_tokens;
+  input.trained_tokens = data_.set.report.trained_tokens;
   input.context = model_.config().context;
-  input.budget_seconds = o_.budget_seconds;
   input.steps = o_.steps;
   input.epochs = o_.epochs;
-  input.sequence_length = seq_len_;
+  input.sequence_length = data_.seq_len;
   input.batch = o_.batch;
   input.grad_accum = o_.grad_accum;
-  TRY_ASSIGN(input.memory.parameters, Subject::parameters_count(model_, o_));
-  input.memory.weight_bytes = model_.weight_bytes();
-  input.memory.state_8bit = o_.optimizer.state_8bit;
-  input.memory.pass_bytes = [&](int64_t) { return pass_->bytes(); };
-  if (o_.budget_seconds > 0) {
+  input.memory = memory_;
+  if (o_.budget_seconds > 0 && !o_.resume) {
     TRY_ASSIGN(input.tokens_per_s, measure_speed());
+    const double apart = limit_measurements(input.tokens_per_s) + now_seconds() - called_;
+    input.budget_seconds = o_.budget_seconds - apart;
+    if (input.budget_seconds <= 0) {
+      return make_error("the budget of {} is too short: reading and measuring alone take {}",
+                        human_seconds(o_.budget_seconds), human_seconds(apart));
+    }
   }
+  input.held_out_tokens = positions_of(held_out());
   TRY_ASSIGN(plan_, plan_run(input));
   for (const std::string& line : plan_.lines) say(line);
-  measure_every_ = o_.measure_every.value_or(std::max<int64_t>(1, plan_.held_out_every));
-  save_every_ = o_.save_every.value_or(measure_every_);
+  o_.steps = plan_.steps;
+  o_.batch = plan_.batch;
+  o_.grad_accum = plan_.grad_accum;
+  if (!o_.measure_every) o_.measure_every = std::max<int64_t>(1, plan_.held_out_every);
+  if (!o_.save_every) o_.save_every = o_.measure_every;
+  o_.held_out_rows = std::ssize(held_out().rows);
+  o_.general_rows = std::ssize(data_.general.rows);
   return {};
 }
 
 // What must be the same for a run to go on.
-Json Run::fingerprint() const {
+Json Run::identity() const {
   Json out = Json::object();
   Json files = Json::array();
-  for (const DataFile& data : data_.report.files) files.push(data.hash);
+  for (const DataFileRecord& data : data_.files) files.push(data.hash);
   out.set("data", std::move(files));
-  out.set("train_rows", static_cast<int64_t>(data_.train.rows.size()));
-  out.set("method", learn_method_name(o_.method));
-  out.set("loss", loss_kind_name(o_.loss));
-  out.set("rank", o_.rank);
-  out.set("alpha", o_.alpha);
-  out.set("seed", static_cast<int64_t>(o_.seed));
-  out.set("seq_len", seq_len_);
-  out.set("sequences", plan_.batch * plan_.grad_accum);
-  out.set("steps", plan_.steps);
-  out.set("rate", rate_);
+  out.set("base", base_.hash);
+  out.set("options", learn_options_that_count(o_));
   return out;
 }
 
 Status Run::start() {
-  TRY_ASSIGN(trainer_, Trainer::create(*pass_, subject_->trained(*pass_, team_),
-                                       {&data_.train, &data_.held_out, &general_}, trainer_options(), team_));
+  TRY_ASSIGN(trainer_, Trainer::create(*pass_, subject(), train_data(), trainer_options(), team_));
+  TRY_ASSIGN(checkpoints_, Checkpoints::open(file("checkpoints")));
+  TRY(checkpoints_->check_space(Checkpoints::bytes_needed(trainer_->optimizer()), 3));
+  state_.run = identity();
+  begun_ = now_seconds();
+  if (o_.resume) {
+    TRY_ASSIGN(const auto restored, checkpoints_->restore(trainer_->optimizer(), state_.run));
+    if (restored.has_value()) return go_on(*restored);
+    say("no step was saved; beginning anew");
+  }
+  return begin();
+}
+
+Status Run::go_on(const Checkpoints::Restored& restored) {
+  for (const std::string& line : restored.refused) say(line);
+  state_ = restored.state;
+  const Json* worse = state_.trainer.find("worse");
+  worse_ = worse != nullptr && worse->is_int() ? worse->as_int() : 0;
+  seconds_before_ = record_.seconds;
+  saved_step_ = state_.step;
+  record_.options = learn_options_json(o_);
+  record_.verdict = "running";
+  record_.reasons.clear();
+  trainer_->go_on(state_.step, state_.data_position);
+  subject().repack();
+  TRY_ASSIGN(auto log, LossLog::resume(file("loss.csv"), state_.step));
+  log_.emplace(std::move(log));
+  say(format("going on after step {} of {}", state_.step, plan_.steps));
+  return {};
+}
+
+Status Run::begin() {
+  TRY(checkpoints_->clear());
+  record_ = RunRecord{};
   record_.name = o_.name;
   record_.version = o_.version;
-  record_.method = format("{}{}{}", learn_method_name(o_.method), o_.loss == LossKind::kNextToken ? "" : "+",
-                          o_.loss == LossKind::kNextToken ? "" : loss_kind_name(o_.loss));
-  TRY(checkpoints_->check_space(Checkpoints::bytes_needed(trainer_->optimizer()), 3));
-  state_.run = fingerprint();
-  std::optional<Checkpoints::Restored> restored;
-  if (o_.resume) {
-    TRY_ASSIGN(record_, read_run_record(file("run.json")));
-    TRY_ASSIGN(restored, checkpoints_->restore(trainer_->optimizer(), state_.run));
-  }
-  begin_ = now_seconds();
-  if (restored.has_value()) {
-    for (const std::string& line : restored->refused) say(line);
-    state_ = restored->state;
-    worse_ = static_cast<int64_t>(number_in(state_.trainer, "worse", 0));
-    seconds_before_ = record_.seconds;
-    trainer_->go_on(state_.step, state_.data_position);
-    subject_->trained(*pass_, team_).repack();
-    TRY_ASSIGN(auto log, LossLog::resume(file("loss.csv"), state_.step));
-    log_.emplace(std::move(log));
-    say(format("going on after step {} of {}", state_.step, plan_.steps));
-    return {};
-  }
+  record_.method = learn_method_name(o_.method);
+  if (o_.loss != LossKind::kNextToken) record_.method += format("+{}", loss_kind_name(o_.loss));
   record_.base_path = o_.base_path;
+  record_.base_hash = base_.hash;
   record_.base_architecture = model_.config().architecture;
-  TRY_ASSIGN(record_.base_hash, hash_base(model_.source()));
-  for (const DataFile& data : data_.report.files) {
-    record_.data.push_back({data.path, std::string(data_format_name(data.format)), data.hash, data.bytes, data.rows,
-                            data.bad.count, data.duplicates});
-  }
-  record_.train_rows = static_cast<int64_t>(data_.train.rows.size());
-  record_.held_out_rows = data_.report.held_out_rows;
-  record_.train_tokens = data_.report.train_tokens;
-  record_.trained_tokens = data_.report.trained_tokens;
-  record_.held_out_tokens = data_.report.held_out_tokens;
+  record_.data = data_.files;
+  record_.train_rows = std::ssize(data_.set.train.rows);
+  record_.held_out_rows = std::ssize(held_out().rows);
+  record_.train_tokens = data_.set.report.train_tokens;
+  record_.trained_tokens = data_.set.report.trained_tokens;
+  record_.held_out_tokens = data_.set.report.held_out_tokens;
   record_.seed = o_.seed;
-  record_.options = fingerprint();
+  record_.options = learn_options_json(o_);
   record_.machine = this_machine();
   record_.machine.isa = kernels_.name;
   record_.machine.threads = team_.size();
   record_.started = timestamp(std::time(nullptr));
   TRY_ASSIGN(auto log, LossLog::create(file("loss.csv")));
   log_.emplace(std::move(log));
-  TRY(measure_before());
+  TRY_ASSIGN(record_.before, measure_all());
+  const Json* loss = record_.before.find(kHeldOutLoss);
+  if (loss != nullptr) state_.best_loss = loss->as_double();
   TRY(write_record());
   return save();
 }
 
-Result<double> Run::held_out_loss() {
-  if (data_.held_out.rows.empty()) return kNotMeasured;
-  working("measuring the held-out loss");
-  TRY_ASSIGN(const Measure measure, trainer_->measure(data_.held_out));
+Result<double> Run::measured_loss(const TokenRows& rows, std::string_view what) {
+  if (rows.rows.empty()) return kNotMeasured;
+  const int64_t total = positions_of(rows);
+  TRY_ASSIGN(const Measure measure, trainer_->measure(rows, [&](int64_t done) {
+    if (events_.working) events_.working(what, done, total);
+  }));
   return measure.loss;
 }
 
-Result<double> Run::general_perplexity() {
-  if (general_.rows.empty()) return kNotMeasured;
-  working("measuring on general text");
-  TRY_ASSIGN(const Measure measure, trainer_->measure(general_));
-  return std::exp(measure.loss);
-}
-
-Status Run::measure_before() {
-  TRY_ASSIGN(const double loss, held_out_loss());
-  TRY_ASSIGN(const double perplexity, general_perplexity());
-  if (std::isfinite(loss)) record_.before.set("held_out_loss", loss);
-  if (std::isfinite(perplexity)) record_.before.set("general_perplexity", perplexity);
-  state_.best_loss = std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
-  return {};
+// The members of RunRecord's before and after.
+Result<Json> Run::measure_all() {
+  Json out = Json::object();
+  TRY_ASSIGN(const double loss, measured_loss(held_out(), "measuring the held-out loss"));
+  if (std::isfinite(loss)) out.set(std::string(kHeldOutLoss), loss);
+  TRY_ASSIGN(const double general, measured_loss(data_.general, "measuring on general text"));
+  if (std::isfinite(general)) out.set(std::string(kGeneralPerplexity), std::exp(general));
+  return out;
 }
 
 Status Run::write_record() {
-  record_.seconds = seconds_before_ + now_seconds() - begin_;
+  record_.seconds = seconds_before_ + now_seconds() - begun_;
   record_.steps = state_.step;
   return write_run_record(file("run.json"), record_);
 }
 
+// The adapter is written too, so that it can be tried while the run goes on.
 Status Run::save() {
-  TRY(log_->sync());
-  TRY(checkpoints_->save(state_, trainer_->optimizer()));
+  if (saved_step_ != state_.step) {
+    TRY(log_->sync());
+    TRY(checkpoints_->save(state_, trainer_->optimizer()));
+    saved_step_ = state_.step;
+    if (subject_->is_adapter()) TRY(subject_->write(model_, o_));
+  }
   return write_record();
+}
+
+void Run::note_held_out(int64_t step, double loss) {
+  if (loss < state_.best_loss) {
+    state_.best_loss = loss;
+    state_.best_step = step;
+    worse_ = 0;
+  } else {
+    ++worse_;
+  }
+  state_.trainer = Json::object();
+  state_.trainer.set("worse", worse_);
 }
 
 Status Run::after_step(const StepReport& report) {
   state_.step = report.step;
   state_.data_position = trainer_->data_position();
   state_.tokens += report.tokens;
-  LearnStep event;
-  event.step = report.step;
-  event.steps = plan_.steps;
-  event.row = {report.step,
-               state_.tokens,
-               report.loss,
-               kNotMeasured,
-               report.rate,
-               report.gradient_norm,
-               static_cast<double>(report.tokens) / report.seconds};
-  const bool last = trainer_->done();
-  if (!data_.held_out.rows.empty() && (last || report.step % measure_every_ == 0)) {
-    TRY_ASSIGN(event.row.held_out_loss, held_out_loss());
-    if (event.row.held_out_loss < state_.best_loss) {
-      state_.best_loss = event.row.held_out_loss;
-      state_.best_step = report.step;
-      worse_ = 0;
-    } else {
-      ++worse_;
-      early_ = o_.patience > 0 && worse_ >= o_.patience;
-    }
-    state_.trainer = Json::object();
-    state_.trainer.set("worse", worse_);
+  LossRow row = {report.step,
+                 state_.tokens,
+                 report.loss,
+                 kNotMeasured,
+                 report.rate,
+                 report.gradient_norm,
+                 static_cast<double>(report.tokens) / report.seconds};
+  if (!held_out().rows.empty() && (trainer_->done() || report.step % *o_.measure_every == 0)) {
+    TRY_ASSIGN(row.held_out_loss, measured_loss(held_out(), "measuring the held-out loss"));
+    note_held_out(report.step, row.held_out_loss);
   }
-  TRY(log_->append(event.row));
-  const double spent = now_seconds() - begin_;
-  event.seconds_left =
-      spent / static_cast<double>(std::max<int64_t>(1, report.step)) * static_cast<double>(plan_.steps - report.step);
-  if (events_.step) events_.step(event);
+  TRY(log_->append(row));
+  if (events_.step) events_.step(row);
   const bool better = state_.best_step == report.step;
-  if (last || early_ || stopped() || better || report.step % save_every_ == 0) TRY(save());
-  return {};
+  return better || over() || report.step % *o_.save_every == 0 ? save() : Status{};
 }
 
 Status Run::train() {
-  while (!trainer_->done() && !early_ && !stopped()) {
+  if (events_.begin) events_.begin(plan_.steps, state_.step);
+  while (!over()) {
     TRY_ASSIGN(const StepReport report, trainer_->step());
     TRY(after_step(report));
-    if (o_.budget_seconds > 0 && seconds_before_ + now_seconds() - begin_ > o_.budget_seconds) {
-      say("the time is used up");
-      break;
-    }
   }
-  stopped_ = stopped() && !trainer_->done();
-  if (early_) say(format("stopped early: {} measurements without a better held-out loss", o_.patience));
-  return {};
+  if (early()) say(format("stopped early: {} measurements without a better held-out loss", o_.patience));
+  if (!trainer_->done() && out_of_time()) say("the time is used up");
+  return save();
 }
 
-// Kept, or a draft with the reasons.
-void Run::judge() {
-  record_.reasons.clear();
-  const double loss_before = number_in(record_.before, "held_out_loss", kNotMeasured);
-  const double loss_after = number_in(record_.after, "held_out_loss", kNotMeasured);
-  const double general_before = number_in(record_.before, "general_perplexity", kNotMeasured);
-  const double general_after = number_in(record_.after, "general_perplexity", kNotMeasured);
-  if (!std::isfinite(loss_after)) {
-    record_.reasons.push_back("nothing was held out, so what it learned was not measured");
-  } else if (loss_after >= loss_before) {
-    record_.reasons.push_back(
-        format("the held-out loss did not fall: {:.4f} before, {:.4f} after", loss_before, loss_after));
+// Keeps what can be kept when a step failed.
+Error Run::give_up(const Error& error) {
+  record_.verdict = "stopped";
+  record_.reasons = {error.message};
+  const Status saved = save();
+  if (saved.ok()) {
+    return Error{format("{}; what was learned until step {} is kept in {}", error.message, state_.step, o_.out)};
   }
-  if (std::isfinite(general_after) && general_after > general_before * (1 + o_.general_harm_max)) {
-    record_.reasons.push_back(format("perplexity on general text rose from {:.2f} to {:.2f}, by more than {:.0f}%",
-                                     general_before, general_after, 100 * o_.general_harm_max));
-  }
-  record_.verdict = record_.reasons.empty() ? "kept" : "draft";
+  return Error{format("{}; and what was learned since the last checkpoint could not be written: {}", error.message,
+                      saved.error().message)};
 }
 
 Result<LearnResult> Run::finish() {
   LearnResult out;
-  if (stopped_) {
+  out.stopped = stopped() && !trainer_->done();
+  if (out.stopped) {
     record_.verdict = "stopped";
-    TRY(write_record());
     say(format("saved after step {}; --resume goes on", state_.step));
   } else {
     if (state_.best_step >= 0 && state_.best_step != state_.step) {
       TRY(checkpoints_->load_values(state_.best_step, trainer_->optimizer().parameters()));
-      subject_->trained(*pass_, team_).repack();
+      subject().repack();
       say(format("taking step {}, whose held-out loss is the best", state_.best_step));
     }
-    TRY_ASSIGN(const double loss, held_out_loss());
-    TRY_ASSIGN(const double perplexity, general_perplexity());
-    record_.after = Json::object();
-    if (std::isfinite(loss)) record_.after.set("held_out_loss", loss);
-    if (std::isfinite(perplexity)) record_.after.set("general_perplexity", perplexity);
-    judge();
+    TRY_ASSIGN(record_.after, measure_all());
+    judge(record_, o_.general_harm_max);
     record_.ended = timestamp(std::time(nullptr));
-    TRY(write_record());
   }
   TRY(subject_->write(model_, o_));
+  TRY(write_record());
   TRY_ASSIGN(out.rows, read_loss_csv(file("loss.csv")));
   TRY(write_text_file(file("loss.svg"), plot_svg(out.rows, o_.name)));
-  const auto& held_out = data_.held_out.rows;
-  out.samples.assign(held_out.begin(), held_out.begin() + std::min<std::ptrdiff_t>(3, std::ssize(held_out)));
+  const auto& rows = held_out().rows;
+  out.samples.assign(rows.begin(), rows.begin() + std::min<std::ptrdiff_t>(3, std::ssize(rows)));
   out.record = record_;
-  out.stopped = stopped_;
   return out;
 }
 

@@ -21,7 +21,6 @@ constexpr double kRowsWhole = 0.99;  // share of rows that the sequence length s
 constexpr int64_t kBatchMax = 4;     // four sequences of 512 keep the kernels busy; more only takes memory
 constexpr int64_t kSequencesMax = 16, kStepsWanted = 100;  // of a step; so that the schedule has room to act
 constexpr double kReserve = 0.08;                          // of a budget: speed varies, checkpoints are written
-constexpr double kForwardShare = 0.3;                      // time of a token's forward, of its whole training
 constexpr double kHeldOutShare = 0.1;                      // of the time, for measuring on held-out rows
 constexpr int64_t kMeasurementsMax = 20;
 

@@ -13,6 +13,9 @@
 
 namespace andiron {
 
+// Time of a token's forward, of its whole training.
+inline constexpr double kForwardShare = 0.3;
+
 struct PlanInput {
   std::span<const int32_t> row_tokens;  // the length of each training row
   int64_t trained_tokens = 0;           // of them with a loss, one pass

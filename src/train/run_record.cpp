@@ -16,6 +16,7 @@ namespace {
 template <typename Fields>
 void data_fields(DataFileRecord& r, Fields&& at) {
   at("path", r.path);
+  at("use", r.use);
   at("format", r.format);
   at("xxh3", r.hash);
   at("bytes", r.bytes);

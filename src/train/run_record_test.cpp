@@ -18,7 +18,7 @@ RunRecord example() {
   record.base_path = "/models/a.gguf";
   record.base_hash = "0123456789abcdef0123456789abcdef";
   record.base_architecture = "llama";
-  record.data = {{"a.jsonl", "chat", "ff", 1000, 10, 1, 2}, {"b.md", "text", "00", 5, 1, 0, 0}};
+  record.data = {{"a.jsonl", "train", "chat", "ff", 1000, 10, 1, 2}, {"b.md", "replay", "text", "00", 5, 1, 0, 0}};
   record.train_rows = 10;
   record.held_out_rows = 1;
   record.train_tokens = 4096;

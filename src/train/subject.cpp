@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "format/gguf.h"
+#include "model/output_metadata.h"
 #include "tensor/quantize.h"
 
 namespace andiron {
@@ -84,8 +85,7 @@ Status add_magnitude(const ModelSource& source, AdapterMatrix& matrix) {
   return {};
 }
 
-Result<Adapter> fresh_adapter(const Model& model, const LearnOptions& options) {
-  TRY_ASSIGN(const AdapterBase base, describe_base(model.source()));
+Result<Adapter> fresh_adapter(const Model& model, const AdapterBase& base, const LearnOptions& options) {
   TRY_ASSIGN(const auto layers, target_layers(base, options.targets));
   Adapter adapter;
   adapter.name = options.name;
@@ -109,9 +109,8 @@ Result<Adapter> fresh_adapter(const Model& model, const LearnOptions& options) {
 
 }  // namespace
 
-Result<int64_t> Subject::parameters_count(const Model& model, const LearnOptions& options) {
+Result<int64_t> Subject::parameters_count(const Model& model, const AdapterBase& base, const LearnOptions& options) {
   if (options.method == LearnMethod::kFull) return static_cast<int64_t>(model.parameters());
-  TRY_ASSIGN(const AdapterBase base, describe_base(model.source()));
   TRY_ASSIGN(const auto layers, target_layers(base, options.targets));
   int64_t sum = 0;
   for (const AdapterLayer& layer : layers) {
@@ -121,7 +120,8 @@ Result<int64_t> Subject::parameters_count(const Model& model, const LearnOptions
   return sum;
 }
 
-Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const KernelTable& kernels, ThreadTeam& team,
+Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const AdapterBase& base,
+                                                 const KernelTable& kernels, ThreadTeam& team,
                                                  const LearnOptions& options) {
   std::unique_ptr<Subject> out(new Subject());
   out->model_ = &model;
@@ -130,7 +130,7 @@ Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const Kerne
     TRY_ASSIGN(out->float_weights_, FloatWeights::create(model, team));
     return out;
   }
-  TRY_ASSIGN(out->adapter_, fresh_adapter(model, options));
+  TRY_ASSIGN(out->adapter_, fresh_adapter(model, base, options));
   TRY_ASSIGN(out->adapter_weights_, AdapterWeights::create(out->adapter_, model, kernels, team));
   out->adapter_weights_->add_to(out->deltas_, 1, static_cast<float>(options.dropout));
   return out;
@@ -158,7 +158,8 @@ Status write_model(const Model& model, std::span<const Parameter> parameters, co
     TRY_ASSIGN(TensorInfo info, make_tensor_info(tensor.name, DType::kF32, tensor.shape, path));
     tensors.push_back(std::move(info));
   }
-  TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, source.metadata(), tensors));
+  TRY_ASSIGN(const OutputMetadata metadata, OutputMetadata::create(source, 0));
+  TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, metadata.entries(), tensors));
   std::vector<uint8_t> scratch;
   for (const TensorInfo& tensor : source.tensors()) {
     bool written = false;

@@ -11,21 +11,23 @@
 #include "model/adapter_weights.h"
 #include "model/float_weights.h"
 #include "model/train_pass.h"
-#include "train/learn.h"
+#include "train/learn_options.h"
 #include "train/trainer.h"
 
 namespace andiron {
 
 class Subject {
  public:
-  static Result<std::unique_ptr<Subject>> create(const Model& model, const KernelTable& kernels, ThreadTeam& team,
+  // `base`: describe_base() of the model.
+  static Result<std::unique_ptr<Subject>> create(const Model& model, const AdapterBase& base,
+                                                 const KernelTable& kernels, ThreadTeam& team,
                                                  const LearnOptions& options);
 
   // Numbers that a subject of these options trains, without making it.
-  static Result<int64_t> parameters_count(const Model& model, const LearnOptions& options);
+  static Result<int64_t> parameters_count(const Model& model, const AdapterBase& base, const LearnOptions& options);
 
   const Weights& weights() const;
-  // For the trainer; `pass` is what repacking computes with. This must outlive it.
+  // For a trainer, one after another; `pass` is what repacking computes with. This must outlive it.
   TrainSubject trained(TrainPass& pass, ThreadTeam& team);
   bool is_adapter() const { return adapter_weights_ != nullptr; }
 

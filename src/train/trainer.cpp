@@ -372,8 +372,9 @@ Result<StepReport> Trainer::step() {
   return report;
 }
 
-Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool()>& keep_going) {
+Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<void(int64_t)>& progress) {
   Measure out;
+  int64_t done = 0;
   if (rows.rows.empty()) return out;
   PackOptions packing = options_.packing;
   packing.order = PackOptions::Order::kGiven;
@@ -382,7 +383,8 @@ Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool
   const bool plain = options_.loss == LossKind::kNextToken || (!has_pairs(rows) && rows.desirable.empty());
   int64_t right = 0;
   for (const auto& pass : passes) {
-    if (keep_going && !keep_going()) return make_error("measuring was interrupted");
+    if (progress) progress(done);
+    for (const uint32_t row : pass) done += positions_of(rows, row);
     out.rows += static_cast<int64_t>(pass.size());
     if (!plain) {
       TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
@@ -396,6 +398,7 @@ Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool
     for (const float logp : logps) out.loss -= static_cast<double>(logp);
     out.tokens += static_cast<int64_t>(logps.size());
   }
+  if (progress) progress(done);
   const int64_t units = plain ? out.tokens : out.rows;
   out.loss /= static_cast<double>(std::max<int64_t>(1, units));
   out.accuracy = plain ? 0 : static_cast<double>(right) / static_cast<double>(std::max<int64_t>(1, out.rows));

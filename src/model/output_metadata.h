@@ -1,0 +1,34 @@
+// The metadata of a GGUF that is made from a model: the model's own, with the tokenizer in GGUF's words where it came
+// from tokenizer.json, and what says how its numbers are stored.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "format/model_source.h"
+#include "text/tokenizer_metadata.h"
+
+namespace andiron {
+
+class OutputMetadata {
+ public:
+  // `file_type`: GGUF's general.file_type (llama.h, enum llama_ftype); 0: all F32.
+  static Result<OutputMetadata> create(const ModelSource& source, uint32_t file_type);
+  OutputMetadata(OutputMetadata&&) = default;
+
+  // They point into this and into the source, which both must outlive them.
+  std::span<const MetaEntry> entries() const { return entries_; }
+
+ private:
+  OutputMetadata() = default;
+  void add(const std::string& key, const MetadataValue& value);
+
+  std::vector<MetaEntry> entries_;
+  std::vector<std::pair<std::string, MetadataValue>> spec_values_;
+};
+
+}  // namespace andiron

@@ -1,0 +1,98 @@
+#include "train/learn_data.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+#include "train/learn.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr int64_t kUsualLength = 512, kLongestLength = 2048;
+
+void add_files(const DataReport& report, const char* use, std::vector<DataFileRecord>& to) {
+  for (const DataFile& file : report.files) {
+    to.push_back({file.path, use, std::string(data_format_name(file.format)), file.hash, file.bytes, file.rows,
+                  file.bad.count, file.duplicates});
+  }
+}
+
+DataUse use_of(LossKind loss) {
+  if (loss == LossKind::kNextToken) return DataUse::kRows;
+  return loss == LossKind::kKto ? DataUse::kLabels : DataUse::kPairs;
+}
+
+// English of our own, cut as texts are.
+TokenRows built_in_general(const Tokenizer& tokenizer, int64_t seq_len) {
+  TokenRows out;
+  TextCutter(tokenizer, seq_len).add(general_text(), true, true, out.rows);
+  return out;
+}
+
+int64_t longest_row(const TokenRows& rows) {
+  int64_t most = 0;
+  for (const auto* side : {&rows.rows, &rows.rejected}) {
+    for (const TokenRow& row : *side) most = std::max(most, row.positions());
+  }
+  return most;
+}
+
+}  // namespace
+
+Result<LearnData> read_learn_data(const LearnOptions& o, const Tokenizer& tokenizer, int64_t context,
+                                  const std::function<bool(int64_t)>& fits, ThreadTeam& team) {
+  if (o.seq_len && *o.seq_len > context) {
+    return make_error("--seq-len: the model has a context of {} tokens, {} were asked for", context, *o.seq_len);
+  }
+  if (context < 2) return make_error("a context of {} tokens is too short to learn anything in", context);
+  LearnData out;
+  DataOptions reading = o.reading;
+  reading.use = use_of(o.loss);
+  reading.seed = o.seed;
+  reading.window = o.seq_len.value_or(std::min(kUsualLength, context));
+  reading.seq_len = o.seq_len.value_or(std::min(kLongestLength, context));
+  while (!o.seq_len && reading.seq_len > reading.window && !fits(reading.seq_len)) {
+    reading.seq_len = std::max(reading.window, reading.seq_len / 2);
+  }
+  TRY_ASSIGN(out.set, load_data(o.data, tokenizer, o.base_path, reading, team));
+  add_files(out.set.report, "train", out.files);
+  reading.use = DataUse::kRows;
+  reading.held_out = 0;
+  if (!o.replay.empty()) {
+    TRY_ASSIGN(DataSet more, load_data(o.replay, tokenizer, o.base_path, reading, team));
+    add_files(more.report, "replay", out.files);
+    std::move(more.train.rows.begin(), more.train.rows.end(), std::back_inserter(out.set.train.rows));
+  }
+  const int64_t longest = std::max(longest_row(out.set.train), longest_row(out.set.held_out));
+  out.seq_len = reading.window;
+  while (out.seq_len < longest) out.seq_len = std::min(2 * out.seq_len, reading.seq_len);
+  reading.seq_len = reading.window = out.seq_len;
+  if (o.general.empty()) {
+    out.general = built_in_general(tokenizer, out.seq_len);
+    return out;
+  }
+  TRY_ASSIGN(DataSet general, load_data({o.general}, tokenizer, o.base_path, reading, team));
+  add_files(general.report, "general", out.files);
+  out.general = std::move(general.train);
+  return out;
+}
+
+int64_t positions_of(const TokenRows& rows) {
+  int64_t sum = 0;
+  for (const auto* side : {&rows.rows, &rows.rejected}) {
+    for (const TokenRow& row : *side) sum += row.positions();
+  }
+  return sum;
+}
+
+void keep_first(TokenRows& rows, int64_t count) {
+  const auto most = static_cast<size_t>(count);
+  if (rows.rows.size() > most) rows.rows.resize(most);
+  if (rows.rejected.size() > most) rows.rejected.resize(most);
+  if (rows.desirable.size() > most) rows.desirable.resize(most);
+}
+
+}  // namespace andiron

@@ -1,0 +1,35 @@
+// What a run reads: rows to train on, rows held out, and general text.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread_team.h"
+#include "data/dataset.h"
+#include "data/token_row.h"
+#include "text/tokenizer.h"
+#include "train/learn_options.h"
+#include "train/run_record.h"
+
+namespace andiron {
+
+struct LearnData {
+  DataSet set;  // replayed rows stand behind the others
+  TokenRows general;
+  std::vector<DataFileRecord> files;  // all that were read
+  int64_t seq_len = 0;                // positions of a sequence
+};
+
+// `context`: of the model. Without options.seq_len, sequences have 512 positions, or as many as the longest row needs,
+// up to 2048, to the context, and to what `fits` the memory (asked for lengths above 512 alone).
+Result<LearnData> read_learn_data(const LearnOptions& options, const Tokenizer& tokenizer, int64_t context,
+                                  const std::function<bool(int64_t seq_len)>& fits, ThreadTeam& team);
+
+// Positions of all rows, both sides of pairs.
+int64_t positions_of(const TokenRows& rows);
+// Removes all but the first `count` rows.
+void keep_first(TokenRows& rows, int64_t count);
+
+}  // namespace andiron

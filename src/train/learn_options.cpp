@@ -1,0 +1,296 @@
+#include "train/learn_options.h"
+
+#include <array>
+#include <cmath>
+#include <set>
+#include <type_traits>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+template <typename E, size_t N>
+using Names = std::array<std::pair<std::string_view, E>, N>;
+
+constexpr Names<LearnMethod, 4> kMethods = {{{"lora", LearnMethod::kLora},
+                                             {"rslora", LearnMethod::kRsLora},
+                                             {"dora", LearnMethod::kDora},
+                                             {"full", LearnMethod::kFull}}};
+constexpr Names<Checkpointing, 3> kCheckpointing = {
+    {{"auto", Checkpointing::kAuto}, {"on", Checkpointing::kOn}, {"off", Checkpointing::kOff}}};
+constexpr Names<LossOn, 3> kLossOn = {
+    {{"answers", LossOn::kAnswers}, {"last-answer", LossOn::kLastAnswer}, {"everything", LossOn::kEverything}}};
+constexpr Names<LongRows, 2> kLongRows = {{{"refuse", LongRows::kRefuse}, {"split", LongRows::kSplit}}};
+
+template <typename E, size_t N>
+Result<E> find_value(const Names<E, N>& names, std::string_view name, std::string_view what) {
+  std::string all;
+  for (const auto& [known, value] : names) {
+    if (known == name) return value;
+    all += format("{}{}", all.empty() ? "" : ", ", known);
+  }
+  return make_error("\"{}\" is not {}; there are {}", quoted(name), what, all);
+}
+
+template <typename E, size_t N>
+std::string_view find_name(const Names<E, N>& names, E wanted) {
+  for (const auto& [name, value] : names) {
+    if (value == wanted) return name;
+  }
+  return {};
+}
+
+// Names of the values of each enumeration, and back.
+std::string_view name_of(LearnMethod value) { return learn_method_name(value); }
+std::string_view name_of(Checkpointing value) { return checkpointing_name(value); }
+std::string_view name_of(LossOn value) { return find_name(kLossOn, value); }
+std::string_view name_of(LongRows value) { return find_name(kLongRows, value); }
+std::string_view name_of(LossKind value) { return loss_kind_name(value); }
+std::string_view name_of(Schedule::Kind value) { return schedule_kind_name(value); }
+std::string_view name_of(DataFormat value) { return data_format_name(value); }
+Result<LearnMethod> value_of(std::string_view name, LearnMethod) { return learn_method_from_name(name); }
+Result<LossOn> value_of(std::string_view name, LossOn) { return find_value(kLossOn, name, "what a loss is on"); }
+Result<LongRows> value_of(std::string_view name, LongRows) { return find_value(kLongRows, name, "a way with rows"); }
+Result<LossKind> value_of(std::string_view name, LossKind) { return loss_kind_from_name(name); }
+Result<Schedule::Kind> value_of(std::string_view name, Schedule::Kind) { return schedule_kind_from_name(name); }
+Result<DataFormat> value_of(std::string_view name, DataFormat) { return parse_data_format(name); }
+
+template <typename T>
+Json to_json(const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    return Json(name_of(value));
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return Json(static_cast<double>(value));
+  } else {
+    return Json(value);
+  }
+}
+Json to_json(const std::vector<std::string>& value) {
+  Json out = Json::array();
+  for (const std::string& item : value) out.push(item);
+  return out;
+}
+template <typename T>
+Json to_json(const std::optional<T>& value) {
+  return value ? to_json(*value) : Json();
+}
+
+template <typename T>
+bool from_json(const Json& json, T& value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (!json.is_bool()) return false;
+    value = json.as_bool();
+  } else if constexpr (std::is_enum_v<T>) {
+    if (!json.is_string()) return false;
+    const auto found = value_of(json.as_string(), T{});
+    if (!found.ok()) return false;
+    value = *found;
+  } else if constexpr (std::is_integral_v<T>) {
+    if (!json.is_int() || json.as_int() < 0) return false;
+    value = static_cast<T>(json.as_int());
+  } else {
+    if (!json.is_number()) return false;
+    value = static_cast<T>(json.as_double());
+  }
+  return true;
+}
+bool from_json(const Json& json, std::vector<std::string>& value) {
+  if (!json.is_array()) return false;
+  value.clear();
+  for (const Json& item : json.items()) {
+    if (!item.is_string()) return false;
+    value.push_back(item.as_string());
+  }
+  return true;
+}
+template <typename T>
+bool from_json(const Json& json, std::optional<T>& value) {
+  if (json.is_null()) {
+    value.reset();
+    return true;
+  }
+  return from_json(json, value.emplace());
+}
+
+// One list of members serves writing and reading. Those that change no number come last.
+template <typename Options, typename Fields>
+void counting_fields(Options& o, Fields&& at) {
+  at("method", o.method);
+  at("rank", o.rank);
+  at("alpha", o.alpha);
+  at("targets", o.targets);
+  at("dropout", o.dropout);
+  at("lora_plus", o.rate_ratio);
+  at("loss", o.loss);
+  at("beta", o.beta);
+  at("format", o.reading.format);
+  at("loss_on", o.reading.loss_on);
+  at("long_rows", o.reading.long_rows);
+  at("held_out", o.reading.held_out);
+  at("now", o.reading.now);
+  at("kl", o.kl_weight);
+  at("pack", o.pack);
+  at("by_length", o.by_length);
+  at("steps", o.steps);
+  at("epochs", o.epochs);
+  at("seq_len", o.seq_len);
+  at("batch", o.batch);
+  at("grad_accum", o.grad_accum);
+  at("lr", o.rate);
+  at("schedule", o.schedule);
+  at("warmup", o.warmup);
+  at("beta1", o.optimizer.beta1);
+  at("beta2", o.optimizer.beta2);
+  at("epsilon", o.optimizer.epsilon);
+  at("weight_decay", o.optimizer.weight_decay);
+  at("clip", o.optimizer.clip_norm);
+  at("adam8", o.optimizer.state_8bit);
+  at("neftune", o.neftune_alpha);
+  at("patience", o.patience);
+  at("eval_every", o.measure_every);
+  at("held_out_rows", o.held_out_rows);
+  at("general_rows", o.general_rows);
+  at("seed", o.seed);
+}
+
+template <typename Options, typename Fields>
+void other_fields(Options& o, Fields&& at) {
+  at("general_harm_max", o.general_harm_max);
+  at("save_every", o.save_every);
+  at("budget", o.budget_seconds);
+  at("memory", o.memory_bytes);
+  at("checkpointing", o.checkpointing);
+}
+
+struct Writer {
+  Json& out;
+  template <typename T>
+  void operator()(const char* key, const T& value) {
+    out.set(key, to_json(value));
+  }
+};
+
+// Remembers the first member that is missing or of another kind.
+struct Reader {
+  const Json& in;
+  std::string& wrong;
+  template <typename T>
+  void operator()(const char* key, T& value) {
+    const Json* found = in.find(key);
+    if (wrong.empty() && (found == nullptr || !from_json(*found, value))) wrong = key;
+  }
+};
+
+std::string flag_of(std::string_view key) {
+  std::string out = format("--{}", key);
+  for (char& c : out) c = c == '_' ? '-' : c;
+  return out;
+}
+
+struct Range {
+  const char* flag;
+  double value;
+  double least, most;  // inclusive
+};
+
+Status check_ranges(const LearnOptions& o) {
+  constexpr double kTiny = 1e-12, kHuge = 1e12, kBelowOne = 0.999999;
+  const Range ranges[] = {
+      {"--rank", static_cast<double>(o.rank), 1, 4096},
+      {"--alpha", o.alpha, kTiny, kHuge},
+      {"--dropout", o.dropout, 0, kBelowOne},
+      {"--lora-plus", o.rate_ratio, kTiny, kHuge},
+      {"--beta", o.beta, kTiny, kHuge},
+      {"--held-out", o.reading.held_out, 0, kBelowOne},
+      {"--kl", o.kl_weight, 0, kHuge},
+      {"--epochs", o.epochs.value_or(1), kTiny, kHuge},
+      {"--lr", o.rate.value_or(1), 0, kHuge},
+      {"--warmup", o.warmup, 0, 1},
+      {"--weight-decay", static_cast<double>(o.optimizer.weight_decay), 0, kHuge},
+      {"--clip", o.optimizer.clip_norm, 0, kHuge},
+      {"--neftune", o.neftune_alpha, 0, kHuge},
+      {"--budget", o.budget_seconds, 0, kHuge},
+      {"--steps", static_cast<double>(o.steps.value_or(1)), 1, kHuge},
+      {"--seq-len", static_cast<double>(o.seq_len.value_or(2)), 2, kHuge},
+      {"--batch", static_cast<double>(o.batch.value_or(1)), 1, kHuge},
+      {"--grad-accum", static_cast<double>(o.grad_accum.value_or(1)), 1, kHuge},
+      {"--save-every", static_cast<double>(o.save_every.value_or(1)), 1, kHuge},
+      {"--eval-every", static_cast<double>(o.measure_every.value_or(1)), 1, kHuge},
+      {"--patience", static_cast<double>(o.patience), 0, kHuge},
+  };
+  for (const Range& r : ranges) {
+    if (r.value >= r.least && r.value <= r.most) continue;  // false for NaN
+    if (r.most == kHuge)
+      return make_error("{}: expected {} or more, got {}", r.flag,
+                        r.least == kTiny ? "more than 0" : format("{}", r.least), r.value);
+    return make_error("{}: expected {} to {}, got {}", r.flag, r.least,
+                      r.most == kBelowOne ? "below 1" : format("{}", r.most), r.value);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<LearnMethod> learn_method_from_name(std::string_view name) { return find_value(kMethods, name, "a method"); }
+std::string_view learn_method_name(LearnMethod method) { return find_name(kMethods, method); }
+
+Result<Checkpointing> checkpointing_from_name(std::string_view name) {
+  return find_value(kCheckpointing, name, "a way of checkpointing");
+}
+std::string_view checkpointing_name(Checkpointing checkpointing) { return find_name(kCheckpointing, checkpointing); }
+
+Status check_learn_options(const LearnOptions& o) {
+  TRY(check_ranges(o));
+  if (!o.replay.empty() && o.loss != LossKind::kNextToken) {
+    return make_error("--replay: replayed rows are for --loss sft, not {}", loss_kind_name(o.loss));
+  }
+  if (o.method != LearnMethod::kFull) return {};
+  // What only an adapter has.
+  if (o.loss == LossKind::kDpo || o.loss == LossKind::kKto) {
+    return make_error("--loss {}: it compares an adapter with its base; --method full has none",
+                      loss_kind_name(o.loss));
+  }
+  const LearnOptions usual;
+  for (const auto& [flag, given] : {std::pair("--kl", o.kl_weight > 0), std::pair("--dropout", o.dropout > 0),
+                                    std::pair("--lora-plus", o.rate_ratio != usual.rate_ratio),
+                                    std::pair("--targets", o.targets != usual.targets)}) {
+    if (given) return make_error("{}: it is for adapters; --method full trains all weights", flag);
+  }
+  return {};
+}
+
+Json learn_options_that_count(const LearnOptions& options) {
+  Json out = Json::object();
+  counting_fields(options, Writer{out});
+  return out;
+}
+
+Json learn_options_json(const LearnOptions& options) {
+  Json out = learn_options_that_count(options);
+  other_fields(options, Writer{out});
+  return out;
+}
+
+Result<LearnOptions> resumed_options(const LearnOptions& given, const RunRecord& record, std::string_view source) {
+  const Json asked = learn_options_that_count(given);
+  const Json usual = learn_options_that_count(LearnOptions{});
+  for (const auto& [key, value] : asked.members()) {
+    const Json* saved = record.options.find(key);
+    const std::string text = value.dump();
+    if (saved == nullptr || text == saved->dump() || text == usual.find(key)->dump()) continue;
+    return make_error("{}: the run to go on with has {}, and {} was asked for; leave it out, or begin another run",
+                      flag_of(key), saved->dump(), text);
+  }
+  LearnOptions out = given;
+  std::string wrong;
+  counting_fields(out, Reader{record.options, wrong});
+  if (!wrong.empty()) {
+    return make_error("{}: not the record of a run: its option \"{}\" is missing or of another kind", source, wrong);
+  }
+  return out;
+}
+
+}  // namespace andiron

@@ -1,0 +1,292 @@
+// A whole run: what it leaves, that it goes on where it stopped, and what it refuses.
+#include "train/learn.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <string>
+
+#include "adapter/adapter.h"
+#include "base/atomic_file.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "base/test_folder.h"
+#include "data/byte_tokenizer.h"
+#include "kernels/dispatch.h"
+#include "model/tiny_model.h"
+#include "train/verdict.h"
+
+namespace andiron {
+namespace {
+
+class LearnTest : public testing::Test {
+ protected:
+  LearnTest() {
+    model_ = load([](TinyModel&) {});
+    options_.data = {text_file("notes.txt", 40)};
+    options_.out = folder_.file("run");
+    options_.name = "me";
+    options_.base_path = folder_.file("base.gguf");
+    options_.rank = 2;
+    options_.rate = 1e-2;
+    options_.dropout = 0.1;
+    options_.steps = 12;
+    options_.seq_len = 32;
+    options_.batch = 2;
+    options_.grad_accum = 1;
+    options_.measure_every = 5;
+    options_.save_every = 3;
+    options_.seed = 7;
+  }
+
+  template <typename Change>
+  std::shared_ptr<const Model> load(Change change) {
+    TinyModel tiny;
+    tiny.width = 32, tiny.inner = 40, tiny.heads = 2, tiny.kv_heads = 1, tiny.blocks = 1, tiny.vocabulary = 262;
+    tiny.build();
+    change(tiny);
+    EXPECT_TRUE(tiny.write(folder_.file("base.gguf")).ok());
+    LoadOptions options;
+    options.cache.enabled = false;
+    return Model::load(folder_.file("base.gguf"), options).value();
+  }
+  std::string text_file(const std::string& name, int lines) {
+    std::string text;
+    for (int i = 0; i < lines; ++i) text += format("The {} birds of line {} sing again.\n", i % 5, i);
+    return folder_.write(name, text);
+  }
+
+  Result<LearnResult> run(const LearnOptions& options, LearnEvents events = {}) {
+    events.say = [this](std::string_view line) { said_ += std::string(line) + "\n"; };
+    return learn(*model_, tokenizer_, kernels_, team_, options, events);
+  }
+  LearnResult ran(const LearnOptions& options, const LearnEvents& events = {}) {
+    auto result = run(options, events);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    return result.ok() ? std::move(*result) : LearnResult();
+  }
+  std::string refusal(const LearnOptions& options) {
+    const auto result = run(options);
+    EXPECT_FALSE(result.ok());
+    return result.ok() ? "" : result.error().message;
+  }
+  // Stops after `steps` of this call.
+  bool ran_for(LearnOptions options, int64_t steps) {
+    std::atomic<bool> stop = false;
+    LearnEvents events;
+    events.stop = &stop;
+    events.step = [&](const LossRow&) { stop = --steps <= 0; };
+    return !ran(options, events).stopped;
+  }
+  std::vector<uint8_t> adapter() const { return read_bytes(options_.out + "/adapter_model.safetensors"); }
+
+  TestFolder folder_;
+  const KernelTable& kernels_ = kernels_of(available_isas().front());
+  ThreadTeam team_{2};
+  Tokenizer tokenizer_ = byte_tokenizer();
+  std::shared_ptr<const Model> model_;
+  LearnOptions options_;
+  std::string said_;
+};
+
+TEST_F(LearnTest, LeavesAnAdapterAndItsRecord) {
+  int64_t begun = 0, steps = 0;
+  LearnEvents events;
+  events.begin = [&](int64_t all, int64_t done) { begun = all - done; };
+  events.step = [&](const LossRow&) { ++steps; };
+  const LearnResult result = ran(options_, events);
+  EXPECT_EQ(begun, 12);
+  EXPECT_EQ(steps, 12);
+  EXPECT_EQ(result.rows.size(), 12U);
+  EXPECT_FALSE(result.samples.empty());
+  EXPECT_LT(result.record.after.find(kHeldOutLoss)->as_double(), result.record.before.find(kHeldOutLoss)->as_double());
+  const auto record = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(record.ok());
+  EXPECT_EQ(record->steps, 12);
+  EXPECT_EQ(record->options.find("seq_len")->as_int(), 32);
+  EXPECT_TRUE(record->options.find("now")->is_int());
+  EXPECT_EQ(record->data.front().use, "train");
+  for (const char* name : {"adapter_config.json", "loss.csv", "loss.svg", "checkpoints"}) {
+    EXPECT_TRUE(std::filesystem::exists(options_.out + "/" + name)) << name;
+  }
+  EXPECT_NE(refusal(options_).find("there is a run in this folder"), std::string::npos);
+}
+
+TEST_F(LearnTest, StopsAnywhereAndGoesOnWithTheSameNumbers) {
+  for (const LearnMethod method : {LearnMethod::kLora, LearnMethod::kDora}) {
+    options_.method = method;
+    options_.out = folder_.file(format("whole-{}", learn_method_name(method)));
+    ran(options_);
+    const auto whole = adapter();
+    ASSERT_FALSE(whole.empty());
+    const RandomStream random(3, static_cast<uint64_t>(method));
+    options_.out = folder_.file(format("parts-{}", learn_method_name(method)));
+    LearnOptions part = options_;
+    bool done = ran_for(part, 1);
+    // What is chosen by the run, and even what was said, need not be said again.
+    part.resume = true;
+    part.steps.reset();
+    part.batch.reset();
+    part.rank = LearnOptions{}.rank;
+    for (uint64_t i = 0; !done && i < 20; ++i) done = ran_for(part, 1 + static_cast<int64_t>(3 * random.uniform(i)));
+    EXPECT_TRUE(done);
+    EXPECT_TRUE(adapter() == whole);
+    ran(part);  // there is nothing left to do
+    EXPECT_TRUE(adapter() == whole);
+  }
+}
+
+TEST_F(LearnTest, GoesOnOnlyWithTheSameDataAndOptions) {
+  ASSERT_FALSE(ran_for(options_, 4));
+  LearnOptions again = options_;
+  again.resume = true;
+  const auto with = [&](auto change) {
+    LearnOptions changed = again;
+    change(changed);
+    return refusal(changed);
+  };
+  EXPECT_EQ(with([](LearnOptions& o) { o.rank = 3; }),
+            "--rank: the run to go on with has 2, and 3 was asked for; leave it out, or begin another run");
+  EXPECT_TRUE(with([](LearnOptions& o) { o.rate = 0.5; }).starts_with("--lr: "));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.method = LearnMethod::kDora; }).starts_with("--method: "));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.steps = 13; }).starts_with("--steps: "));
+  const std::string other = text_file("other.txt", 41);
+  EXPECT_TRUE(with([&](LearnOptions& o) { o.data = {other}; }).starts_with(other + ": the run was not begun with"));
+  EXPECT_TRUE(with([&](LearnOptions& o) { o.data.push_back(other); }).starts_with(other + ": "));
+  EXPECT_TRUE(with([&](LearnOptions& o) { o.out += "-none"; }).ends_with("there is no run to resume in this folder"));
+  EXPECT_FALSE(std::filesystem::exists(options_.out + "-none"));
+  again.memory_bytes = uint64_t{1} << 32;  // changes no number
+  again.checkpointing = Checkpointing::kOn;
+  EXPECT_TRUE(run(again).ok());
+}
+
+TEST_F(LearnTest, BeginsAnewWhereNoStepWasSaved) {
+  ran(options_);
+  const auto whole = adapter();
+  std::filesystem::remove_all(options_.out + "/checkpoints");
+  LearnOptions again = options_;
+  again.resume = true;
+  ran(again);
+  EXPECT_TRUE(adapter() == whole);
+  const auto record = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(record.ok());
+  EXPECT_EQ(record->before.members().size(), 2U);
+}
+
+TEST_F(LearnTest, ABudgetIsPlannedForOnce) {
+  options_.steps.reset();
+  options_.batch.reset();
+  options_.grad_accum.reset();
+  options_.budget_seconds = 3600;  // never used up: four passes over this little data are the most
+  ASSERT_FALSE(ran_for(options_, 2));
+  const auto before = read_run_record(options_.out + "/run.json");
+  options_.resume = true;
+  ran(options_);
+  const auto after = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(before.ok() && after.ok());
+  EXPECT_EQ(before->options.find("steps")->as_int(), after->steps);
+}
+
+TEST_F(LearnTest, StopsAtTheLastGoodStepWhenTheLossIsNotFinite) {
+  // One letter that no number can be computed with, in one row of those trained on.
+  model_ = load([](TinyModel& tiny) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    std::memcpy(tiny.tensors.at("token_embd.weight").bytes.data() + '~' * 32 * sizeof(float), &infinity,
+                sizeof infinity);
+  });
+  options_.reading.held_out = 0;
+  options_.data.push_back(folder_.write("bad.txt", "A bird ~ sings."));
+  options_.steps = 100;
+  const std::string message = refusal(options_);
+  EXPECT_NE(message.find("not a finite number (rows "), std::string::npos) << message;
+  EXPECT_NE(message.find("is kept in"), std::string::npos) << message;
+  const auto record = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(record.ok());
+  EXPECT_EQ(record->verdict, "stopped");
+  EXPECT_EQ(record->reasons.size(), 1U);
+  EXPECT_FALSE(adapter().empty());
+}
+
+TEST_F(LearnTest, RefusesWhatCannotBeBeforeAnythingIsMade) {
+  const auto with = [&](auto change) {
+    LearnOptions changed = options_;
+    change(changed);
+    const std::string message = refusal(changed);
+    EXPECT_FALSE(std::filesystem::exists(changed.out)) << message;
+    return message;
+  };
+  EXPECT_TRUE(with([](LearnOptions& o) { o.dropout = 1; }).starts_with("--dropout: expected 0 to below 1"));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.alpha = 0; }).starts_with("--alpha: expected more than 0"));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.warmup = NAN; }).starts_with("--warmup: "));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.seq_len = 257; }).starts_with("--seq-len: the model has a context of 256"));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.memory_bytes = 1000; }).starts_with("training takes about "));
+  EXPECT_NE(with([](LearnOptions& o) { o.targets = {"nose"}; }).find("\"nose\" is not a layer"), std::string::npos);
+  EXPECT_NE(with([](LearnOptions& o) { o.data = {o.out + "-none"}; }).find("-none"), std::string::npos);
+  EXPECT_TRUE(with([&](LearnOptions& o) {
+                o.data = {folder_.write("empty.txt", "")};
+              }).ends_with("empty.txt: expected a file with something in it, got an empty file"));
+  EXPECT_TRUE(with([](LearnOptions& o) {
+                o.method = LearnMethod::kFull;
+                o.loss = LossKind::kDpo;
+              }).starts_with("--loss dpo: "));
+}
+
+TEST_F(LearnTest, AFolderWithAnAdapterOfAnotherIsLeftAlone) {
+  std::filesystem::create_directory(options_.out);
+  const std::string theirs = folder_.write("run/adapter_config.json", "{}");
+  EXPECT_NE(refusal(options_).find("adapter_config.json in this folder already"), std::string::npos);
+  EXPECT_EQ(read_text_file(theirs).value(), "{}");
+}
+
+// Rows of up to four windows make longer sequences; nothing else does.
+TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
+  options_.seq_len.reset();
+  ran(options_);
+  EXPECT_EQ(read_run_record(options_.out + "/run.json")->options.find("seq_len")->as_int(), 256);  // the context
+}
+
+TEST_F(LearnTest, JudgesWhatWasLearned) {
+  RunRecord record;
+  record.before.set(std::string(kHeldOutLoss), 2.0).set(std::string(kGeneralPerplexity), 10.0);
+  record.after.set(std::string(kHeldOutLoss), 1.9).set(std::string(kGeneralPerplexity), 10.9);
+  judge(record, 0.1);
+  EXPECT_EQ(record.verdict, "kept");
+  judge(record, 0.05);
+  EXPECT_EQ(record.verdict, "draft");
+  ASSERT_EQ(record.reasons.size(), 1U);
+  EXPECT_EQ(record.reasons[0], "perplexity on general text rose from 10.00 to 10.90, by more than 5%");
+  record.after = Json::object();
+  judge(record, 0.1);
+  EXPECT_EQ(record.reasons.at(0), "nothing was held out, so what it learned was not measured");
+}
+
+// What is written in a record is read back as it was.
+TEST(LearnOptionsJson, IsReadBack) {
+  LearnOptions o;
+  o.method = LearnMethod::kRsLora;
+  o.targets = {"attn_q", "ffn_down"};
+  o.rate = 0.1234567890123456789;
+  o.optimizer.weight_decay = 0.1F;
+  o.reading.format = DataFormat::kText;
+  o.reading.now = 5;
+  o.epochs = 1.5;
+  o.pack = false;
+  o.loss = LossKind::kKto;
+  RunRecord record;
+  record.options = learn_options_json(o);
+  LearnOptions other;
+  other.out = "there";
+  const auto back = resumed_options(other, record, "run.json");
+  ASSERT_TRUE(back.ok()) << back.error().message;
+  EXPECT_EQ(learn_options_that_count(*back).dump(), learn_options_that_count(o).dump());
+  EXPECT_EQ(back->out, "there");
+  record.options = Json::object();
+  record.options.set("method", "alchemy");
+  EXPECT_FALSE(resumed_options(LearnOptions{}, record, "run.json").ok());
+}
+
+}  // namespace
+}  // namespace andiron

@@ -1,0 +1,106 @@
+// Learning from the command line: what it leaves, and that nothing that ends the process loses anything.
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "base/json.h"
+#include "base/random.h"
+#include "program.h"
+
+namespace andiron {
+namespace {
+
+class LearningTest : public ::testing::Test {
+ protected:
+  LearningTest() {
+    model_ = program_.file("tiny.gguf");
+    EXPECT_EQ(program_.run({"synth", "tiny", model_, "--type", "q8_0"}).status, 0);
+    std::string text;
+    for (int i = 0; i < 60; ++i)
+      text += "Line " + std::to_string(i) + " tells of " + std::to_string(i % 7) + " hills.\n";
+    data_ = program_.write("notes.txt", text);
+  }
+  std::vector<std::string> learning(const std::string& out, const std::vector<std::string>& more = {},
+                                    const std::string& steps = "30") const {
+    std::vector<std::string> words = {"learn",   model_, data_, "--as", "me", "--out", program_.file(out),
+                                      "--steps", steps};
+    for (const char* word : {"--rank", "2", "--seq-len", "32", "--batch", "2", "--lr", "1e-3", "--seed", "3",
+                             "--save-every", "4", "--eval-every", "7", "--threads", "1"}) {
+      words.push_back(word);
+    }
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::string adapter(const std::string& out) const { return program_.text(out + "/adapter_model.safetensors"); }
+
+  Program program_;
+  std::string model_, data_;
+};
+
+TEST_F(LearningTest, PrintsTheRecordForScripts) {
+  const Outcome outcome = program_.run(learning("run", {"--json"}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = parse_json(outcome.out, "output");
+  ASSERT_TRUE(json.ok()) << outcome.out;
+  for (const char* name : {"verdict", "before", "after", "samples", "options", "data", "out"}) {
+    EXPECT_NE(json->find(name), nullptr) << name;
+  }
+  EXPECT_NE(outcome.err.find("held-out loss"), std::string::npos);
+  EXPECT_EQ(program_.text("run/loss.csv").rfind("step,", 0), 0U);
+  const Outcome answer = program_.run({"run", model_, "-p", "Line", "-n", "4", "--adapter", program_.file("run")});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+}
+
+// Killed at any moment, again and again, it ends with the adapter of the run that nobody disturbed.
+TEST_F(LearningTest, KillsLoseNothing) {
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(program_.run(learning("whole")).status, 0);
+  const auto whole_run = std::chrono::steady_clock::now() - begin;
+  const RandomStream random(11);
+  int killed = 0;
+  bool ended = false;
+  for (uint64_t i = 0; i < 50 && !ended; ++i) {
+    const bool begun = std::filesystem::exists(program_.file("run/run.json"));
+    const pid_t process =
+        program_.start(learning("run", begun ? std::vector<std::string>{"--resume"} : std::vector<std::string>{}));
+    std::this_thread::sleep_for(whole_run * (0.5 * random.uniform(i)));
+    ::kill(process, SIGKILL);
+    const Outcome outcome = program_.wait(process);
+    killed += outcome.status == 128 + SIGKILL;
+    ended = outcome.status == 0;
+    ASSERT_TRUE(ended || outcome.status == 128 + SIGKILL) << outcome.err;
+    if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(60)) break;  // slow machines kill less often
+  }
+  EXPECT_GT(killed, 0);
+  if (!ended) {
+    const Outcome last = program_.run(learning("run", {"--resume"}));
+    ASSERT_EQ(last.status, 0) << last.err;
+  }
+  EXPECT_FALSE(adapter("whole").empty());
+  EXPECT_TRUE(adapter("run") == adapter("whole"));  // too many bytes to print
+}
+
+TEST_F(LearningTest, CtrlCSavesAndSaysHowToGoOn) {
+  const pid_t process = program_.start(learning("run", {}, "100000"));
+  while (!std::filesystem::exists(program_.file("run/run.json")))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(process, SIGINT);
+  const Outcome outcome = program_.wait(process);
+  EXPECT_EQ(outcome.status, 130) << outcome.err;
+  EXPECT_NE(outcome.err.find("--resume goes on"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(adapter("run").empty());
+}
+
+TEST_F(LearningTest, WrongOptionsAreWrongUsage) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"learn", model_, data_}, learning("run", {"--dropout", "1"}),
+        learning("run", {"--method", "alchemy"}), learning("run", {"--budget", "soon"}),
+        learning("run", {"--loss", "dpo", "--method", "full"}), learning("run", {"--targets"})}) {
+    const Outcome outcome = program_.run(words);
+    EXPECT_EQ(outcome.status, 2) << outcome.err;
+    EXPECT_FALSE(std::filesystem::exists(program_.file("run")));
+  }
+}
+
+}  // namespace
+}  // namespace andiron
