@@ -165,13 +165,16 @@ def processor_name():
 
 def main():
     arguments = parse_arguments()
-    results = [compare(arguments, model) for model in arguments.models]
-    first = results[0]["llama.cpp"][0]["raw"]
-    print(f"{processor_name()}, {arguments.threads} threads on processors {arguments.cpus}; llama.cpp {first['release']} "
-          f"({first['backend']}); {arguments.rounds} interleaved rounds; tokens/s, medians.\n")
-    print("| model | test | andiron | llama.cpp | andiron / llama.cpp (range) |\n|---|---|---:|---:|---:|")
-    for result in results:
-        print("\n".join(rows(result)))
+    results = []
+    for model in arguments.models:  # each is printed when it is done: an interruption loses one model
+        result = compare(arguments, model)
+        if not results:
+            first = result["llama.cpp"][0]["raw"]
+            print(f"{processor_name()}, {arguments.threads} threads on processors {arguments.cpus}; llama.cpp "
+                  f"{first['release']} ({first['backend']}); {arguments.rounds} interleaved rounds; tokens/s, medians.\n")
+            print("| model | test | andiron | llama.cpp | andiron / llama.cpp (range) |\n|---|---|---:|---:|---:|")
+        print("\n".join(rows(result)), flush=True)
+        results.append(result)
     print()
     for result in results:
         setting = result["setting"]
