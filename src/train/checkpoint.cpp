@@ -222,7 +222,7 @@ Status Checkpoints::check_space(uint64_t bytes, int count) const {
   const uint64_t free = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
   const uint64_t needed = bytes * static_cast<uint64_t>(count);
   if (free >= needed) return {};
-  return make_error("{}: {} of {} need {} of disk space, but only {} are free; make room or choose another folder",
+  return make_error("{}: {} of {} take {} of disk space, but only {} is free; make room or choose another folder",
                     folder_, count == 1 ? "one checkpoint" : format("{} checkpoints", count), human_bytes(bytes),
                     human_bytes(needed), human_bytes(free));
 }

@@ -358,7 +358,7 @@ TEST(Checkpoint, AsksForSpaceFirst) {
   EXPECT_TRUE(checkpoints.check_space(1, 4).ok());
   const Status status = checkpoints.check_space(uint64_t{1} << 58, 4);
   ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.error().message.find("4 checkpoints of 256 PiB need 1.00 EiB"), std::string::npos)
+  EXPECT_NE(status.error().message.find("4 checkpoints of 256 PiB take 1.00 EiB"), std::string::npos)
       << status.error().message;
 }
 

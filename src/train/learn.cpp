@@ -49,7 +49,8 @@ class RunFolder {
   RunFolder& operator=(const RunFolder&) = delete;
   ~RunFolder() {
     if (fd_ >= 0) ::close(fd_);
-    if (made_) ::rmdir(path_.c_str());  // fails where there is something in it
+    if (!made_) return;
+    for (const std::string& folder : {file("checkpoints"), path_}) ::rmdir(folder.c_str());  // fails unless empty
   }
 
   Status open(bool resume) {
@@ -323,7 +324,11 @@ double Run::limit_measurements(double tokens_per_s) {
 Status Run::plan() {
   PlanInput input;
   std::vector<int32_t> lengths;
-  for (const TokenRow& row : data_.set.train.rows) lengths.push_back(static_cast<int32_t>(row.tokens.size()));
+  const TokenRows& rows = data_.set.train;
+  for (size_t i = 0; i < rows.rows.size(); ++i) {
+    const int64_t rejected = rows.rejected.empty() ? 0 : rows.rejected[i].positions();
+    lengths.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
+  }
   input.row_tokens = lengths;
   input.trained_tokens = data_.set.report.trained_tokens;
   input.context = model_.config().context;
@@ -517,8 +522,7 @@ Error Run::give_up(const Error& error) {
   if (saved.ok()) {
     return Error{format("{}; what was learned until step {} is kept in {}", error.message, state_.step, o_.out)};
   }
-  return Error{format("{}; and what was learned since the last checkpoint could not be written: {}", error.message,
-                      saved.error().message)};
+  return Error{format("{}; the last step saved is {}, --resume goes on from there", error.message, saved_step_)};
 }
 
 Result<LearnResult> Run::finish() {

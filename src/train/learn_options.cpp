@@ -204,7 +204,7 @@ Status check_ranges(const LearnOptions& o) {
       {"--dropout", o.dropout, 0, kBelowOne},
       {"--lora-plus", o.rate_ratio, kTiny, kHuge},
       {"--beta", o.beta, kTiny, kHuge},
-      {"--held-out", o.reading.held_out, 0, kBelowOne},
+      {"--held-out", o.reading.held_out, 0, 0.5},
       {"--kl", o.kl_weight, 0, kHuge},
       {"--epochs", o.epochs.value_or(1), kTiny, kHuge},
       {"--lr", o.rate.value_or(1), 0, kHuge},

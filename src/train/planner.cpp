@@ -24,6 +24,11 @@ constexpr double kReserve = 0.08;                          // of a budget: speed
 constexpr double kHeldOutShare = 0.1;                      // of the time, for measuring on held-out rows
 constexpr int64_t kMeasurementsMax = 20;
 
+// "1 row", "2,000 rows".
+std::string counted(int64_t count, std::string_view what) {
+  return format("{} {}{}", human_count(count), what, count == 1 ? "" : "s");
+}
+
 class Planner {
  public:
   explicit Planner(const PlanInput& input) : in_(input) {
@@ -167,17 +172,17 @@ class Planner {
 
   void explain() {
     auto& lines = plan_.lines;
-    lines.push_back(format("data: {} rows, {} tokens, {} of them learnt from; {} sequences of {} tokens",
-                           human_count(static_cast<int64_t>(in_.row_tokens.size())), human_count(tokens_),
-                           human_count(in_.trained_tokens), human_count(plan_.sequences),
+    lines.push_back(format("data: {}, {} tokens, {} of them learnt from; {} of {} tokens",
+                           counted(static_cast<int64_t>(in_.row_tokens.size()), "row"), human_count(tokens_),
+                           human_count(in_.trained_tokens), counted(plan_.sequences, "sequence"),
                            human_count(plan_.sequence_length)));
     if (plan_.rows_too_long > 0) {
       lines.push_back(
           format("{} of the rows are longer than a sequence and are split", human_count(plan_.rows_too_long)));
     }
     if (shortened_) lines.push_back("sequences are shorter than the rows would like, to fit the memory");
-    lines.push_back(format("plan: {} steps of {} sequences ({} at a time), {:.2g} epochs", human_count(plan_.steps),
-                           human_count(per_step()), plan_.batch, plan_.epochs));
+    lines.push_back(format("plan: {} of {} ({} at a time), {:.2g} epochs", counted(plan_.steps, "step"),
+                           counted(per_step(), "sequence"), plan_.batch, plan_.epochs));
     if (plan_.epochs < 1) lines.push_back(format("only {:.0f}% of the data will be seen", 100 * plan_.epochs));
     if (plan_.seconds > 0) {
       lines.push_back(format("time: about {} at {} tokens/s{}", human_seconds(plan_.seconds),

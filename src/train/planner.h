@@ -17,7 +17,7 @@ namespace andiron {
 inline constexpr double kForwardShare = 0.3;
 
 struct PlanInput {
-  std::span<const int32_t> row_tokens;  // the length of each training row
+  std::span<const int32_t> row_tokens;  // the positions that each training row takes
   int64_t trained_tokens = 0;           // of them with a loss, one pass
   int64_t held_out_tokens = 0;
   int64_t context = 0;        // of the model
