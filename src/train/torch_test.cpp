@@ -1,13 +1,10 @@
 // Loss, gradients and ten steps of training against PyTorch (tests/oracles/torch_training.py).
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
+#include <cmath>
 
 #include "base/atomic_file.h"
-#include "base/json.h"
-#include "format/safetensors.h"
-#include "train/trainer_fixture.h"
+#include "train/torch_fixture.h"
 
 namespace andiron {
 namespace {
@@ -18,64 +15,11 @@ struct Hyper {
   double rate, weight_decay, clip_norm;
 };
 
-SafetensorsOut floats_of(const std::string& name, std::vector<uint64_t> shape, const float* data) {
-  SafetensorsOut out;
-  out.name = name;
-  out.shape = std::move(shape);
-  uint64_t count = 1;
-  for (const uint64_t d : out.shape) count *= d;
-  out.data = {reinterpret_cast<const uint8_t*>(data), count * sizeof(float)};
-  return out;
-}
-SafetensorsOut floats_of(const Parameter& p) {
-  return floats_of(p.name, std::vector<uint64_t>(p.shape.begin(), p.shape.end()), p.value);
-}
-
-// What the script reads. All rows have the same length.
-void write_task(Subject& s, FloatWeights& base, const TokenRows& rows, const Hyper& hyper, const std::string& path) {
-  const ModelConfig& config = s.model->config();
-  Json settings = Json::object(), names = Json::array();
-  for (const Parameter& p : s.parameters) names.push(p.name);
-  settings.set("blocks", config.blocks).set("head_dim", config.head_dim).set("steps", kSteps);
-  settings.set("epsilon", static_cast<double>(config.norm_epsilon)).set("rope_base", config.rope.base);
-  settings.set("rate", hyper.rate).set("weight_decay", hyper.weight_decay).set("clip_norm", hyper.clip_norm);
-  settings.set("parameters", names);
-  if (!s.adapter.matrices.empty()) {
-    settings.set("scale", static_cast<double>(s.adapter.scaling(s.adapter.matrices[0])));
-  }
-  std::vector<float> tokens, trained;
-  for (const TokenRow& row : rows.rows) {
-    tokens.insert(tokens.end(), row.tokens.begin(), row.tokens.end());
-    trained.insert(trained.end(), row.trained.begin(), row.trained.end());
-  }
-  const uint64_t count = rows.rows.size(), length = rows.rows[0].tokens.size();
-  std::vector<SafetensorsOut> tensors = {floats_of("tokens", {count, length}, tokens.data()),
-                                         floats_of("trained", {count, length}, trained.data())};
-  const auto weights = base.parameters();
-  for (const Parameter& p : weights) tensors.push_back(floats_of(p));
-  for (const Parameter& p : s.parameters) {
-    if (s.worn != nullptr) tensors.push_back(floats_of(p));
-  }
-  const std::pair<std::string, std::string> metadata = {"settings", settings.dump()};
-  ASSERT_TRUE(write_safetensors(path, tensors, {&metadata, 1}).ok());
-}
-
-// The script's answer; null where there is no PyTorch.
-std::shared_ptr<const SafetensorsFile> ask_torch(const std::string& in, const std::string& out) {
-  const std::string script = ANDIRON_SOURCE_DIR "/tests/oracles/torch_training.py";
-  const int status = std::system(("/usr/bin/python3 -W ignore '" + script + "' '" + in + "' '" + out + "'").c_str());
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  if (code == 3 || code == 127) return nullptr;
-  EXPECT_EQ(code, 0);
-  auto file = SafetensorsFile::open(out);
-  EXPECT_TRUE(file.ok());
-  return file.ok() ? *file : nullptr;
-}
-
-// Both round keys and values to f16. One in a hundred lies so near the middle between two that float arithmetic moves
-// it across, by a part in 2048: which turns a gradient by sqrt(1 / 100) / 2048, some 5e-5 of its length; four of that
-// leave room for two layers and for float rounding beside it (60 roundings a layer: 1e-5).
-constexpr double kGradientTolerance = 2e-4;
+// Both round keys and values to f16. Where float arithmetic moves one across the middle between two, it changes by a
+// part in 2048; some one in five hundred does, and which depends on the BLAS that PyTorch has. Most of that vanishes in
+// the sum, but a number of a key that every row attends to (the first, often) moves all their scores, and the gradients
+// of q and k are small differences of what those scores weigh: up to twice that part of their length.
+constexpr double kGradientTolerance = 1e-3;
 // A loss is changed in the second order of what changes weights, and in the first of what changes activations: the
 // flips cancel over rows. Ten steps of Adam, which scales small gradients up to the size of large ones, may differ
 // more.
@@ -83,16 +27,15 @@ constexpr double kLossTolerance = 2e-5, kCurveTolerance = 1e-4;
 
 void expect_like_torch(Subject& s, FloatWeights& base, int64_t length, const Hyper& hyper) {
   const TokenRows rows = made_rows(4, length, s.model->config().vocabulary, true);
-  const TestFolder folder;
-  write_task(s, base, rows, hyper, folder.file("in"));
-  const auto expected = ask_torch(folder.file("in"), folder.file("out"));
-  if (expected == nullptr) {
-    GTEST_SKIP() << "/usr/bin/python3 with PyTorch (package python3-torch) is not installed: NOT COMPARED";
-  }
-  const Json losses = parse_json(*expected->metadata("losses"), "losses").value();
   TrainerOptions options;
   options.optimizer.weight_decay = static_cast<float>(hyper.weight_decay);
   options.optimizer.clip_norm = hyper.clip_norm;
+  const TestFolder folder;
+  write_torch_task(s, base, {.train = &rows}, Training::together(rows, kSteps, hyper.rate, options), kSteps,
+                   folder.file("in"));
+  const auto expected = ask_torch(folder.file("in"), folder.file("out"));
+  if (expected == nullptr) GTEST_SKIP() << kNoTorch;
+  const Json losses = parse_json(*expected->metadata("losses"), "losses").value();
   Training training(s, rows, kSteps, hyper.rate, options);
   for (int64_t step = 0; step < kSteps; ++step) {
     const StepReport report = training.trainer->step().value();

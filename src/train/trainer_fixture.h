@@ -1,4 +1,4 @@
-// For tests only: a trainer of a subject over rows of tokens, all of which make one step.
+// For tests only: a trainer of a subject over rows of tokens.
 #pragma once
 
 #include <memory>
@@ -24,18 +24,12 @@ inline TokenRows made_rows(int64_t count, int64_t length, int64_t vocabulary, bo
 }
 
 struct Training {
-  // `options`: what is not about steps and rows.
-  Training(Subject& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {},
-           const TokenRows* general = nullptr) {
-    options.sequences = static_cast<int64_t>(rows.rows.size());
-    options.packing.pack = false;
-    options.packing.order = PackOptions::Order::kGiven;
-    options.packing.seq_len = 64;
-    options.schedule.kind = Schedule::Kind::kConstant;
-    options.schedule.peak = rate;
-    options.schedule.steps = steps;
-    data.train = &rows;
-    data.general = general;
+  // All rows make one step. `options`: what is not about steps and rows.
+  Training(Subject& s, const TokenRows& rows, int64_t steps, double rate, const TrainerOptions& options = {},
+           const TokenRows* general = nullptr)
+      : Training(s, {.train = &rows, .general = general}, together(rows, steps, rate, options)) {}
+
+  Training(Subject& s, const TrainData& data_to_use, const TrainerOptions& options) : data(data_to_use) {
     pass = s.make_empty_pass(Trainer::rows_needed(data, options), 1);
     TrainSubject subject;
     subject.parameters = s.parameters;
@@ -45,6 +39,17 @@ struct Training {
       if (s.worn != nullptr) s.worn->repack(pass->ops());
     };
     trainer = Trainer::create(*pass, std::move(subject), data, options, s.team).value();
+  }
+
+  static TrainerOptions together(const TokenRows& rows, int64_t steps, double rate, TrainerOptions options) {
+    options.sequences = static_cast<int64_t>(rows.rows.size());
+    options.packing.pack = false;
+    options.packing.order = PackOptions::Order::kGiven;
+    options.packing.seq_len = 64;
+    options.schedule.kind = Schedule::Kind::kConstant;
+    options.schedule.peak = rate;
+    options.schedule.steps = steps;
+    return options;
   }
 
   TrainData data;

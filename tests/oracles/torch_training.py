@@ -1,19 +1,24 @@
 #!/usr/bin/python3
-"""Trains a Llama in PyTorch: what andiron's trainer is compared with (src/train/torch_test.cpp).
+"""Trains a Llama in PyTorch: what andiron's trainer is compared with (src/train/torch_test.cpp, torch_curves_test.cpp).
 
     torch_training.py IN OUT
 
 IN is a safetensors file: the weights in float32 under GGUF's names (rotary pairs of q and k are neighbours), adapters
-"blk.0.attn_q.lora_A" and "lora_B", "tokens" and "trained" [rows, length] as floats, and the settings as JSON in its
-metadata. All rows make one step. OUT gets the gradient of the first step under the parameters' names, and in the
-metadata the loss of every step. Keys and values are rounded to float16, the gradient passes straight through.
+"blk.0.attn_q.lora_A" and "lora_B", "train.tokens" and "train.trained" [rows, longest row] as floats, the same for
+"held_out" where something is measured, and the settings as JSON in its metadata; its "order" says which rows make each
+step. A row that is shorter ends with tokens that are not trained. OUT gets the gradient of the first step under the
+parameters' names, and in the metadata the loss of every step and the measured losses as [steps done, loss]. Keys and
+values are rounded to float16, the gradient passes straight through.
 
 Exits with 3 where PyTorch is not installed.
 """
 import json
+import math
+import os
 import struct
 import sys
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when it is loaded
 try:
     import torch
     from torch.nn import functional
@@ -88,7 +93,9 @@ class Llama:
         out = (scores + hidden).softmax(-1) @ v
         return self.linear(out.transpose(1, 2).flatten(2), p + "attn_output")
 
-    def loss(self, tokens, trained):
+    def losses(self, rows):
+        """The loss of every trained token, as a sum, and how many there are."""
+        tokens, trained = rows
         x = self.numbers["token_embd.weight"][tokens[:, :-1]]
         for block in range(self.s["blocks"]):
             p = "blk.%d." % block
@@ -101,7 +108,23 @@ class Llama:
         logits = functional.linear(x, self.numbers["token_embd.weight"]) if tied else self.linear(x, "output")
         losses = functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
         mask = trained[:, 1:].flatten()
-        return (losses * mask).sum() / mask.sum()
+        return (losses * mask).sum(), mask.sum()
+
+    def measure(self, rows):
+        """The mean loss of rows that are not trained on, a few at a time."""
+        total, count, few = 0.0, 0.0, 16
+        with torch.no_grad():
+            for first in range(0, len(rows[0]), few):
+                loss, trained = self.losses(picked(rows, range(first, min(first + few, len(rows[0])))))
+                total, count = total + loss.item(), count + trained.item()
+        return total / count
+
+
+def picked(rows, indexes):
+    """Some rows, as wide as the longest of them."""
+    tokens, trained = (values[list(indexes)] for values in rows)
+    width = int(trained.any(0).nonzero().max()) + 1
+    return tokens[:, :width], trained[:, :width]
 
 
 def clip(parameters, largest):
@@ -111,28 +134,47 @@ def clip(parameters, largest):
             p.grad.mul_(largest / length)
 
 
+def rate(settings, step):
+    """Of step 1 and on: a straight rise, then half a wave of a cosine that reaches zero with the last step."""
+    peak, warmup, steps = settings["rate"], settings["warmup_steps"], len(settings["order"])
+    if step < warmup:
+        return peak * step / warmup
+    if settings["schedule"] == "constant":
+        return peak
+    way = (step - max(warmup, 1)) / (steps - max(warmup, 1))
+    return peak * 0.5 * (1 + math.cos(math.pi * way))
+
+
 def main():
     metadata, numbers = read_safetensors(sys.argv[1])
     settings = json.loads(metadata["settings"])
-    tokens, trained = numbers.pop("tokens").long(), numbers.pop("trained")
-    names = settings["parameters"]
+    train, held_out = (
+        (numbers.pop(name + ".tokens").long(), numbers.pop(name + ".trained")) if name + ".tokens" in numbers else None
+        for name in ("train", "held_out")
+    )
+    names, every = settings["parameters"], settings["measure_every"]
     parameters = [numbers[name].requires_grad_() for name in names]
-    decay = settings["weight_decay"]
     groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": settings["weight_decay"]},
         {"params": [p for p in parameters if p.dim() == 1], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=settings["rate"], betas=(0.9, 0.999), eps=1e-8)
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], betas=(0.9, 0.999), eps=1e-8)
     model, losses, gradients = Llama(settings, numbers), [], {}
-    for _ in range(settings["steps"]):
+    measured = [[0, model.measure(held_out)]] if held_out else []
+    for step, rows in enumerate(settings["order"], 1):
         optimizer.zero_grad()
-        loss = model.loss(tokens, trained)
+        total, count = model.losses(picked(train, rows))
+        loss = total / count
         loss.backward()
         losses.append(loss.item())
         gradients = gradients or {name: p.grad.clone() for name, p in zip(names, parameters)}
         clip(parameters, settings["clip_norm"])
+        for group in optimizer.param_groups:
+            group["lr"] = rate(settings, step)
         optimizer.step()
-    write_safetensors(sys.argv[2], {"losses": json.dumps(losses)}, gradients)
+        if held_out and (step % every == 0 or step == len(settings["order"])):
+            measured.append([step, model.measure(held_out)])
+    write_safetensors(sys.argv[2], {"losses": json.dumps(losses), "measured": json.dumps(measured)}, gradients)
 
 
 if __name__ == "__main__":
