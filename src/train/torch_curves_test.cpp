@@ -6,10 +6,10 @@
 //
 //   ANDIRON_CURVE_STEPS=400 build/release/src/train_test --gtest_filter='TorchCurves.*'
 #include <gtest/gtest.h>
-#include <stdio.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -147,7 +147,10 @@ class TorchCurves : public ::testing::Test {
   }
 
   static constexpr int64_t kSeqLen = 256;
-  static constexpr double kTolerance = 0.01;
+  // Rounding differs, and keys and values that fall on the other side of a rounding to f16 (torch_test.cpp: 2e-5 of a
+  // loss). Steps amplify it: a single batch came to 3.3e-4 after 400 steps, held-out rows to 2e-5. What the warm-up is
+  // one step late changes is a hundred times as much.
+  static constexpr double kTolerance = 1e-3;
 };
 
 TEST_F(TorchCurves, Shakespeare) { expect_both_alike("Tiny Shakespeare", read(kShared + "/text/tinyshakespeare.txt")); }
