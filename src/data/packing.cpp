@@ -94,6 +94,23 @@ std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions
   return batches;
 }
 
+std::vector<std::vector<uint32_t>> join_sequences(std::span<const std::vector<uint32_t>> sequences,
+                                                  std::span<const int64_t> positions, int64_t positions_max) {
+  std::vector<std::vector<uint32_t>> passes;
+  int64_t used = 0;
+  for (const auto& sequence : sequences) {
+    int64_t count = 0;
+    for (const uint32_t row : sequence) count += positions[row];
+    if (passes.empty() || used + count > positions_max) {
+      passes.emplace_back();
+      used = 0;
+    }
+    passes.back().insert(passes.back().end(), sequence.begin(), sequence.end());
+    used += count;
+  }
+  return passes;
+}
+
 PackedBatch pack_rows(std::span<const TokenRow* const> rows) {
   PackedBatch batch;
   size_t total = 0;

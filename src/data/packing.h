@@ -32,6 +32,10 @@ struct PackOptions {
 std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
                                               uint64_t epoch);
 
+// Sequences that run together: as many as fit `positions_max`, at least one; their rows, one after another.
+std::vector<std::vector<uint32_t>> join_sequences(std::span<const std::vector<uint32_t>> sequences,
+                                                  std::span<const int64_t> positions, int64_t positions_max);
+
 struct PackedSegment {
   int32_t first = 0;  // position in the batch
   int32_t count = 0;

@@ -105,6 +105,14 @@ TEST(PlanEpoch, GivenOrderIsKept) {
   EXPECT_TRUE(plan_epoch({}, options, 0).empty());
 }
 
+TEST(JoinSequences, AsManyAsFitAndAtLeastOne) {
+  const std::vector<int64_t> positions = {3, 4, 2, 9, 1, 1};
+  const Batches sequences = {{0, 1}, {2}, {3}, {4}, {5}};
+  EXPECT_EQ(join_sequences(sequences, positions, 9), (Batches{{0, 1, 2}, {3}, {4, 5}}));
+  EXPECT_EQ(join_sequences(sequences, positions, 4), (Batches{{0, 1}, {2}, {3}, {4, 5}})) << "longer ones run alone";
+  EXPECT_TRUE(join_sequences({}, positions, 4).empty());
+}
+
 TEST(PackRows, RowsBecomeSegmentsWithoutTheirLastToken) {
   const TokenRow a{{1, 2, 3}, {0, 0, 1}};
   const TokenRow b{{4, 5}, {0, 1}};

@@ -1,5 +1,6 @@
 #include "train/losses.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -48,9 +49,11 @@ Status run_layers(TrainPass& pass, const PackedBatch& batch, Recording recording
   return pass.forward({batch.tokens, lengths}, recording);
 }
 
-Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights) {
+Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights,
+                                        std::vector<uint8_t>* likeliest) {
   const auto rows = trained_rows(batch);
   std::vector<float> logps(rows.size());
+  if (likeliest != nullptr) likeliest->assign(rows.size(), 0);
   size_t done = 0;
   const Recording recording = weights.empty() ? Recording::kOff : Recording::kOn;
   TRY(pass.head(rows, recording, [&](const HeadChunk& chunk) {
@@ -61,8 +64,10 @@ Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batc
       const size_t at = done + static_cast<size_t>(i);
       const int32_t target = batch.targets[static_cast<size_t>(chunk.rows[static_cast<size_t>(i)])];
       float* gradient = recording == Recording::kOn ? chunk.gradients.row(i) : nullptr;
+      const float* logits = chunk.logits.row(i);
+      if (likeliest != nullptr) (*likeliest)[at] = *std::max_element(logits, logits + vocabulary) <= logits[target];
       const float weight = recording == Recording::kOn ? weights[at] : 0.0f;
-      logps[at] = -ops.kernels().cross_entropy(chunk.logits.row(i), vocabulary, target, weight, gradient);
+      logps[at] = -ops.kernels().cross_entropy(logits, vocabulary, target, weight, gradient);
     });
     done += chunk.rows.size();
   }));

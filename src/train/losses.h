@@ -33,8 +33,10 @@ std::vector<int64_t> segment_lengths(const PackedBatch& batch);
 Status run_layers(TrainPass& pass, const PackedBatch& batch, Recording recording);
 
 // After run_layers: log p of every trained target, in order of position. With weights (one for each of them), adds the
-// gradient of the sum of -weights[i] * log p[i]; run_layers must then have recorded.
-Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights);
+// gradient of the sum of -weights[i] * log p[i]; run_layers must then have recorded. `likeliest`, if given, gets by
+// target 1 where no token is likelier.
+Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights,
+                                        std::vector<uint8_t>* likeliest = nullptr);
 
 // What one answer of a preference has: the sum of its log p and how many tokens that is, under p and p0.
 struct AnswerScore {

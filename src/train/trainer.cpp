@@ -32,24 +32,6 @@ std::vector<int64_t> all_positions(const TokenRows& rows) {
   return out;
 }
 
-// Sequences that run together: as many as fit `rows`, at least one; their rows, one after another.
-std::vector<std::vector<uint32_t>> passes_of(const TokenRows& rows, std::span<const std::vector<uint32_t>> sequences,
-                                             int64_t limit) {
-  std::vector<std::vector<uint32_t>> passes;
-  int64_t used = 0;
-  for (const auto& sequence : sequences) {
-    int64_t positions = 0;
-    for (const uint32_t row : sequence) positions += positions_of(rows, row);
-    if (passes.empty() || used + positions > limit) {
-      passes.emplace_back();
-      used = 0;
-    }
-    passes.back().insert(passes.back().end(), sequence.begin(), sequence.end());
-    used += positions;
-  }
-  return passes;
-}
-
 int64_t trained_count(const TokenRows& rows, std::span<const std::vector<uint32_t>> passes) {
   int64_t sum = 0;
   for (const auto& pass : passes) {
@@ -325,7 +307,7 @@ Result<StepReport> Trainer::step() {
   const auto begin = std::chrono::steady_clock::now();
   const int64_t position = position_;
   const auto sequences = next_sequences(options_.sequences);
-  const auto passes = passes_of(*data_.train, sequences, options_.rows_per_pass);
+  const auto passes = join_sequences(sequences, all_positions(*data_.train), options_.rows_per_pass);
   const bool plain = options_.loss == LossKind::kNextToken;
   int64_t answers = 0, right = 0;
   for (const auto& pass : passes) answers += static_cast<int64_t>(pass.size());
@@ -373,35 +355,31 @@ Result<StepReport> Trainer::step() {
 }
 
 Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<void(int64_t)>& progress) {
+  ScoreOptions scoring;
+  scoring.packing = options_.packing;
+  scoring.rows_per_pass = options_.rows_per_pass;
+  if (options_.loss == LossKind::kNextToken || (!has_pairs(rows) && rows.desirable.empty())) {
+    scoring.progress = [&](int64_t done, int64_t) {
+      if (progress) progress(done);
+      return true;
+    };
+    TRY_ASSIGN(const auto scores, score_rows(pass_, rows.rows, scoring));
+    return sum_scores(scores);
+  }
   Measure out;
-  int64_t done = 0;
-  if (rows.rows.empty()) return out;
-  PackOptions packing = options_.packing;
-  packing.order = PackOptions::Order::kGiven;
-  const auto sequences = plan_epoch(all_positions(rows), packing, 0);
-  const auto passes = passes_of(rows, sequences, options_.rows_per_pass);
-  const bool plain = options_.loss == LossKind::kNextToken || (!has_pairs(rows) && rows.desirable.empty());
-  int64_t right = 0;
-  for (const auto& pass : passes) {
+  int64_t right = 0, done = 0;
+  for (const auto& pass : score_passes(all_positions(rows), scoring)) {
     if (progress) progress(done);
-    for (const uint32_t row : pass) done += positions_of(rows, row);
+    TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
+    out.loss += one.loss;
+    out.tokens += one.tokens;
     out.rows += static_cast<int64_t>(pass.size());
-    if (!plain) {
-      TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
-      out.loss += one.loss;
-      out.tokens += one.tokens;
-      continue;
-    }
-    const PackedBatch batch = pack(rows, pass);
-    TRY(run_layers(pass_, batch, Recording::kOff));
-    TRY_ASSIGN(const auto logps, target_logps(pass_, batch, {}));
-    for (const float logp : logps) out.loss -= static_cast<double>(logp);
-    out.tokens += static_cast<int64_t>(logps.size());
+    for (const uint32_t row : pass) done += positions_of(rows, row);
   }
   if (progress) progress(done);
-  const int64_t units = plain ? out.tokens : out.rows;
-  out.loss /= static_cast<double>(std::max<int64_t>(1, units));
-  out.accuracy = plain ? 0 : static_cast<double>(right) / static_cast<double>(std::max<int64_t>(1, out.rows));
+  const auto units = static_cast<double>(std::max<int64_t>(1, out.rows));
+  out.loss /= units;
+  out.accuracy = static_cast<double>(right) / units;
   return out;
 }
 

@@ -22,6 +22,7 @@
 #include "train/losses.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
+#include "train/score.h"
 
 namespace andiron {
 
@@ -63,13 +64,6 @@ struct StepReport {
   double gradient_norm = 0;
   int64_t tokens = 0;  // positions of the step, KL's not counted
   double seconds = 0;
-};
-
-struct Measure {
-  double loss = 0;      // as StepReport's
-  double accuracy = 0;  // of preferences: the share with a margin above 0; else 0
-  int64_t tokens = 0;   // trained targets
-  int64_t rows = 0;
 };
 
 class Trainer {
