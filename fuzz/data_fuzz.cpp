@@ -8,6 +8,7 @@
 
 #include "base/strings.h"
 #include "data/byte_tokenizer.h"
+#include "data/choices.h"
 #include "data/encode.h"
 #include "data/reader.h"
 
@@ -24,9 +25,10 @@ void check_row(const TokenRow& row) {
   require(std::find(row.trained.begin(), row.trained.end(), uint8_t{1}) != row.trained.end());
 }
 
+// `origin`: the row it comes from.
 void check_example(const Tokenizer& tokenizer, const ExampleEncoder& encoder, TextCutter& cutter,
-                   const Example& example) {
-  require(!example.document.empty() && example.line >= 1);
+                   const Example& example, const Example& origin) {
+  require(!origin.document.empty() && origin.line >= 1);
   if (example.kind == Example::Kind::kText) {
     require(is_valid_utf8(example.text));
     std::vector<TokenRow> rows;
@@ -34,6 +36,13 @@ void check_example(const Tokenizer& tokenizer, const ExampleEncoder& encoder, Te
     for (const TokenRow& row : rows) {
       check_row(row);
       require(row.positions() <= 16);
+    }
+    return;
+  }
+  if (example.kind == Example::Kind::kChoice) {
+    require(example.choices.size() >= 2 && example.right < example.choices.size());
+    for (const std::string& choice : example.choices) {
+      check_example(tokenizer, encoder, cutter, answered(example, choice), example);
     }
     return;
   }
@@ -62,7 +71,7 @@ void read_as(std::string_view bytes, std::string_view name, DataFormat format, b
   int64_t examples = 0;
   DataReader reader(report, [&](Example&& example) {
     examples += example.first_piece ? 1 : 0;
-    check_example(tokenizer, *encoder, cutter, example);
+    check_example(tokenizer, *encoder, cutter, example, example);
     return Status();
   });
   require(reader.read_bytes(bytes, std::string(name), name, format, alike).ok());

@@ -27,6 +27,7 @@ std::string_view use_name(DataUse use) {
 
 bool serves(const Example& example, DataUse use) {
   const bool pair = example.kind == Example::Kind::kPreference;
+  if (example.kind == Example::Kind::kChoice) return false;
   switch (use) {
     case DataUse::kRows: return !pair && !example.desirable;
     case DataUse::kPairs: return pair;
@@ -197,13 +198,6 @@ void split(TokenRows&& rows, const std::vector<uint64_t>& orders, const DataOpti
   report.held_out_tokens = count_tokens(out.held_out);
 }
 
-// Why nothing is left, with all that the report knows.
-Error nothing_left(const DataReport& report) {
-  std::string message = "there is nothing to train on";
-  for (const std::string& line : describe_report(report)) message += "\n" + line;
-  return Error{message};
-}
-
 }  // namespace
 
 Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
@@ -214,7 +208,7 @@ Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer
   DataReader reader(out.report, [&](Example&& example) { return loader.take(std::move(example)); });
   TRY(reader.read(paths, options.format));
   loader.flush();
-  if (loader.rows().rows.empty()) return nothing_left(out.report);
+  if (loader.rows().rows.empty()) return nothing_left("there is nothing to train on", out.report);
   split(std::move(loader.rows()), loader.orders(), options, out);
   return out;
 }

@@ -397,7 +397,7 @@ Result<ExampleEncoder> ExampleEncoder::create(const Tokenizer& tokenizer, std::s
 }
 
 Result<EncodedExample> ExampleEncoder::encode(const Example& example) const {
-  ANDIRON_CHECK(example.kind != Example::Kind::kText);
+  ANDIRON_CHECK(example.kind != Example::Kind::kText && example.kind != Example::Kind::kChoice);
   EncodeExampleOptions options = options_;
   if (example.kind == Example::Kind::kPreference) {
     options.loss_on = LossOn::kLastAnswer;  // one row a side

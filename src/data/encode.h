@@ -51,7 +51,8 @@ class ExampleEncoder {
   static Result<ExampleEncoder> create(const Tokenizer& tokenizer, std::string_view model_name,
                                        const EncodeExampleOptions& options);
 
-  // Everything but texts. An Error is the reason why the row is bad: the template refuses or does not show it.
+  // Everything but texts and questions with choices (data/choices.h). An Error is the reason why the row is bad: the
+  // template refuses or does not show it.
   Result<EncodedExample> encode(const Example& example) const;
 
   bool has_template() const { return has_template_; }

@@ -22,11 +22,12 @@ enum class DataFormat : uint8_t {
                 // prompt
   kLabelled,    // any of the first four with a "label" or "kto_tag" that says whether the answer was good
   kTextRows,    // {"text"}
+  kChoice,      // {"question", "choices", "answer"}: questions with the choices to answer them; only when asked for
   kText,        // the file is one document
   kMarkdown,    // the same without its front matter
 };
 
-// "chat", "sharegpt", "alpaca", "completion", "preference", "labelled", "text-rows", "text", "markdown".
+// "chat", "sharegpt", "alpaca", "completion", "preference", "labelled", "text-rows", "choice", "text", "markdown".
 std::string_view data_format_name(DataFormat format);
 // The format of that name; an Error lists the names.
 Result<DataFormat> parse_data_format(std::string_view name);
@@ -37,6 +38,7 @@ struct Example {
     kCompletion,  // `prompt`, `completion`
     kText,        // `text`
     kPreference,  // `messages` is the prompt; `chosen`, `rejected`
+    kChoice,      // `prompt`, or `messages` where it is empty; `choices`, `right`
   };
   Kind kind = Kind::kChat;
 
@@ -46,6 +48,8 @@ struct Example {
   Json chosen, rejected;          // messages that follow the prompt
   std::string prompt, completion;
   std::string text;
+  std::vector<std::string> choices;
+  size_t right = 0;               // index of the right choice
   std::optional<bool> desirable;  // kChat and kCompletion of labelled data: was the last answer good
 
   // A long text comes in pieces, in order; other rows are first and last.

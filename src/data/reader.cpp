@@ -153,6 +153,7 @@ std::string content_of(const Example& example) {
   for (const std::string* part : {&example.prompt, &example.completion, &example.text}) {
     append_content(Json(*part), out);
   }
+  for (const std::string& choice : example.choices) append_content(Json(choice), out);
   if (example.desirable) out += *example.desirable ? "good" : "bad";
   return out;
 }

@@ -1,5 +1,6 @@
 #include "data/record.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -16,6 +17,7 @@ constexpr Names kAlpacaAnswer = {"output", "response"};
 constexpr Names kAlpacaInput = {"input", "context"};
 constexpr Names kPrompt = {"prompt", "question"};
 constexpr Names kCompletion = {"completion", "answer"};
+constexpr Names kRightChoice = {"answer", "answerKey"};
 constexpr Names kLabel = {"label", "kto_tag"};
 
 // The first of `names` that the record has and that is not null.
@@ -222,6 +224,65 @@ Result<Example> read_labelled(const Json& record) {
   return out;
 }
 
+// Choices as a list of texts; or ARC's, with the names that stand before them in "label".
+Status read_choices(const Json& record, Example& out, std::vector<std::string>& labels) {
+  const Json* member = record.find("choices");
+  const Json* texts = member != nullptr && member->is_object() ? member->find("text") : member;
+  if (texts == nullptr || !texts->is_array()) return make_error("\"choices\" is not a list of texts");
+  for (const Json& choice : texts->items()) {
+    TRY_ASSIGN(std::string text, needed_text(&choice, "choices"));
+    out.choices.push_back(std::move(text));
+  }
+  if (out.choices.size() < 2) return make_error("\"choices\" has fewer than two");
+  const Json* names = member->find("label");
+  for (size_t i = 0; i < out.choices.size(); ++i) {
+    const bool named = names != nullptr && names->is_array() && i < names->items().size();
+    labels.push_back(named && names->items()[i].is_string() ? names->items()[i].as_string()
+                                                            : std::string(1, static_cast<char>('A' + i % 26)));
+  }
+  return {};
+}
+
+// Which choice "answer" (or ARC's "answerKey") means: its index from 0, its text, or the name before it.
+Result<size_t> right_choice(const Json& record, const Example& example, const std::vector<std::string>& labels) {
+  const Json* answer = find_any(record, kRightChoice);
+  if (answer == nullptr) return make_error("\"answer\" is missing");
+  const size_t count = example.choices.size();
+  if (answer->is_int()) {
+    const int64_t index = answer->as_int();
+    if (index >= 0 && index < static_cast<int64_t>(count)) return static_cast<size_t>(index);
+    return make_error("\"answer\" is {}; there are {} choices, the first of them 0", index, count);
+  }
+  if (!answer->is_string()) return make_error("\"answer\" is neither the index of a choice nor text");
+  for (const auto* names : {&example.choices, &labels}) {
+    const auto found = std::find(names->begin(), names->end(), answer->as_string());
+    if (found != names->end()) return static_cast<size_t>(found - names->begin());
+  }
+  return make_error("\"answer\" is \"{}\", which is none of the choices nor a letter of one",
+                    quoted(answer->as_string()));
+}
+
+// A preference pair is a question with two choices.
+Result<Example> read_choice(const Json& record) {
+  if (!has(record, "choices") && has(record, "chosen")) return read_preference(record);
+  Example out;
+  out.kind = Example::Kind::kChoice;
+  std::vector<std::string> labels;
+  TRY(read_choices(record, out, labels));
+  TRY_ASSIGN(out.right, right_choice(record, out, labels));
+  const Json* prompt = find_any(record, kPrompt);
+  const Json* messages = has(record, "messages") ? record.find("messages") : prompt;
+  if (has(record, "instruction")) {
+    TRY(add_instruction(record, out.messages));
+  } else if (messages != nullptr && messages->is_array()) {
+    TRY_ASSIGN(out.messages, read_messages(*messages));
+    if (out.messages.items().empty()) return make_error("there is no question");
+  } else {
+    TRY_ASSIGN(out.prompt, needed_text(prompt, "question"));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::optional<DataFormat> detect_record(const Json& record) {
@@ -243,6 +304,7 @@ Result<Example> read_record(const Json& record, DataFormat format) {
       case DataFormat::kPreference: return read_preference(record);
       case DataFormat::kLabelled: return read_labelled(record);
       case DataFormat::kTextRows: return read_text_row(record);
+      case DataFormat::kChoice: return read_choice(record);
       case DataFormat::kText:
       case DataFormat::kMarkdown: break;
     }

@@ -163,6 +163,48 @@ TEST(Record, WhatIsWrongIsNamed) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(read(text), expected) << text;
 }
 
+// The question, the choices and which is right.
+std::string read_question(std::string_view text) {
+  const auto example = read_record(json(text), DataFormat::kChoice);
+  if (!example.ok()) return "bad: " + example.error().message;
+  std::string out = example->prompt.empty() ? example->messages.dump() : example->prompt;
+  for (size_t i = 0; i < example->choices.size(); ++i) {
+    out += (i == example->right ? " *" : " ") + example->choices[i];
+  }
+  return out;
+}
+
+TEST(Record, ReadsQuestionsWithChoices) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"({"question": "q", "choices": ["x", "y"], "answer": 1})", "q x *y"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": "x"})", "q *x y"},
+      {R"({"prompt": "q", "choices": ["x", "y", "z"], "answer": "C"})", "q x y *z"},
+      {R"({"question": "q", "choices": ["B", "A"], "answer": "A"})", "q B *A"},  // a text goes before a letter
+      {R"({"question": "q", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"})", "q x *y"},
+      {R"({"messages": [{"role": "user", "content": "q"}], "choices": ["x", "y"], "answer": 0})",
+       R"([{"role": "user", "content": "q"}] *x y)"},
+      {R"({"question": "q", "choices": ["x"], "answer": 0})", "bad: \"choices\" has fewer than two"},
+      {R"({"question": "q", "choices": ["x", " "], "answer": 0})", "bad: \"choices\" is empty"},
+      {R"({"question": "q", "choices": ["x", 3], "answer": 0})", "bad: \"choices\" is not text"},
+      {R"({"question": "q", "choices": "x", "answer": 0})", "bad: \"choices\" is not a list of texts"},
+      {R"({"question": "q", "answer": 0})", "bad: \"choices\" is not a list of texts"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": 2})",
+       "bad: \"answer\" is 2; there are 2 choices, the first of them 0"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": -1})",
+       "bad: \"answer\" is -1; there are 2 choices, the first of them 0"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": "w"})",
+       "bad: \"answer\" is \"w\", which is none of the choices nor a letter of one"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": null})", "bad: \"answer\" is missing"},
+      {R"({"question": "q", "choices": ["x", "y"], "answer": 0.5})",
+       "bad: \"answer\" is neither the index of a choice nor text"},
+      {R"({"choices": ["x", "y"], "answer": 0})", "bad: \"question\" is missing"},
+  };
+  for (const auto& [text, expected] : cases) EXPECT_EQ(read_question(text), expected) << text;
+  const auto pair = read_record(json(R"({"prompt": "q", "chosen": "x", "rejected": "y"})"), DataFormat::kChoice);
+  ASSERT_TRUE(pair.ok());
+  EXPECT_EQ(pair->kind, Example::Kind::kPreference) << "a question with two choices";
+}
+
 TEST(DataFormats, NamesGoBothWays) {
   for (int i = 0; i <= static_cast<int>(DataFormat::kMarkdown); ++i) {
     const auto format = static_cast<DataFormat>(i);

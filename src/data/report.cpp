@@ -18,6 +18,7 @@ constexpr std::pair<DataFormat, std::string_view> kFormatNames[] = {
     {DataFormat::kPreference, "preference"},
     {DataFormat::kLabelled, "labelled"},
     {DataFormat::kTextRows, "text-rows"},
+    {DataFormat::kChoice, "choice"},
     {DataFormat::kText, "text"},
     {DataFormat::kMarkdown, "markdown"},
 };
@@ -122,6 +123,12 @@ std::vector<std::string> describe_report(const DataReport& report) {
   out.push_back(format("held out: {} of {} ({}, {})", counted(report.held_out_documents, "document"), report.documents,
                        counted(report.held_out_rows, "row"), counted(report.held_out_tokens, "token")));
   return out;
+}
+
+Error nothing_left(std::string_view what, const DataReport& report) {
+  std::string message(what);
+  for (const std::string& line : describe_report(report)) message += "\n" + line;
+  return Error{message};
 }
 
 Json report_to_json(const DataReport& report) {

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
+#include "base/result.h"
 #include "data/example.h"
 
 namespace andiron {
@@ -66,5 +68,7 @@ struct DataReport {
 std::vector<std::string> describe_report(const DataReport& report);
 // The same for run.json.
 Json report_to_json(const DataReport& report);
+// Why nothing is left of the data, with all that the report knows.
+Error nothing_left(std::string_view what, const DataReport& report);
 
 }  // namespace andiron
