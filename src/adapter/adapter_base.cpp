@@ -107,11 +107,6 @@ Result<BaseMatch> match_base(const Adapter& adapter, const AdapterBase& base) {
     return make_error("the adapter is for the architecture \"{}\", the model is \"{}\"; {}",
                       quoted(adapter.architecture), quoted(base.architecture), models());
   }
-  const auto differ = [](uint32_t x, uint32_t y) { return x != 0 && y != 0 && x != y; };
-  if (differ(adapter.heads, base.heads) || differ(adapter.heads_kv, base.heads_kv)) {
-    return make_error("the adapter is for {} heads ({} of keys), the model has {} ({}); {}", adapter.heads,
-                      adapter.heads_kv, base.heads, base.heads_kv, models());
-  }
   for (const AdapterMatrix& matrix : adapter.matrices) {
     const AdapterLayer* layer = base.find(matrix.layer);
     if (layer == nullptr) {
@@ -121,6 +116,11 @@ Result<BaseMatch> match_base(const Adapter& adapter, const AdapterBase& base) {
     if (layer->n == matrix.n && layer->k == matrix.k) continue;
     return make_error("the adapter changes \"{}\" as {} x {}, but in the model it is {} x {}; {}", quoted(matrix.layer),
                       matrix.n, matrix.k, layer->n, layer->k, models());
+  }
+  const auto differ = [](uint32_t x, uint32_t y) { return x != 0 && y != 0 && x != y; };
+  if (differ(adapter.heads, base.heads) || differ(adapter.heads_kv, base.heads_kv)) {
+    return make_error("the adapter is for {} heads ({} of keys), the model has {} ({}); {}", adapter.heads,
+                      adapter.heads_kv, base.heads, base.heads_kv, models());
   }
   if (adapter.base_hash.empty() || base.hash.empty()) return BaseMatch::kUnknown;
   return adapter.base_hash == base.hash ? BaseMatch::kSame : BaseMatch::kOther;

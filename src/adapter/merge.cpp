@@ -1,6 +1,7 @@
 #include "adapter/merge.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -14,6 +15,13 @@ namespace andiron {
 namespace {
 
 constexpr size_t kPartsMax = 256;
+
+constexpr std::array<std::pair<std::string_view, MergeMethod>, 6> kMethods = {{{"linear", MergeMethod::kLinear},
+                                                                               {"cat", MergeMethod::kConcatenate},
+                                                                               {"ties", MergeMethod::kTies},
+                                                                               {"dare", MergeMethod::kDareLinear},
+                                                                               {"dare-ties", MergeMethod::kDareTies},
+                                                                               {"svd", MergeMethod::kSvd}}};
 
 // One adapter's share in one layer.
 struct Share {
@@ -284,6 +292,15 @@ Adapter common_origin(std::span<const WeightedAdapter> parts) {
 }
 
 }  // namespace
+
+Result<MergeMethod> merge_method_from_name(std::string_view name) {
+  for (const auto& [known, method] : kMethods) {
+    if (known == name) return method;
+  }
+  return make_error("\"{}\" is no way of merging; linear, cat, ties, dare, dare-ties and svd are", quoted(name));
+}
+
+std::string_view merge_method_name(MergeMethod method) { return kMethods[static_cast<size_t>(method)].first; }
 
 Result<Adapter> merge_adapters(std::span<const WeightedAdapter> parts, const MergeOptions& options, ThreadTeam& team) {
   TRY(check_options(parts, options));

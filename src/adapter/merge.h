@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "adapter/adapter.h"
 #include "base/result.h"
@@ -23,6 +24,10 @@ enum class MergeMethod {
   kDareTies,     // likewise, then the sign vote of ties
   kSvd,          // the sum of the deltas, cut to `rank` by singular values: the best approximation of that rank
 };
+
+// "linear", "cat", "ties", "dare", "dare-ties", "svd".
+Result<MergeMethod> merge_method_from_name(std::string_view name);
+std::string_view merge_method_name(MergeMethod method);
 
 enum class MajoritySign {
   kTotal,      // of the sum of the elements
