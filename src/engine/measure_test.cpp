@@ -209,6 +209,23 @@ TEST_F(MeasureTest, QuantisingGivesTheSameBytesForAnyThreads) {
   }
 }
 
+// What becomes of a model that was changed: the formats of the one it was, and its file type.
+TEST_F(MeasureTest, FormatsCanBeTakenFromAnotherModel) {
+  const auto from = source(write_model("tiny", "f32"));
+  const auto formats = source(write_model("tiny", "q4_k_m"));
+  const std::string out = folder_.file("out.gguf");
+  const auto report = quantize_model(*from, out, team_, {.type = {}, .formats_of = formats.get()});
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto made = source(out);
+  ASSERT_EQ(made->tensors().size(), formats->tensors().size());
+  for (const TensorInfo& tensor : made->tensors()) {
+    EXPECT_EQ(tensor.dtype, formats->find_tensor(tensor.name)->dtype) << tensor.name;
+  }
+  EXPECT_EQ(*made->meta_int("general.file_type", -1), *from->meta_int("general.file_type", -1));
+  const auto other = source(write_model("tiny-odd", "q8_0"));
+  EXPECT_FALSE(quantize_model(*other, out, team_, {.type = {}, .formats_of = formats.get()}).ok()) << "other shapes";
+}
+
 TEST_F(MeasureTest, ImportanceMakesTheOutputsBetter) {
   open("tiny", "f32");
   const auto from = source(write_model("tiny", "f32"));

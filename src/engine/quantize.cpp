@@ -153,6 +153,14 @@ class Fallbacks {
   std::map<std::pair<DType, DType>, Group> groups_;
 };
 
+Result<TensorPlan> plan_one(const TensorInfo& tensor, const QuantContext& context, const QuantizeOptions& options) {
+  if (options.formats_of == nullptr) return plan_tensor(tensor, options.type, context, options.pure);
+  const TensorInfo* same = options.formats_of->find_tensor(tensor.name);
+  if (same != nullptr) return TensorPlan{same->dtype, std::nullopt};
+  return make_error("{}: has no tensor \"{}\" to take the number format of", options.formats_of->path(),
+                    quoted(tensor.name));
+}
+
 // What each tensor becomes.
 Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::string& out, const QuantizeOptions& options,
                                      QuantizeReport& report) {
@@ -162,7 +170,7 @@ Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::strin
   Fallbacks fallbacks;
   int64_t quantised_before = 0;
   for (const TensorInfo& tensor : source.tensors()) {
-    const TensorPlan one = plan_tensor(tensor, options.type, context, options.pure);
+    TRY_ASSIGN(const TensorPlan one, plan_one(tensor, context, options));
     if (one.fell_back_from) fallbacks.add(tensor, *one.fell_back_from, one.dtype);
     quantised_before += !dtype_info(tensor.dtype).is_float && tensor.dtype != one.dtype ? 1 : 0;
     TRY_ASSIGN(TensorInfo target, make_tensor_info(tensor.name, one.dtype, tensor.shape, out));
@@ -174,7 +182,7 @@ Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::strin
   }
   if (targets.empty()) return make_error("{}: there are no tensors in it to quantise", source.path());
   if (const auto note = fallbacks.note()) report.notes.push_back(*note);
-  if (report.tensors.count(options.type.base) == 0) {
+  if (options.formats_of == nullptr && report.tensors.count(options.type.base) == 0) {
     report.notes.push_back(format("not one tensor became {}: the file is {} in name only",
                                   dtype_info(options.type.base).name, options.type.name));
   }
@@ -193,7 +201,8 @@ Result<QuantizeReport> quantize_model(const ModelSource& source, const std::stri
                                       const QuantizeOptions& options) {
   QuantizeReport report;
   TRY_ASSIGN(const auto targets, plan(source, out, options, report));
-  TRY_ASSIGN(const OutputMetadata metadata, OutputMetadata::create(source, options.type.file_type));
+  const auto file_type = options.formats_of == nullptr ? std::optional(options.type.file_type) : std::nullopt;
+  TRY_ASSIGN(const OutputMetadata metadata, OutputMetadata::create(source, file_type));
   TRY_ASSIGN(auto writer, GgufWriter::create(out, metadata.entries(), targets));
   Encoder encoder(source, team, options, writer, report);
   for (size_t i = 0; i < targets.size() && !report.cancelled; ++i) {

@@ -19,6 +19,8 @@ namespace andiron {
 
 struct QuantizeOptions {
   QuantType type;
+  // Each tensor in the number format it has there, instead of `type`; then the source's own file type is kept.
+  const ModelSource* formats_of = nullptr;
   bool pure = false;                       // no recipe: see plan_tensor
   const Importance* importance = nullptr;  // weighs the errors; null: all columns alike
   const std::atomic<bool>* cancel = nullptr;

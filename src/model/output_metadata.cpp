@@ -11,15 +11,18 @@ constexpr uint32_t kQuantizationVersion = 2;
 
 }  // namespace
 
-Result<OutputMetadata> OutputMetadata::create(const ModelSource& source, uint32_t file_type) {
+Result<OutputMetadata> OutputMetadata::create(const ModelSource& source, std::optional<uint32_t> file_type) {
   OutputMetadata metadata;
   const bool translated = source.find_meta("tokenizer.ggml.tokens") == nullptr;
   for (const MetaEntry& entry : source.metadata()) {
-    const bool replaced = entry.key == "general.file_type" || entry.key == "general.quantization_version";
+    const bool replaced =
+        file_type && (entry.key == "general.file_type" || entry.key == "general.quantization_version");
     if (!replaced && !(translated && entry.key.starts_with("tokenizer."))) metadata.entries_.push_back(entry);
   }
-  metadata.entries_.push_back(MetaEntry::u32("general.file_type", file_type));
-  metadata.entries_.push_back(MetaEntry::u32("general.quantization_version", kQuantizationVersion));
+  if (file_type) {
+    metadata.entries_.push_back(MetaEntry::u32("general.file_type", *file_type));
+    metadata.entries_.push_back(MetaEntry::u32("general.quantization_version", kQuantizationVersion));
+  }
   if (translated) {
     TRY_ASSIGN(const TokenizerSpec spec, tokenizer_spec(source));
     metadata.spec_values_ = metadata_from_spec(spec);

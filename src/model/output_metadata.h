@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -16,8 +17,9 @@ namespace andiron {
 
 class OutputMetadata {
  public:
-  // `file_type`: GGUF's general.file_type (llama.h, enum llama_ftype); 0: all F32.
-  static Result<OutputMetadata> create(const ModelSource& source, uint32_t file_type);
+  // `file_type`: GGUF's general.file_type (llama.h, enum llama_ftype); 0: all F32; none:
+  // the source's own stays, if it has one.
+  static Result<OutputMetadata> create(const ModelSource& source, std::optional<uint32_t> file_type);
   OutputMetadata(OutputMetadata&&) = default;
 
   // They point into this and into the source, which both must outlive them.
