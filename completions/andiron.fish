@@ -1,6 +1,6 @@
 # Completion of andiron(1) for fish.
 
-set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn plot synth help
+set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn eval adapters plot synth help
 complete -c andiron -l isa -x -a 'scalar avx2 avx512 amx' -d 'Instruction set'
 complete -c andiron -l threads -s t -x -d 'Threads'
 complete -c andiron -l kv -x -a 'f16 q8_0' -d 'Format of the KV cache'
@@ -192,3 +192,43 @@ complete -c andiron -n '__fish_seen_subcommand_from learn' -l json -d 'Print one
 complete -c andiron -n '__fish_seen_subcommand_from plot' -l out -r -d 'Write an SVG'
 complete -c andiron -n '__fish_seen_subcommand_from run' -l adapter -r -d 'An adapter to wear'
 complete -c andiron -n '__fish_seen_subcommand_from chat' -l adapter -r -d 'An adapter to wear'
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a eval -d 'Measure on rows of data'
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a adapters -d 'List, show, compare, merge, move'
+
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l data -r -F -d 'Files and folders with the rows'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l adapter -r -d 'An adapter to wear'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l metric -x -a 'loss exact contains choice' -d 'What is right'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l max-rows -x -d 'Only the first so many rows'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l seq-len -x -d 'Most tokens of a row'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l tokens -s n -x -d 'Most tokens of an answer'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l held-out -x -d 'Only what learn holds out'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l seed -x -d 'The seed of that'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l format -x -d 'Format of the data'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l everything -d 'Loss on all tokens'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l last-answer -d 'Loss on the last answer'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l split-long -d 'Split rows that are too long'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l template -r -F -d 'A chat template'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l no-base -d 'Not without adapters too'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l json -d 'Print JSON'
+
+set -l verbs list show diff merge export import remove
+complete -c andiron -f -n "__fish_seen_subcommand_from adapters; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c andiron -n '__fish_seen_subcommand_from adapters' -l json -d 'Print JSON'
+complete -c andiron -n '__fish_seen_subcommand_from adapters' -l model -r -F -d 'The model it is for'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l prompt -s p -x -d 'The prompt'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l file -s f -r -F -d 'File with the prompt'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l chat -d 'Use the chat template'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l system -x -d 'System message'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l template -r -F -d 'A chat template'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l tokens -s n -x -d 'Most tokens of an answer'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l temp -x -d 'Temperature'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff merge' -l seed -x -d 'Seed'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l into -r -F -d 'A model to fold them into'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge import' -l as -x -d 'Name of the result'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge export' -l out -r -F -d 'Folder or file to write'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l type -x -d 'Number format'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l method -x -a 'linear cat ties dare dare-ties svd' -d 'How'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l density -x -d 'Share that is kept'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l rank -x -d 'Rank of the result'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from export' -l format -x -a 'peft gguf' -d 'What to write'
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from remove' -l yes -s y -d 'Do not ask'

@@ -45,7 +45,8 @@ class Program {
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
     std::vector<std::string> variables = {"ANDIRON_CACHE_DIR=" + folder_.file("cache"),
-                                          "XDG_STATE_HOME=" + folder_.file("state")};
+                                          "XDG_STATE_HOME=" + folder_.file("state"),
+                                          "XDG_DATA_HOME=" + folder_.file("data")};
     std::vector<char*> envp;
     for (std::string& variable : variables) envp.push_back(variable.data());
     for (char** variable = environ; *variable != nullptr; ++variable) envp.push_back(*variable);

@@ -145,13 +145,19 @@ TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
   const std::string zsh = whole_file(root + "/completions/_andiron");
   const std::string fish = whole_file(root + "/completions/andiron.fish");
   auto names = commands(program_.run({"--help"}).out);
+  for (const std::string& verb : commands(program_.run({"help", "adapters"}).out)) names.push_back("adapters " + verb);
   names.emplace_back("");  // the program itself
   for (const std::string& command : names) {
     EXPECT_NE(manual.find("andiron " + command), std::string::npos) << command;
-    for (const std::string* completions : {&bash, &zsh, &fish}) {
-      EXPECT_NE(completions->find(command), std::string::npos) << command;
+    std::vector<std::string> words = {"help"};
+    std::istringstream parts(command);
+    for (std::string word; parts >> word;) {
+      words.push_back(word);
+      for (const std::string* completions : {&bash, &zsh, &fish}) {
+        EXPECT_NE(completions->find(word), std::string::npos) << command;
+      }
     }
-    const auto options = long_options(program_.run({"help", command}).out);
+    const auto options = long_options(program_.run(words).out);
     EXPECT_FALSE(options.empty()) << command;
     for (const std::string& option : options) {
       EXPECT_NE(manual.find(option), std::string::npos) << command << " " << option;

@@ -4,13 +4,19 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "adapter/adapter_base.h"
+#include "base/atomic_file.h"
+#include "base/atomic_folder.h"
 #include "base/strings.h"
+#include "format/model_source.h"
 
 namespace andiron {
 
 namespace {
 
 bool is_name(std::string_view text) {
+  // What a killed program leaves of a folder is named so (base/atomic_folder.h).
+  if (text.find(".part-") != std::string_view::npos) return false;
   return !text.empty() && text.size() <= 100 && text[0] != '.' && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
@@ -50,6 +56,14 @@ Result<std::string> adapter_folder(std::string_view name) {
   return format("{}/{}", folder, name);
 }
 
+Result<std::vector<std::string>> stored_adapters() {
+  TRY_ASSIGN(const std::string folder, adapters_folder());
+  TRY_ASSIGN(auto names, list_folder(folder));
+  std::erase_if(names,
+                [&](const std::string& name) { return !is_name(name) || !is_folder(format("{}/{}", folder, name)); });
+  return names;
+}
+
 Result<StackEntry> parse_adapter(const std::string& text) {
   std::error_code error;
   StackEntry entry;
@@ -77,6 +91,47 @@ Result<std::vector<StackEntry>> parse_adapters(const std::vector<std::string>& t
   for (const std::string& text : texts) {
     TRY_ASSIGN(StackEntry entry, parse_adapter(text));
     out.push_back(std::move(entry));
+  }
+  return out;
+}
+
+Result<Adapter> read_named_adapter(const std::string& text, const std::string& model) {
+  TRY_ASSIGN(const StackEntry entry, parse_adapter(text));
+  if (entry.strength != 1) return make_error("{}: expected an adapter without a strength", andiron::quoted(text));
+  if (!model.empty()) {
+    TRY_ASSIGN(const auto source, open_model_source(model));
+    TRY_ASSIGN(const AdapterBase base, describe_base(*source));
+    return read_adapter(entry.path, &base);
+  }
+  auto adapter = read_adapter(entry.path);
+  if (adapter.ok() || !adapter.error().message.ends_with("give the model with it")) return adapter;
+  return make_error("{}: --model MODEL", adapter.error().message);
+}
+
+Status check_free(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found) return {};
+  return make_error("{}: there is something of this name already, which is not overwritten; choose another name", path);
+}
+
+Result<std::string> new_adapter_folder(const std::string& name) {
+  TRY_ASSIGN(std::string folder, adapter_folder(name));
+  if (check_free(folder).ok()) return folder;
+  return make_error(
+      "\"{0}\": there is an adapter of this name already, which is not overwritten; choose another name, or remove it "
+      "first: andiron adapters remove {0}",
+      name);
+}
+
+Result<std::vector<StackEntry>> parse_stack(const std::string& text) {
+  std::vector<StackEntry> out;
+  if (text == "none" || text == "base") return out;
+  if (file_exists(text)) return parse_adapters({text});
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('+', at), text.size());
+    TRY_ASSIGN(StackEntry entry, parse_adapter(text.substr(at, end - at)));
+    out.push_back(std::move(entry));
+    at = end + 1;
   }
   return out;
 }

@@ -13,6 +13,7 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "cli/conversation.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "kernels/dispatch.h"
@@ -28,6 +29,25 @@ Result<Machine> make_machine(const GlobalOptions& global, bool pin) {
   const int threads = global.threads > 0 ? global.threads : ThreadTeam::processors_available();
   machine.team = std::make_unique<ThreadTeam>(threads, pin);
   return machine;
+}
+
+Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
+                                           const Tokenizer& tokenizer) {
+  if (!options.chat) {
+    // The person at the terminal writes the whole prompt, markup included.
+    return text_prompt_tokens(tokenizer, prompt,
+                              {.add_special = !options.no_special, .parse_special = !options.no_special});
+  }
+  TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template));
+  Conversation conversation(options.system);
+  conversation.add("user", prompt);
+  TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
+  return chat.tokens(rendered);
+}
+
+void say_notes(const GlobalOptions& global, std::span<const std::string> notes) {
+  if (global.quiet) return;
+  for (const std::string& note : notes) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
 }
 
 PackedCacheOptions cache_options(const GlobalOptions& global) {
@@ -50,9 +70,7 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
   TRY_ASSIGN(loaded.model, Model::load(path, options));
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   progress.clear();
-  if (!global.quiet) {
-    for (const std::string& note : loaded.model->notes()) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
-  }
+  say_notes(global, loaded.model->notes());
   return loaded;
 }
 
@@ -163,16 +181,19 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
   return std::unique_ptr<DraftSource>(std::move(draft));
 }
 
-Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
-                                                          const Machine& machine, const Model& model) {
-  if (options.adapters.empty()) return std::shared_ptr<const AdapterStack>();
-  TRY_ASSIGN(const auto entries, parse_adapters(options.adapters));
+Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& global, std::span<const StackEntry> entries,
+                                                       const Machine& machine, const Model& model) {
+  if (entries.empty()) return std::shared_ptr<const AdapterStack>();
   std::vector<std::string> notes;
   TRY_ASSIGN(auto stack, AdapterStack::load(entries, model, *machine.kernels, *machine.team, notes));
-  for (const std::string& note : notes) {
-    if (!global.quiet) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
-  }
+  say_notes(global, notes);
   return stack;
+}
+
+Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
+                                                          const Machine& machine, const Model& model) {
+  TRY_ASSIGN(const auto entries, parse_adapters(options.adapters));
+  return load_stack(global, entries, machine, model);
 }
 
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens) {

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -25,6 +27,9 @@ struct Machine {
 // `pin`: threads stay on their processors, for measuring.
 Result<Machine> make_machine(const GlobalOptions& global, bool pin = false);
 
+// Each on a line of standard error, unless the person wants none.
+void say_notes(const GlobalOptions& global, std::span<const std::string> notes);
+
 struct LoadedModel {
   std::shared_ptr<const Model> model;
   double load_ms = 0;
@@ -44,6 +49,10 @@ Result<std::string> read_input(const std::string& path);
 
 PackedCacheOptions cache_options(const GlobalOptions& global);
 
+// The prompt as the options want it: as it is, or as a user's message.
+Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
+                                           const Tokenizer& tokenizer);
+
 // "TOKEN=NUMBER": a token's id, and what is added to its logit.
 Result<LogitBias> parse_bias(const std::string& text);
 
@@ -55,7 +64,10 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
                                                        const Machine& machine, const Tokenizer& tokenizer,
                                                        int64_t context);
 
-// The stack that the options ask for, or null; its notes go to standard error.
+// The stack of these, or null where there are none; its notes go to standard error.
+Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& global, std::span<const StackEntry> entries,
+                                                       const Machine& machine, const Model& model);
+// The stack that the options ask for.
 Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
                                                           const Machine& machine, const Model& model);
 

@@ -35,20 +35,6 @@ Json logprobs_json(const Logprobs& logprobs, const Tokenizer& tokenizer) {
   return json;
 }
 
-Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
-                                           const Tokenizer& tokenizer) {
-  if (!options.chat) {
-    // The person at the terminal writes the whole prompt, markup included.
-    return text_prompt_tokens(tokenizer, prompt,
-                              {.add_special = !options.no_special, .parse_special = !options.no_special});
-  }
-  TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template));
-  Conversation conversation(options.system);
-  conversation.add("user", prompt);
-  TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
-  return chat.tokens(rendered);
-}
-
 void print_summary(const PrefillReport& prefill, const GenerateReport& answer) {
   std::string drafted;
   if (answer.drafted > 0) drafted = format(", {} of {} guesses right", answer.draft_accepted, answer.drafted);

@@ -1,7 +1,4 @@
-// CLI11 takes ten seconds to compile: it is included here and nowhere else.
 #include "cli/command_line.h"
-
-#include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <memory>
@@ -9,9 +6,9 @@
 
 #include "base/strings.h"
 #include "cli/app.h"
+#include "cli/command_line_parts.h"
 #include "cli/commands.h"
 #include "cli/id_list.h"
-#include "cli/terminal.h"
 #include "cli/version.h"
 #include "model/quant_mix.h"
 #include "model/synth.h"
@@ -48,44 +45,6 @@ class HelpFormatter : public CLI::Formatter {
     return options.substr(1) + (text.empty() ? "" : "\n" + text);  // it begins with an empty line, and so do we
   }
 };
-
-constexpr int64_t kTokensLimit = int64_t{1} << 31;
-
-void add_examples(App* app, std::initializer_list<const char*> lines) {
-  std::string text = "Examples:";
-  for (const char* line : lines) text += std::string("\n  ") + line;
-  app->footer(text);
-}
-
-// Throws what parse_command_line() reports as wrong usage.
-void require(const Status& status) {
-  if (!status.ok()) throw CLI::ValidationError(printable(status.error().message));
-}
-template <typename T>
-void require(const Result<T>& result) {
-  if (!result.ok()) throw CLI::ValidationError(printable(result.error().message));
-}
-
-// A whole number in decimal. CLI11 alone would take 010 for 8, and wrap what is below the least negative number.
-CLI::Validator whole(int64_t low, int64_t high) {
-  const auto check = [=](std::string& text) -> std::string {
-    const auto value = parse_int(text, "");
-    if (!value.ok() || *value < low || *value > high) {
-      return format("expected a whole number from {} to {}, got \"{}\"", low, high, andiron::quoted(text));
-    }
-    text = std::to_string(*value);
-    return "";
-  };
-  return CLI::Validator(check, format("INT in [{} - {}]", low, high));
-}
-
-void add_model(App* app, std::string& model) {
-  app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
-}
-
-CLI::Option* add_chat_template(App* app, std::string& file) {
-  return app->add_option("--template", file, "Jinja file with a chat template, instead of the model's own");
-}
 
 void add_global(App& app, GlobalOptions& o) {
   app.add_option("--isa", o.isa, "Instruction set: scalar, avx2, avx512 or amx (default: the best there is)")
@@ -161,10 +120,7 @@ void check_options(const DetokenizeOptions& o) {
 
 template <typename Options, typename Command>
 void on_parsed(App* app, CommandLine& line, std::shared_ptr<Options> options, Command command) {
-  app->callback([&line, options, command] {
-    check_options(*options);
-    line.action = [&line, options, command] { return command(line.global, *options); };
-  });
+  on_parsed(app, line, std::move(options), command, [](const Options& o) { check_options(o); });
 }
 
 void add_run(App& app, CommandLine& line) {
@@ -344,11 +300,6 @@ void add_doctor(App& app, CommandLine& line) {
   on_parsed(sub, line, o, doctor_command);
 }
 
-template <typename T>
-void add_number(App* app, const char* name, T& value, const char* help) {
-  app->add_option(name, value, help)->capture_default_str();
-}
-
 void add_learn_method(App* sub, LearnCommandOptions& o) {
   sub->add_option("--method", o.method, "lora, rslora, dora, or full: all weights of a float model")
       ->capture_default_str();
@@ -453,20 +404,19 @@ void add_synth(App& app, CommandLine& line) {
 
 void add_help(App& app, CommandLine&) {
   auto* sub = app.add_subcommand("help", "This help, or that of a command");
-  add_examples(sub, {"andiron help", "andiron help run"});
-  auto name = std::make_shared<std::string>();
-  sub->add_option("COMMAND", *name, "The command; none: all of them");
-  sub->callback([&app, name] {
+  add_examples(sub, {"andiron help", "andiron help run", "andiron help adapters merge"});
+  auto names = std::make_shared<std::vector<std::string>>();
+  sub->add_option("COMMAND", *names, "The command, and one of its own; none: all of them");
+  sub->callback([&app, names] {
     const App* topic = &app;
-    if (!name->empty()) {
-      const auto known = app.get_subcommands([&](const App* one) { return one->get_name() == *name; });
-      if (known.empty()) throw CLI::ValidationError("help", "there is no command \"" + andiron::quoted(*name) + "\"");
+    std::string path = "andiron";
+    for (const std::string& name : *names) {
+      const auto known = topic->get_subcommands([&](const App* one) { return one->get_name() == name; });
+      if (known.empty()) throw CLI::ValidationError("help", "there is no command \"" + andiron::quoted(name) + "\"");
       topic = known.front();
+      path += " " + name;
     }
-    std::fputs(app.get_formatter()
-                   ->make_help(topic, topic == &app ? "andiron" : "andiron " + *name, CLI::AppFormatMode::Normal)
-                   .c_str(),
-               stdout);
+    std::fputs(app.get_formatter()->make_help(topic, path, CLI::AppFormatMode::Normal).c_str(), stdout);
   });
 }
 
@@ -484,9 +434,9 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add :
-       {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl, add_quantize,
-        add_imatrix, add_bench, add_cache, add_doctor, add_learn, add_plot, add_synth, add_help}) {
+  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl,
+                    add_quantize, add_imatrix, add_bench, add_cache, add_doctor, add_learn, add_eval, add_adapters,
+                    add_plot, add_synth, add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -23,6 +23,16 @@ Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& opt
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);
 // What can be told of the options without the model.
 Status check_learn_options(const LearnCommandOptions& options);
+Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& options);
+Status check_eval_options(const EvalCommandOptions& options);
+Result<int> list_adapters_command(const GlobalOptions& global, const AdapterListOptions& options);
+Result<int> show_adapter_command(const GlobalOptions& global, const AdapterShowOptions& options);
+Result<int> diff_adapters_command(const GlobalOptions& global, const AdapterDiffOptions& options);
+Result<int> merge_adapters_command(const GlobalOptions& global, const AdapterMergeOptions& options);
+Status check_merge_options(const AdapterMergeOptions& options);
+Result<int> export_adapter_command(const GlobalOptions& global, const AdapterExportOptions& options);
+Result<int> import_adapter_command(const GlobalOptions& global, const AdapterImportOptions& options);
+Result<int> remove_adapter_command(const GlobalOptions& global, const AdapterRemoveOptions& options);
 Result<int> plot_command(const GlobalOptions& global, const PlotOptions& options);
 Result<int> synth_command(const GlobalOptions& global, const SynthOptions& options);
 

@@ -48,6 +48,61 @@ struct LearnCommandOptions {
   bool json = false;
 };
 
+struct EvalCommandOptions {
+  std::string model;
+  std::vector<std::string> adapters;  // as in AnswerOptions
+  std::vector<std::string> data;
+  std::string metric = "loss";
+  std::string format;
+  std::string chat_template;
+  bool everything = false, last_answer = false, split_long = false;
+  double held_out = 0;
+  uint64_t seed = 0;
+  int64_t seq_len = 0;  // 0: as learn
+  int64_t rows_max = 0;
+  int64_t tokens_max = 256;  // of an answer
+  bool no_base = false;      // with adapters: do not measure without them too
+  bool json = false;
+};
+
+struct AdapterListOptions {
+  bool json = false;
+};
+
+struct AdapterShowOptions {
+  std::string adapter;  // here and below: a name in the store, a PEFT folder or a GGUF adapter
+  std::string model;    // the base; "": the adapter must say what it is for
+  bool json = false;
+};
+
+struct AdapterMergeOptions {
+  std::vector<std::string> adapters;  // "ADAPTER" or "ADAPTER:WEIGHT"
+  std::string model;
+  std::string method = "linear";
+  double density = 0.5;
+  int64_t rank = 0;
+  uint64_t seed = 0;
+  std::string name, out;  // where the result goes: into the store, or a folder; of `into` a file
+  std::string into;       // a model to fold them into; "": merge adapters
+  std::string type;       // of the file; "": each tensor keeps its format
+};
+
+struct AdapterExportOptions {
+  std::string adapter, model;
+  std::string out;
+  std::string format = "peft";  // or "gguf"
+};
+
+struct AdapterImportOptions {
+  std::string path, model;
+  std::string name;
+};
+
+struct AdapterRemoveOptions {
+  std::string name;
+  bool yes = false;
+};
+
 struct PlotOptions {
   std::string run;
   std::string out;  // an SVG; "": in the terminal
@@ -66,6 +121,12 @@ struct RunOptions {
   bool ignore_end = false;
   int32_t logprobs = -1;
   AnswerOptions answer;
+};
+
+// One prompt, two stacks: "me", "me+work:0.5", "none".
+struct AdapterDiffOptions {
+  RunOptions run;
+  std::string a, b;
 };
 
 struct ChatCommandOptions {

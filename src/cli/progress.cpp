@@ -1,6 +1,7 @@
 #include "cli/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "base/strings.h"
@@ -19,6 +20,9 @@ std::string amount(Progress::Unit unit, double value) {
     case Progress::Unit::kBytes: return human_bytes(static_cast<uint64_t>(value));
     case Progress::Unit::kTokens: return human_count(static_cast<int64_t>(value)) + " tokens";
     case Progress::Unit::kTensors: return human_count(static_cast<int64_t>(value)) + " tensors";
+    case Progress::Unit::kRows:
+      return value < 10 && value != std::floor(value) ? format("{:.1f} rows", value)
+                                                      : human_count(static_cast<int64_t>(value)) + " rows";
     case Progress::Unit::kSteps: return human_count(static_cast<int64_t>(value));
   }
   return {};

@@ -10,7 +10,7 @@ namespace andiron {
 
 class Progress {
  public:
-  enum class Unit : uint8_t { kBytes, kTokens, kTensors, kSteps };
+  enum class Unit : uint8_t { kBytes, kTokens, kTensors, kSteps, kRows };
 
   // `label`: "loading weights". Nothing is shown before the work has taken half a second, nor ever when `quiet`.
   Progress(std::string label, Unit unit, bool quiet);

@@ -1,0 +1,146 @@
+#include "cli/adapter_facts.h"
+
+#include <sys/stat.h>
+
+#include <cmath>
+#include <ctime>
+#include <utility>
+
+#include "adapter/adapter_files.h"
+#include "adapter/peft_config.h"
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "cli/version.h"
+#include "train/run_record.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr uint64_t kRecordBytesMax = 16 << 20;
+
+// Null where there is none, or one that cannot be read: a record is not what an adapter needs to work.
+Json read_record_file(const std::string& path) {
+  if (!file_exists(path)) return {};
+  const auto text = read_text_file(path, kRecordBytesMax);
+  if (!text.ok()) return {};
+  auto json = parse_json(*text, path);
+  return json.ok() && json->is_object() ? std::move(*json) : Json();
+}
+
+std::string text_in(const Json& object, std::string_view key) {
+  const Json* found = object.find(key);
+  return found != nullptr && found->is_string() ? found->as_string() : std::string();
+}
+
+double loss_in(const Json& run, std::string_view when) {
+  const Json* results = run.find(when);
+  const Json* loss = results != nullptr ? results->find("held_out_loss") : nullptr;
+  return loss != nullptr && loss->is_number() ? loss->as_double() : std::nan("");
+}
+
+// "2026-11-22T22:30:00+01:00" as "2026-11-22 22:30".
+std::string short_date(const std::string& timestamp) {
+  if (timestamp.size() < 16 || timestamp[10] != 'T') return timestamp;
+  return timestamp.substr(0, 10) + " " + timestamp.substr(11, 5);
+}
+
+std::string last_part(std::string_view path) {
+  while (path.size() > 1 && path.back() == '/') path.remove_suffix(1);
+  return std::string(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
+}
+
+void add_file(const std::string& path, AdapterFacts& facts) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    facts.problem = format("{} is missing", last_part(path));
+    return;
+  }
+  facts.bytes = static_cast<uint64_t>(info.st_size);
+  facts.date = short_date(timestamp(info.st_mtime));
+}
+
+void add_config(const std::string& path, AdapterFacts& facts) {
+  const auto text = read_text_file(path, kRecordBytesMax);
+  const auto config = text.ok() ? read_peft_config(*text, path) : Result<PeftConfig>(text.error());
+  if (!config.ok()) {
+    facts.problem = config.error().message;
+    return;
+  }
+  facts.rank = config->rank;
+  facts.alpha = config->alpha;
+  facts.base = config->base_name;
+  facts.method = config->dora ? "dora" : config->rslora ? "rslora" : "lora";
+}
+
+void add_run(AdapterFacts& facts) {
+  const Json& run = facts.run;
+  if (const std::string method = text_in(run, "method"); !method.empty()) facts.method = method;
+  if (facts.base.empty()) facts.base = last_part(text_in(run, "base_path"));
+  facts.verdict = text_in(run, "verdict");
+  for (const char* key : {"ended", "started"}) {
+    if (const std::string date = text_in(run, key); !date.empty()) {
+      facts.date = short_date(date);
+      break;
+    }
+  }
+  facts.loss_before = loss_in(run, "before");
+  facts.loss_after = loss_in(run, "after");
+  const Json* reasons = run.find("reasons");
+  for (size_t i = 0; reasons != nullptr && reasons->is_array() && i < reasons->items().size(); ++i) {
+    if (reasons->items()[i].is_string()) facts.reasons.push_back(reasons->items()[i].as_string());
+  }
+}
+
+void add_origin(AdapterFacts& facts) {
+  const std::string made = text_in(facts.origin, "made");
+  if (made == "merge") facts.method = format("merge {}", text_in(facts.origin, "method"));
+  if (facts.verdict.empty()) facts.verdict = made == "merge" ? "merged" : made == "import" ? "imported" : "";
+}
+
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+}  // namespace
+
+AdapterFacts adapter_facts(std::string name, const std::string& path) {
+  AdapterFacts facts;
+  facts.name = std::move(name);
+  facts.path = path;
+  facts.loss_before = facts.loss_after = std::nan("");
+  if (!is_folder(path)) {
+    add_file(path, facts);
+    return facts;
+  }
+  facts.run = read_record_file(path + "/run.json");
+  facts.origin = read_record_file(format("{}/{}", path, kOriginFile));
+  add_file(format("{}/{}", path, kPeftWeights), facts);
+  if (facts.problem.empty()) add_config(format("{}/{}", path, kPeftConfig), facts);
+  if (!facts.origin.is_null()) add_origin(facts);
+  if (!facts.run.is_null()) add_run(facts);
+  return facts;
+}
+
+Json facts_json(const AdapterFacts& facts) {
+  Json reasons = Json::array();
+  for (const std::string& reason : facts.reasons) reasons.push(reason);
+  Json json = Json::object();
+  json.set("name", facts.name).set("path", facts.path).set("base", facts.base).set("method", facts.method);
+  json.set("rank", facts.rank).set("alpha", facts.alpha).set("bytes", facts.bytes).set("date", facts.date);
+  json.set("verdict", facts.verdict).set("reasons", std::move(reasons));
+  json.set("loss_before", finite(facts.loss_before)).set("loss_after", finite(facts.loss_after));
+  if (!facts.problem.empty()) json.set("problem", facts.problem);
+  return json;
+}
+
+std::string loss_text(const AdapterFacts& facts) {
+  if (std::isnan(facts.loss_before)) return "";
+  if (std::isnan(facts.loss_after)) return format("{:.4f}", facts.loss_before);
+  return format("{:.4f} to {:.4f}", facts.loss_before, facts.loss_after);
+}
+
+TextFile origin_file(Json origin) {
+  origin.set("when", timestamp(std::time(nullptr))).set("version", kVersion);
+  return {std::string(kOriginFile), origin.dump(2) + "\n"};
+}
+
+}  // namespace andiron

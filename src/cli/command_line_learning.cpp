@@ -1,0 +1,167 @@
+// The commands around learning: eval, adapters.
+#include <memory>
+
+#include "cli/command_line_parts.h"
+#include "cli/commands.h"
+
+namespace andiron {
+
+namespace {
+
+using App = CLI::App;
+
+constexpr const char* kAdapterHelp = "A name, a PEFT folder or a GGUF adapter";
+
+// For adapters that do not say what they are for.
+void add_base(App* app, std::string& model) {
+  app->add_option("--model", model, "The model it is for, where the adapter does not say enough itself");
+}
+
+template <typename Options>
+void unchecked(const Options&) {}
+
+void add_list(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("list", "Which there are (the default)")->fallthrough();
+  add_examples(sub, {"andiron adapters", "andiron adapters list --json"});
+  auto o = std::make_shared<AdapterListOptions>();
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, list_adapters_command, unchecked<AdapterListOptions>);
+}
+
+void add_show(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("show", "All that is known of one")->fallthrough();
+  add_examples(sub, {"andiron adapters show me", "andiron adapters show ./peft-folder --model model.gguf --json"});
+  auto o = std::make_shared<AdapterShowOptions>();
+  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->required();
+  add_base(sub, o->model);
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, show_adapter_command, unchecked<AdapterShowOptions>);
+}
+
+void add_diff(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("diff", "Answer one prompt with two stacks, side by side")->fallthrough();
+  add_examples(sub, {"andiron adapters diff model.gguf none me -p \"Once upon a time\"",
+                     "andiron adapters diff model.gguf me me+work:0.5 --chat -p \"Who am I?\" --json"});
+  auto o = std::make_shared<AdapterDiffOptions>();
+  RunOptions& run = o->run;
+  run.answer.tokens_max = 256;
+  run.answer.sampling.temperature = 0;
+  add_model(sub, run.model);
+  sub->add_option("A", o->a, "Adapters such as me or me+work:0.5; none: the model alone")->required();
+  sub->add_option("B", o->b, "Likewise")->required();
+  auto* prompt = sub->add_option("-p,--prompt", run.prompt, "The prompt (default: empty)");
+  sub->add_option("-f,--file", run.prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
+  auto* chat = sub->add_flag("--chat", run.chat, "The prompt is a user's message: use the model's chat template");
+  sub->add_option("--system", run.system, "System message, with --chat")->needs(chat);
+  add_chat_template(sub, run.chat_template)->needs(chat);
+  sub->add_option("-n,--tokens", run.answer.tokens_max, "Most tokens of an answer")
+      ->transform(whole(1, kTokensLimit))
+      ->capture_default_str();
+  add_number(sub, "--temp", run.answer.sampling.temperature, "Temperature; 0 takes the most likely token");
+  sub->add_option("--seed", run.answer.seed, "Seed of both answers (default: drawn)")->transform(whole(0, INT64_MAX));
+  sub->add_flag("--json", run.json, "Print one line of JSON: answers, same");
+  on_parsed(sub, line, o, diff_adapters_command,
+            [](const AdapterDiffOptions& d) { require(validate(d.run.answer.sampling, INT32_MAX)); });
+}
+
+void add_merge(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("merge", "Several into one, or into a model")->fallthrough();
+  add_examples(sub, {"andiron adapters merge me work:0.5 --method ties --as both",
+                     "andiron adapters merge me --into model.gguf --out mine.gguf",
+                     "andiron adapters merge me:0.8 --into model.gguf --out mine.gguf --type Q4_K_M"});
+  auto o = std::make_shared<AdapterMergeOptions>();
+  sub->add_option("ADAPTER", o->adapters, "Adapters, each with :WEIGHT behind it (default 1)")->required();
+  auto* into = sub->add_option("--into", o->into, "Fold them into this model instead, and write it as GGUF");
+  sub->add_option("--as", o->name, "Name of the result");
+  sub->add_option("--out", o->out, "Folder of the result; with --into the file");
+  sub->add_option("--type", o->type, "With --into: number format (default: each tensor keeps its own)");
+  add_base(sub, o->model);
+  sub->add_option("--method", o->method, "linear, cat, ties, dare, dare-ties or svd")
+      ->capture_default_str()
+      ->excludes(into);
+  add_number(sub, "--density", o->density, "ties and dare: share of the numbers that is kept");
+  sub->add_option("--rank", o->rank, "svd: rank of the result (default: the largest of them)")
+      ->transform(whole(1, 4096));
+  sub->add_option("--seed", o->seed, "dare: seed")->transform(whole(0, INT64_MAX))->capture_default_str();
+  on_parsed(sub, line, o, merge_adapters_command,
+            [](const AdapterMergeOptions& m) { require(check_merge_options(m)); });
+}
+
+void add_export(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("export", "Write one as a PEFT folder or a GGUF adapter")->fallthrough();
+  add_examples(
+      sub, {"andiron adapters export me --out peft-folder", "andiron adapters export me --out me.gguf --format gguf"});
+  auto o = std::make_shared<AdapterExportOptions>();
+  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->required();
+  sub->add_option("--out", o->out, "Folder or file to write")->required();
+  sub->add_option("--format", o->format, "peft or gguf")->check(CLI::IsMember({"peft", "gguf"}))->capture_default_str();
+  add_base(sub, o->model);
+  on_parsed(sub, line, o, export_adapter_command, unchecked<AdapterExportOptions>);
+}
+
+void add_import(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("import", "Give an adapter from elsewhere a name")->fallthrough();
+  add_examples(sub, {"andiron adapters import peft-folder --as poet --model model.gguf",
+                     "andiron adapters import lora.gguf --as poet"});
+  auto o = std::make_shared<AdapterImportOptions>();
+  sub->add_option("PATH", o->path, "PEFT folder or GGUF adapter")->required();
+  sub->add_option("--as", o->name, "Its name")->required();
+  add_base(sub, o->model);
+  on_parsed(sub, line, o, import_adapter_command, unchecked<AdapterImportOptions>);
+}
+
+void add_remove(App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("remove", "Delete one")->fallthrough();
+  add_examples(sub, {"andiron adapters remove me", "andiron adapters remove me --yes"});
+  auto o = std::make_shared<AdapterRemoveOptions>();
+  sub->add_option("NAME", o->name, "Which")->required();
+  sub->add_flag("--yes,-y", o->yes, "Do not ask");
+  on_parsed(sub, line, o, remove_adapter_command, unchecked<AdapterRemoveOptions>);
+}
+
+}  // namespace
+
+void add_adapters(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("adapters", "Adapters: list, show, compare, merge, export, import, remove");
+  add_examples(sub, {"andiron adapters", "andiron adapters diff model.gguf none me -p \"Once upon a time\"",
+                     "andiron adapters merge me work:0.5 --as both", "andiron help adapters merge"});
+  sub->require_subcommand(0, 1);
+  for (auto* add : {add_list, add_show, add_diff, add_merge, add_export, add_import, add_remove}) add(sub, line);
+  auto o = std::make_shared<AdapterListOptions>();
+  sub->add_flag("--json", o->json, "As of list");
+  sub->callback([&line, o] {  // after that of the chosen one
+    if (!line.action) line.action = [&line, o] { return list_adapters_command(line.global, *o); };
+  });
+}
+
+void add_eval(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("eval", "Measure a model on rows of data, with adapters and without");
+  add_examples(sub, {"andiron eval model.gguf --data rows.jsonl",
+                     "andiron eval model.gguf --adapter me --data notes/ --held-out 0.05 --json",
+                     "andiron eval model.gguf --adapter me:0.5 --data quiz.jsonl --metric choice"});
+  auto o = std::make_shared<EvalCommandOptions>();
+  add_model(sub, o->model);
+  sub->add_option("--data", o->data, "Files and folders with the rows")->required();
+  sub->add_option("--adapter", o->adapters, "ADAPTER, with :STRENGTH behind it (may be repeated)")
+      ->allow_extra_args(false);
+  sub->add_option("--metric", o->metric, "loss; answers that are exact, or that contains; or choice")
+      ->capture_default_str();
+  sub->add_option("--max-rows", o->rows_max, "Use only the first so many rows")->transform(whole(1, kTokensLimit));
+  sub->add_option("--seq-len", o->seq_len, "Most tokens of a row (default: as learn)")
+      ->transform(whole(2, kTokensLimit));
+  sub->add_option("-n,--tokens", o->tokens_max, "Most tokens of an answer")
+      ->transform(whole(1, kTokensLimit))
+      ->capture_default_str();
+  sub->add_option("--held-out", o->held_out, "Only the rows that learn holds out with this share and seed");
+  sub->add_option("--seed", o->seed, "The seed of that")->transform(whole(0, INT64_MAX))->capture_default_str();
+  sub->add_option("--format", o->format, "Format of the data (default: seen by content)");
+  auto* everything = sub->add_flag("--everything", o->everything, "Loss on all tokens of conversations");
+  sub->add_flag("--last-answer", o->last_answer, "Loss on the last answer alone")->excludes(everything);
+  sub->add_flag("--split-long", o->split_long, "Split rows that are too long instead of refusing them");
+  add_chat_template(sub, o->chat_template);
+  sub->add_flag("--no-base", o->no_base, "With adapters: do not measure without them too");
+  sub->add_flag("--json", o->json, "Print one line of JSON: loss, perplexity, accuracy, rows");
+  on_parsed(sub, line, o, eval_command, [](const EvalCommandOptions& e) { require(check_eval_options(e)); });
+}
+
+}  // namespace andiron
