@@ -1,4 +1,4 @@
-// Buffer<T>: owning, 64-byte aligned storage for numbers, sized once. Moves, never copies.
+// Buffer<T>: owning, 64-byte aligned storage for numbers. Moves, never copies.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +28,7 @@ class Buffer {
     const auto address = reinterpret_cast<uintptr_t>(block_);
     data_ = reinterpret_cast<T*>((address + kAlignment - 1) / kAlignment * kAlignment);
   }
+  Buffer(int64_t rows, int64_t columns) : Buffer(static_cast<size_t>(rows * columns)) {}
   Buffer(Buffer&& other) noexcept { *this = std::move(other); }
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(block_, other.block_);
@@ -38,6 +39,11 @@ class Buffer {
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { std::free(block_); }
+
+  // Room for `count` numbers: where there is less, zeros take the place of what was held.
+  void make_room(int64_t count) {
+    if (size_ < static_cast<size_t>(count)) *this = Buffer(static_cast<size_t>(count));
+  }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

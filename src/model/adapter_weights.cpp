@@ -133,7 +133,7 @@ std::vector<Parameter> AdapterWeights::parameters(float b_rate) {
 void AdapterWeights::refresh_gain(Matrix& matrix, Ops& ops) const {
   const int64_t n = matrix.n, k = matrix.k, r = matrix.r;
   const int64_t stride = padded_columns(n);
-  Buffer<float> crossed(static_cast<size_t>(r * stride));  // [r, n] A W^T, with the bias
+  Buffer<float> crossed(r, stride);  // [r, n] A W^T, with the bias
   const Linear& linear = base(matrix);
   ops.adapt({});
   ops.linear({matrix.a.data(), r, k, k}, linear, {crossed.data(), r, n, stride});

@@ -6,8 +6,6 @@
 namespace andiron {
 
 namespace {
-Buffer<float> floats(int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); }
-
 // Queries, keys and values side by side, each in whole groups of 16 columns so that no product writes into its
 // neighbour.
 int64_t heads_stride(const ModelConfig& config) {
@@ -16,15 +14,15 @@ int64_t heads_stride(const ModelConfig& config) {
 }  // namespace
 
 RunBuffers::RunBuffers(const ModelConfig& config, int64_t rows)
-    : x(floats(rows, config.width)),
-      normed(floats(rows, config.width)),
-      heads(floats(rows, heads_stride(config))),
-      mixed(floats(rows, config.query_width())),
-      hidden(floats(rows, 2 * padded_columns(config.feed_forward))),
-      product(floats(rows, padded_columns(config.width))),
+    : x(rows, config.width),
+      normed(rows, config.width),
+      heads(rows, heads_stride(config)),
+      mixed(rows, config.query_width()),
+      hidden(rows, 2 * padded_columns(config.feed_forward)),
+      product(rows, padded_columns(config.width)),
       mixture(config, rows) {
   if (config.head_dim != config.padded_head_dim()) {
-    padded = floats(rows, 2 * (config.heads + config.kv_heads) * config.padded_head_dim());
+    padded = Buffer<float>(rows, 2 * (config.heads + config.kv_heads) * config.padded_head_dim());
   }
 }
 

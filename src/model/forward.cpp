@@ -36,8 +36,6 @@ struct Forward::State {
 
 namespace {
 
-Buffer<float> floats(int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); }
-
 int64_t count(const Sequence& sequence) { return static_cast<int64_t>(sequence.tokens.size()); }
 
 int64_t logit_count(const Sequence& sequence) {
@@ -56,8 +54,8 @@ Forward::State::State(const Model& m, const KernelTable& kernels, ThreadTeam& te
       config(m.config()),
       limits(l),
       transformer(m, m.weights(), kernels, team, l.rows),
-      last(floats(l.logit_rows, m.config().width)),
-      logits(floats(l.logit_rows, padded_columns(m.config().vocabulary))) {
+      last(l.logit_rows, m.config().width),
+      logits(l.logit_rows, padded_columns(m.config().vocabulary)) {
   segments.reserve(static_cast<size_t>(limits.sequences));
   worn.reserve(static_cast<size_t>(limits.sequences));
   logit_begin.reserve(static_cast<size_t>(limits.sequences) + 1);

@@ -8,16 +8,15 @@ namespace andiron {
 MixtureBuffers::MixtureBuffers(const ModelConfig& config, int64_t rows) {
   const ExpertConfig& experts = config.experts;
   if (experts.count == 0) return;
-  const auto size = [](int64_t n, int64_t each) { return static_cast<size_t>(n * each); };
   const int64_t slots = rows * experts.used;
-  scores = Buffer<float>(size(rows, padded_columns(experts.count)));
-  chosen = Buffer<int32_t>(size(slots, 1));
-  share = Buffer<float>(size(slots, 1));
-  begin = Buffer<int32_t>(size(experts.count + 1, 1));
-  place = Buffer<int32_t>(size(slots, 1));
-  gathered = Buffer<float>(size(slots, config.width));
-  hidden = Buffer<float>(size(slots, 2 * padded_columns(experts.width)));
-  outputs = Buffer<float>(size(slots, padded_columns(config.width)));
+  scores = Buffer<float>(rows, padded_columns(experts.count));
+  chosen = Buffer<int32_t>(rows, experts.used);
+  share = Buffer<float>(rows, experts.used);
+  begin = Buffer<int32_t>(static_cast<size_t>(experts.count + 1));
+  place = Buffer<int32_t>(rows, experts.used);
+  gathered = Buffer<float>(slots, config.width);
+  hidden = Buffer<float>(slots, 2 * padded_columns(experts.width));
+  outputs = Buffer<float>(slots, padded_columns(config.width));
 }
 
 namespace {

@@ -64,10 +64,9 @@ TrainPass::State::State(const Model& model, const Weights& weights, const Kernel
     : transformer(model, weights, kernels, team, l.rows), limits(l) {
   limits.checkpointed = std::clamp<int64_t>(l.checkpointed, 0, static_cast<int64_t>(layers()));
   const int64_t chunk = head_rows(transformer.config, l.rows);
-  const auto floats = [](int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); };
-  inputs = floats(limits.checkpointed * l.rows, width());
-  hidden = floats(chunk, width());
-  logits = floats(chunk, padded_columns(transformer.config.vocabulary));
+  inputs = Buffer<float>(limits.checkpointed * l.rows, width());
+  hidden = Buffer<float>(chunk, width());
+  logits = Buffer<float>(chunk, padded_columns(transformer.config.vocabulary));
   transformer.buffers.each(
       [&](const Buffer<float>& buffer) { layers_tape.track(buffer.data(), static_cast<int64_t>(buffer.size())); });
   head_tape.track(hidden.data(), static_cast<int64_t>(hidden.size()));

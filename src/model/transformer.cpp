@@ -9,10 +9,6 @@
 
 namespace andiron {
 
-namespace {
-Buffer<float> floats(int64_t rows, int64_t columns) { return Buffer<float>(static_cast<size_t>(rows * columns)); }
-}  // namespace
-
 int64_t Transformer::inputs_max(const ModelConfig& config) {
   return std::max({config.width, config.query_width(), config.feed_forward, config.experts.width});
 }
@@ -23,8 +19,8 @@ Transformer::Transformer(const Model& m, const Weights& w, const KernelTable& ke
       weights(w),
       ops(kernels, team, rows, inputs_max(m.config())),
       buffers(m.config(), rows),
-      rope_full(floats(rows, m.config().rope.dimensions)) {
-  if (config.has_rope_local) rope_local = floats(rows, config.rope_local.dimensions);
+      rope_full(rows, m.config().rope.dimensions) {
+  if (config.has_rope_local) rope_local = Buffer<float>(rows, config.rope_local.dimensions);
   row_scratch.reserve(row_bytes(weights.embedding->dtype, static_cast<uint64_t>(config.width)));
 }
 

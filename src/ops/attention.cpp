@@ -255,8 +255,7 @@ void Ops::attention_backward(const AttentionTape& kept) {
   int64_t rows = 0;
   for (int64_t i = 0; i < kept.segments_count; ++i) rows = std::max(rows, kept.segments[i].rows);
   const int64_t floats = (HeadBackward::floats(rows, kept.shape.head_dim) + 15) / 16 * 16;
-  const auto needed = static_cast<size_t>(team_.size() * floats);
-  if (attention_heads_.size() < needed) attention_heads_ = Buffer<float>(needed);
+  attention_heads_.make_room(team_.size() * floats);
   team_.parallel_for(kept.segments_count * kept.shape.kv_heads, [&](int64_t i, int worker) {
     HeadBackward(kernels_, kept, kept.segments[i / kept.shape.kv_heads], i % kept.shape.kv_heads,
                  attention_heads_.data() + worker * floats,

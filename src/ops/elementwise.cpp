@@ -23,8 +23,7 @@ void record_in_place(Tape* tape, Rows y, F f) {
 
 // dy, which becomes zeros: what an op wrote had other numbers before.
 Rows Ops::take(Rows dy) {
-  const auto count = static_cast<size_t>(dy.rows * dy.cols);
-  if (taken_.size() < count) taken_ = Buffer<float>(count);
+  taken_.make_room(dy.rows * dy.cols);
   const Rows out = {taken_.data(), dy.rows, dy.cols, dy.cols};
   each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
     std::copy_n(dy.row(t), dy.cols, out.row(t));
@@ -70,7 +69,7 @@ void Ops::record_norm(Rows x, int64_t width, const float* w, float eps, Rows y) 
 // dw += the sum over rows and runs, in order, of x / rms(x) * dy.
 void Ops::norm_weight_gradient(Rows x, int64_t width, float eps, Rows dy, float* dw) {
   constexpr int64_t kColumns = 64;
-  Buffer<float> inverse(static_cast<size_t>(x.rows * (x.cols / width)));
+  Buffer<float> inverse(x.rows, x.cols / width);
   const int64_t runs = x.cols / width;
   each_row(team_, x.rows, x.cols, [&](int64_t t) {
     for (int64_t run = 0; run < runs; ++run) {

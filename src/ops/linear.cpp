@@ -133,11 +133,8 @@ void Ops::transpose(Rows from, float* to, int64_t ld) {
 // dx += dy W.
 void Ops::transposed_product(const Linear& layer, Rows dy, Rows dx) {
   const int64_t tokens = (dy.rows + 15) / 16 * 16, rows = padded_columns(layer.n);
-  const auto reserve = [](Buffer<float>& buffer, int64_t count) {
-    if (buffer.size() < static_cast<size_t>(count)) buffer = Buffer<float>(static_cast<size_t>(count));
-  };
-  reserve(dy_t_, rows * tokens);
-  reserve(dx_t_, layer.k * tokens);
+  dy_t_.make_room(rows * tokens);
+  dx_t_.make_room(layer.k * tokens);
   transpose(dy, dy_t_.data(), tokens);
   std::fill(dy_t_.data() + layer.n * tokens, dy_t_.data() + rows * tokens, 0.0f);
   // The kernel unpacks 256 columns at a time and shares each copy of dy among them: fewer columns copy more often.

@@ -12,10 +12,6 @@ namespace andiron {
 
 namespace {
 
-void reserve(Buffer<float>& buffer, int64_t count) {
-  if (buffer.size() < static_cast<size_t>(count)) buffer = Buffer<float>(static_cast<size_t>(count));
-}
-
 // Pieces of a product that are small enough to share and large enough to be worth a call.
 constexpr int64_t kPieceRows = 64, kPieceColumns = 256;
 
@@ -54,18 +50,19 @@ void pack_matrix(const float* rows, int64_t n, int64_t k, uint8_t* out) {
 
 void Ops::adapt(std::span<const RowDeltas> deltas) {
   deltas_ = deltas;
-  int64_t low = 0, high = 0;
+  int64_t low = 0, high = 0, base = 0;
   for (const RowDeltas& rows : deltas) {
     for (const auto& list : *rows.deltas) {
       for (const LoraDelta& delta : list) {
         low = std::max(low, padded_columns(delta.a.n));
         high = std::max(high, padded_columns(delta.b.n));
+        if (delta.gain != nullptr) base = std::max(base, delta.b.n);
       }
     }
   }
-  reserve(delta_low_, rows_max_ * 2 * low);  // as the product gives it, and without its padding
-  reserve(delta_high_, rows_max_ * high);
-  reserve(delta_base_, rows_max_ * high);
+  delta_low_.make_room(rows_max_ * 2 * low);  // as the product gives it, and without its padding
+  delta_high_.make_room(rows_max_ * high);
+  delta_base_.make_room(rows_max_ * base);
 }
 
 bool Ops::adapted(const Linear& layer) const {
@@ -120,7 +117,7 @@ void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows 
 
 // x with numbers zeroed and the others scaled up; kept where a tape records.
 Rows Ops::dropped(const LoraDelta& delta, uint64_t stream, Rows x) {
-  if (tape_ == nullptr) reserve(delta_input_, rows_max_ * x.cols);
+  if (tape_ == nullptr) delta_input_.make_room(rows_max_ * x.cols);
   float* data = tape_ != nullptr ? tape_->room<float>(x.rows * x.cols) : delta_input_.data();
   const Rows y = {data, x.rows, x.cols, x.cols};
   each_row(team_, x.rows, x.cols, [&](int64_t t) {
@@ -219,7 +216,7 @@ void Ops::delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDel
   ANDIRON_CHECK(a != nullptr && b != nullptr);
   // With dropout the gradient of what A saw, then, through the mask, that of x.
   const bool drops = kept.stream != 0;
-  if (drops) reserve(delta_input_, rows_max_ * k);
+  if (drops) delta_input_.make_room(rows_max_ * k);
   const Rows dinput = drops ? Rows{delta_input_.data(), rows, k, k} : dx;
   const Rows dlow = {delta_low_.data(), rows, rank, rank};
   const Rows low = {delta_low_.data() + rows_max_ * rank, rows, rank, rank};

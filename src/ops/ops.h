@@ -165,7 +165,7 @@ class Ops {
   Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
   Buffer<float> delta_low_;          // [2, T, r] A x, with its padding and without
   Buffer<float> delta_high_;         // [T, n] B A x
-  Buffer<float> delta_base_;         // [T, n] W x
+  Buffer<float> delta_base_;         // [T, n] W x; with DoRA only
   Buffer<float> delta_input_;        // [T, k] inputs with dropout, or their gradients
   Buffer<float> dy_t_, dx_t_;        // transposed gradients of one product
   Buffer<float> taken_;              // a gradient that is being passed on
