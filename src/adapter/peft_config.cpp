@@ -25,11 +25,11 @@ constexpr std::array<std::string_view, 8> kOwnMembers = {"r",
                                                          "target_modules",
                                                          "base_model_name_or_path"};
 
-bool is_set(const Json* value) {
-  if (value == nullptr || value->is_null()) return false;
-  if (value->is_bool()) return value->as_bool();
-  if (value->is_array()) return !value->items().empty();
-  if (value->is_object()) return !value->members().empty();
+bool is_set(const Json& value) {
+  if (value.is_null()) return false;
+  if (value.is_bool()) return value.as_bool();
+  if (value.is_array()) return !value.items().empty();
+  if (value.is_object()) return !value.members().empty();
   return true;
 }
 
@@ -72,9 +72,7 @@ class ConfigReader {
     TRY_ASSIGN(out.dora, flag("use_dora"));
     TRY_ASSIGN(out.rank_pattern, ModulePattern::read(json_.find("rank_pattern"), what("rank_pattern")));
     TRY_ASSIGN(out.alpha_pattern, ModulePattern::read(json_.find("alpha_pattern"), what("alpha_pattern")));
-    if (const Json* base = json_.find("base_model_name_or_path"); base != nullptr && base->is_string()) {
-      out.base_name = base->as_string();
-    }
+    out.base_name = json_.member("base_model_name_or_path").text_or("");
     TRY_ASSIGN(out.target_modules, targets());
     for (const auto& [key, value] : json_.members()) {
       if (std::find(kOwnMembers.begin(), kOwnMembers.end(), key) == kOwnMembers.end()) out.extra.set(key, value);
@@ -86,35 +84,35 @@ class ConfigReader {
   std::string what(std::string_view key) const { return format("{}: \"{}\"", source_, key); }
 
   Result<bool> flag(std::string_view key) const {
-    const Json* found = json_.find(key);
-    if (found == nullptr || found->is_null()) return false;
-    if (!found->is_bool()) return make_error("{} should be true or false", what(key));
-    return found->as_bool();
+    const Json& found = json_.member(key);
+    if (!found.is_null() && !found.is_bool()) return make_error("{} should be true or false", what(key));
+    return found.bool_or(false);
   }
 
   Result<Json> targets() const {
-    const Json* found = json_.find("target_modules");
-    if (found == nullptr || found->is_null()) return Json();
-    const bool is_list = found->is_array() && std::all_of(found->items().begin(), found->items().end(),
-                                                          [](const Json& item) { return item.is_string(); });
-    if (!is_list && !found->is_string()) return make_error("{} should be a list of names", what("target_modules"));
-    return Json(*found);
+    const Json& found = json_.member("target_modules");
+    const bool is_list = found.is_array() && std::all_of(found.items().begin(), found.items().end(),
+                                                         [](const Json& item) { return item.is_string(); });
+    if (!is_list && !found.is_string() && !found.is_null()) {
+      return make_error("{} should be a list of names", what("target_modules"));
+    }
+    return found;
   }
 
   Status check_supported() const {
-    const Json* type = json_.find("peft_type");
-    if (type == nullptr || !type->is_string() || type->as_string() != "LORA") {
+    const Json& type = json_.member("peft_type");
+    if (type.text_or("") != "LORA") {
       return make_error("{}: the peft_type is {}; LORA is supported", source_,
-                        type != nullptr && type->is_string() ? "\"" + quoted(type->as_string()) + "\"" : "not stated");
+                        type.is_string() ? "\"" + quoted(type.as_string()) + "\"" : "not stated");
     }
-    if (const Json* saved = json_.find("modules_to_save"); is_set(saved)) {
+    if (const Json& saved = json_.member("modules_to_save"); is_set(saved)) {
       return make_error(
           "{}: modules_to_save is {}: whole trained modules cannot be taken, only low-rank changes to "
           "linear layers",
-          source_, quoted(saved->dump()));
+          source_, quoted(saved.dump()));
     }
-    if (const Json* bias = json_.find("bias"); is_set(bias) && !(bias->is_string() && bias->as_string() == "none")) {
-      return make_error("{}: bias is {}: trained biases are not supported", source_, quoted(bias->dump()));
+    if (const Json& bias = json_.member("bias"); is_set(bias) && bias.text_or("") != "none") {
+      return make_error("{}: bias is {}: trained biases are not supported", source_, quoted(bias.dump()));
     }
     constexpr std::array<std::string_view, 9> kUnsupported = {"fan_in_fan_out",    "lora_bias",
                                                               "layer_replication", "trainable_token_indices",
@@ -122,21 +120,21 @@ class ConfigReader {
                                                               "use_qalora",        "arrow_config",
                                                               "use_bdlora"};
     for (const auto key : kUnsupported) {
-      if (is_set(json_.find(key))) return make_error("{} is set, which is not supported", what(key));
+      if (is_set(json_.member(key))) return make_error("{} is set, which is not supported", what(key));
     }
     return check_start();
   }
 
   // Some ways to begin training take the first A and B out of the base, which is another one from then on.
   Status check_start() const {
-    const Json* start = json_.find("init_lora_weights");
-    if (start == nullptr || start->is_null() || start->is_bool()) return {};
-    const std::string name = start->is_string() ? start->as_string() : "";
+    const Json& start = json_.member("init_lora_weights");
+    if (start.is_null() || start.is_bool()) return {};
+    const std::string_view name = start.text_or("");
     if (name == "gaussian" || name == "eva" || name == "orthogonal") return {};
     return make_error(
         "{}: init_lora_weights is {}: such a start changes the base model too; save the adapter with "
         "PEFT's path_initial_model_for_weight_conversion",
-        source_, quoted(start->dump()));
+        source_, quoted(start.dump()));
   }
 
   const Json& json_;

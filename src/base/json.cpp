@@ -53,6 +53,12 @@ const Json* Json::find(std::string_view key) const {
   return nullptr;
 }
 
+const Json& Json::member(std::string_view key) const {
+  static const Json kNull;
+  const Json* found = find(key);
+  return found == nullptr ? kNull : *found;
+}
+
 Json& Json::set(std::string key, Json value) {
   members().emplace_back(std::move(key), std::move(value));
   return *this;

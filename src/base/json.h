@@ -63,6 +63,13 @@ class Json {
 
   // The member, or nullptr when absent or when this is not an object.
   const Json* find(std::string_view key) const;
+  Json* find(std::string_view key) { return const_cast<Json*>(std::as_const(*this).find(key)); }
+  // The same, with the value null in place of nullptr: object.member("a").member("b").text_or("none").
+  const Json& member(std::string_view key) const;
+  // The value, or `otherwise` where it is of another kind.
+  bool bool_or(bool otherwise) const { return is_bool() ? as_bool() : otherwise; }
+  double number_or(double otherwise) const { return is_number() ? as_double() : otherwise; }
+  std::string_view text_or(std::string_view otherwise) const { return is_string() ? as_string() : otherwise; }
   // Appends a member (no check for a duplicate) or an item; the value must be an object or an array.
   Json& set(std::string key, Json value);
   Json& push(Json value);

@@ -170,6 +170,21 @@ TEST(Json, WritesOnlyWhatIsJson) {
   EXPECT_EQ(json_quote("\x1b[31m"), "\"\\u001b[31m\"");
 }
 
+TEST(Json, GivesMembersAndValuesOrWhatStandsInForThem) {
+  Json object = parse_json(R"({"yes": true, "half": 0.5, "two": 2, "text": "a", "in": {"text": "b"}})", "toy").value();
+  EXPECT_EQ(object.member("in").member("text").text_or("none"), "b");
+  EXPECT_TRUE(object.member("missing").member("text").is_null());
+  EXPECT_TRUE(object.member("text").member("text").is_null()) << "a text has no members";
+  EXPECT_TRUE(object.member("yes").bool_or(false));
+  EXPECT_TRUE(object.member("text").bool_or(true));
+  EXPECT_EQ(object.member("half").number_or(7), 0.5);
+  EXPECT_EQ(object.member("two").number_or(7), 2);
+  EXPECT_EQ(object.member("text").number_or(7), 7);
+  EXPECT_EQ(object.member("two").text_or("none"), "none");
+  *object.find("two") = Json("changed");
+  EXPECT_EQ(object.member("two").text_or("none"), "changed");
+}
+
 TEST(Json, CopiesAreDeep) {
   Json original = Json::object();
   original.set("list", Json::array().push(1));

@@ -8,31 +8,16 @@ namespace andiron {
 
 namespace {
 
-// The member of an object, or null. J is Json or const Json.
-template <typename J>
-J* member(J& object, std::string_view key) {
-  if (!object.is_object()) return nullptr;
-  for (auto& [name, value] : object.members()) {
-    if (name == key) return &value;
-  }
-  return nullptr;
-}
+bool is_question(const Json& message) { return message.member("role").text_or("") == "user"; }
 
-bool says(const Json& object, std::string_view key, std::string_view text) {
-  const Json* value = object.find(key);
-  return value != nullptr && value->is_string() && value->as_string() == text;
-}
-
-bool is_question(const Json& message) { return says(message, "role", "user"); }
-
-// Where the text of a message stands, or null when it has none.
+// Where the text of a message stands, or null when it has none. J is Json or const Json.
 template <typename J>
 J* text_of(J& message) {
-  J* content = member(message, "content");
+  J* content = message.find("content");
   if (content == nullptr || content->is_string()) return content;
   if (!content->is_array()) return nullptr;
   for (J& part : content->items()) {
-    J* text = says(part, "type", "text") ? member(part, "text") : nullptr;
+    J* text = part.member("type").text_or("") == "text" ? part.find("text") : nullptr;
     if (text != nullptr && text->is_string()) return text;
   }
   return nullptr;
@@ -47,12 +32,12 @@ Result<Conversation> Conversation::from_json(const Json& json, std::string_view 
   }
   Conversation conversation("");
   for (const Json& message : list->items()) {
-    const Json* role = message.find("role");
-    const Json* content = message.find("content");
-    if (role == nullptr || !role->is_string()) return make_error("{}: a message has no \"role\"", name);
+    const Json& role = message.member("role");
+    const Json& content = message.member("content");
+    if (!role.is_string()) return make_error("{}: a message has no \"role\"", name);
     const bool first = conversation.empty() && conversation.system_.empty();
-    if (first && role->as_string() == "system" && content != nullptr && content->is_string()) {
-      conversation.system_ = content->as_string();
+    if (first && role.as_string() == "system" && content.is_string()) {
+      conversation.system_ = content.as_string();
     } else {
       conversation.messages_.push(Json(message));
     }
@@ -99,7 +84,7 @@ std::string Conversation::last_text() const {
 
 void Conversation::set_last_text(std::string_view text) {
   Json& message = messages_.items().back();
-  Json* content = member(message, "content");
+  Json* content = message.find("content");
   if (Json* place = text_of(message)) {
     *place = Json(text);
   } else if (content != nullptr && content->is_array()) {

@@ -18,12 +18,12 @@ Result<int32_t> checked_id(int64_t id, int64_t vocabulary, std::string_view what
 
 Result<std::vector<int32_t>> ids_of_object(std::string_view text, int64_t vocabulary, std::string_view what) {
   TRY_ASSIGN(const Json json, parse_json(text, what));
-  const Json* list = json.find("ids");
-  if (list == nullptr || !list->is_array()) {
+  const Json& list = json.member("ids");
+  if (!list.is_array()) {
     return make_error("{}: expected \"ids\" with a list of numbers in this JSON, as tokenize --json prints it", what);
   }
   std::vector<int32_t> ids;
-  for (const Json& item : list->items()) {
+  for (const Json& item : list.items()) {
     if (!item.is_int()) return make_error("{}: expected whole numbers in \"ids\", got {}", what, quoted(item.dump()));
     TRY_ASSIGN(const int32_t id, checked_id(item.as_int(), vocabulary, what));
     ids.push_back(id);

@@ -35,13 +35,12 @@ Status check_content(const Json& content) {
   if (content.is_string()) return {};
   if (!content.is_array()) return make_error("\"content\" is neither text nor a list of parts");
   for (const Json& part : content.items()) {
-    const Json* type = part.find("type");
-    const Json* text = part.find("text");
-    if (type == nullptr || !type->is_string()) return make_error("a content part has no \"type\"");
-    if (type->as_string() != "text") {
-      return make_error("a content part is \"{}\"; only text can be trained on", quoted(type->as_string()));
+    const Json& type = part.member("type");
+    if (!type.is_string()) return make_error("a content part has no \"type\"");
+    if (type.as_string() != "text") {
+      return make_error("a content part is \"{}\"; only text can be trained on", quoted(type.as_string()));
     }
-    if (text == nullptr || !text->is_string()) return make_error("a content part of type text has no text");
+    if (!part.member("text").is_string()) return make_error("a content part of type text has no text");
   }
   return {};
 }
@@ -50,20 +49,18 @@ Status check_content(const Json& content) {
 Result<Json> read_call(const Json& call, size_t number) {
   const Json* function = call.find("function");
   const Json& body = function != nullptr ? *function : call;
-  const Json* name = body.find("name");
+  const Json& name = body.member("name");
   const Json* arguments = body.find("arguments");
-  if (name == nullptr || !name->is_string() || name->as_string().empty()) {
-    return make_error("a tool call has no function name");
-  }
+  if (name.text_or("").empty()) return make_error("a tool call has no function name");
   if (arguments != nullptr && !arguments->is_string() && !arguments->is_object()) {
     return make_error("the arguments of a tool call are neither an object nor text");
   }
-  const Json* id = call.find("id");
+  const Json& id = call.member("id");
   Json out = Json::object();
-  out.set("id", id != nullptr && id->is_string() ? *id : Json(call_id(number)));
+  out.set("id", id.is_string() ? id : Json(call_id(number)));
   out.set("type", "function");
   Json inner = Json::object();
-  inner.set("name", *name).set("arguments", arguments != nullptr ? *arguments : Json::object());
+  inner.set("name", name).set("arguments", arguments != nullptr ? *arguments : Json::object());
   out.set("function", std::move(inner));
   return out;
 }
@@ -72,10 +69,10 @@ class MessageReader {
  public:
   Result<Json> read(const Json& message) {
     if (!message.is_object()) return make_error("a message is not an object");
-    const Json* role = message.find("role");
-    const Json* from = message.find("from");
-    if (role != nullptr && role->is_string()) return read_openai(message, role->as_string());
-    if (from != nullptr && from->is_string()) return read_sharegpt(message, from->as_string());
+    const Json& role = message.member("role");
+    const Json& from = message.member("from");
+    if (role.is_string()) return read_openai(message, role.as_string());
+    if (from.is_string()) return read_sharegpt(message, from.as_string());
     return make_error("a message has no \"role\" or \"from\"");
   }
 
@@ -85,22 +82,22 @@ class MessageReader {
     if (std::find(std::begin(kRoles), std::end(kRoles), role) == std::end(kRoles)) {
       return make_error("the role \"{}\" is unknown", quoted(role));
     }
-    const Json* content = message.find("content");
-    const Json* calls = message.find("tool_calls");
-    const bool has_calls = role == "assistant" && calls != nullptr && calls->is_array() && !calls->items().empty();
-    if (calls != nullptr && !calls->is_null() && !calls->is_array()) return make_error("\"tool_calls\" is not a list");
-    if (content == nullptr || content->is_null()) {
+    const Json& content = message.member("content");
+    const Json& calls = message.member("tool_calls");
+    const bool has_calls = role == "assistant" && calls.is_array() && !calls.items().empty();
+    if (!calls.is_null() && !calls.is_array()) return make_error("\"tool_calls\" is not a list");
+    if (content.is_null()) {
       if (!has_calls) return make_error("a message of the role {} has no \"content\"", role);
     } else {
-      TRY(check_content(*content));
+      TRY(check_content(content));
     }
     Json out = Json::object();
     for (const auto& [key, value] : message.members()) {
       if (key == "content" || key == "tool_calls" || key == "weight") continue;
       out.set(key, value);
     }
-    out.set("content", content == nullptr || content->is_null() ? Json("") : *content);
-    if (has_calls) TRY(set_calls(out, calls->items()));
+    out.set("content", content.is_null() ? Json("") : content);
+    if (has_calls) TRY(set_calls(out, calls.items()));
     if (role == "tool" && out.find("tool_call_id") == nullptr) out.set("tool_call_id", answered());
     return out;
   }
@@ -109,15 +106,15 @@ class MessageReader {
     const auto known = std::find_if(std::begin(kShareGptRoles), std::end(kShareGptRoles),
                                     [&](const auto& pair) { return pair.first == from; });
     if (known == std::end(kShareGptRoles)) return make_error("the role \"{}\" is unknown", quoted(from));
-    const Json* value = message.find("value");
-    if (value == nullptr || !value->is_string()) return make_error("a message from {} has no \"value\" as text", from);
+    const Json& value = message.member("value");
+    if (!value.is_string()) return make_error("a message from {} has no \"value\" as text", from);
     if (known->second == "tool") {
-      Json out = text_message("tool", value->as_string());
+      Json out = text_message("tool", value.as_string());
       out.set("tool_call_id", answered());
       return out;
     }
-    if (known->second != "call") return text_message(known->second, value->as_string());
-    auto parsed = parse_json(value->as_string(), "function_call", kInnerLimits);
+    if (known->second != "call") return text_message(known->second, value.as_string());
+    auto parsed = parse_json(value.as_string(), "function_call", kInnerLimits);
     if (!parsed.ok()) return std::move(parsed).error();
     Json out = text_message("assistant", "");
     TRY(set_calls(out, parsed->is_array() ? std::as_const(*parsed).items() : Json::Array{*parsed}));
@@ -159,13 +156,10 @@ Json text_message(std::string_view role, std::string text) {
 
 bool has_content(const Json& message) {
   if (message.find("tool_calls") != nullptr) return true;
-  const Json* content = message.find("content");
-  if (content == nullptr) return false;
-  if (content->is_string()) return !is_blank(content->as_string());
-  return content->is_array() && std::any_of(content->items().begin(), content->items().end(), [](const Json& part) {
-           const Json* text = part.find("text");
-           return text != nullptr && text->is_string() && !is_blank(text->as_string());
-         });
+  const Json& content = message.member("content");
+  if (!content.is_array()) return !is_blank(content.text_or(""));
+  return std::any_of(content.items().begin(), content.items().end(),
+                     [](const Json& part) { return !is_blank(part.member("text").text_or("")); });
 }
 
 Result<Json> read_messages(const Json& list, std::vector<uint8_t>* trained) {
@@ -177,7 +171,7 @@ Result<Json> read_messages(const Json& list, std::vector<uint8_t>* trained) {
     if (trained != nullptr) {
       const Json* weight = item.find("weight");
       if (weight != nullptr && !weight->is_number()) return make_error("\"weight\" of a message is not a number");
-      const bool answer = message.find("role")->as_string() == "assistant";
+      const bool answer = message.member("role").as_string() == "assistant";
       trained->push_back(answer && (weight == nullptr || weight->as_double() != 0) ? 1 : 0);
     }
     out.push(std::move(message));
@@ -198,8 +192,8 @@ Result<Json> read_tools(const Json& tools) {
   Json out = Json::array();
   for (const Json& tool : tools.items()) {
     const Json* function = tool.find("function");
-    const Json* name = (function != nullptr ? *function : tool).find("name");
-    if (name == nullptr || !name->is_string()) return make_error("a tool has no \"name\"");
+    if (!(function != nullptr ? *function : tool).member("name").is_string())
+      return make_error("a tool has no \"name\"");
     if (function != nullptr) {
       out.push(tool);
     } else {

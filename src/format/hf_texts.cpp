@@ -99,9 +99,8 @@ class TextReader {
       if (!file_exists(path)) continue;
       TRY_ASSIGN(const std::string text, read_text_file(path, kTokenizerConfigBytesMax));
       TRY_ASSIGN(const Json config, parse_json(text, path, {.depth = 32, .values = 300'000}));
-      const Json* found = config.find("chat_template");
-      if (found == nullptr || found->is_null()) continue;
-      return add_templates(*found, path);
+      const Json& found = config.member("chat_template");
+      if (!found.is_null()) return add_templates(found, path);
     }
     return {};
   }
@@ -117,15 +116,15 @@ class TextReader {
     };
     if (!found.is_array()) return wrong();
     for (const Json& item : found.items()) {
-      const Json* name = item.find("name");
-      const Json* text = item.find("template");
-      if (name == nullptr || text == nullptr || !name->is_string() || !text->is_string()) return wrong();
-      if (!is_plain(name->as_string())) {
+      const Json& name = item.member("name");
+      const Json& text = item.member("template");
+      if (!name.is_string() || !text.is_string()) return wrong();
+      if (!is_plain(name.as_string())) {
         return make_error("{}: a chat template has the name \"{}\"; letters, digits, '_' and '-' are expected", path,
-                          quoted(name->as_string()));
+                          quoted(name.as_string()));
       }
-      const bool is_default = name->as_string() == "default";
-      add(is_default ? "tokenizer.chat_template" : "tokenizer.chat_template." + name->as_string(), text->as_string());
+      const bool is_default = name.as_string() == "default";
+      add(is_default ? "tokenizer.chat_template" : "tokenizer.chat_template." + name.as_string(), text.as_string());
     }
     return {};
   }

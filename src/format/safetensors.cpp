@@ -91,26 +91,26 @@ class HeaderReader {
     const auto fail = [&](std::string_view what) {
       return make_error("{}: tensor \"{}\": {}", source_, quoted(name), what);
     };
-    const Json* dtype = value.find("dtype");
-    const Json* shape = value.find("shape");
-    const Json* offsets = value.find("data_offsets");
-    if (!value.is_object() || value.members().size() != 3 || dtype == nullptr || shape == nullptr ||
-        offsets == nullptr || !dtype->is_string() || !shape->is_array() || !offsets->is_array()) {
+    const Json& dtype = value.member("dtype");
+    const Json& shape = value.member("shape");
+    const Json& offsets = value.member("data_offsets");
+    if (!value.is_object() || value.members().size() != 3 || !dtype.is_string() || !shape.is_array() ||
+        !offsets.is_array()) {
       return fail("expected exactly dtype, shape and data_offsets");
     }
     SafeTensor tensor;
     tensor.name = name;
-    tensor.dtype_name = dtype->as_string();
-    if (shape->items().size() > kDimensionsMax) return fail("too many dimensions");
-    for (const Json& dimension : shape->items()) {
+    tensor.dtype_name = dtype.as_string();
+    if (shape.items().size() > kDimensionsMax) return fail("too many dimensions");
+    for (const Json& dimension : shape.items()) {
       if (!is_size(dimension)) return fail("its shape is not a list of whole numbers");
       tensor.shape.push_back(static_cast<uint64_t>(dimension.as_int()));
     }
-    if (offsets->items().size() != 2 || !is_size(offsets->items()[0]) || !is_size(offsets->items()[1])) {
+    if (offsets.items().size() != 2 || !is_size(offsets.items()[0]) || !is_size(offsets.items()[1])) {
       return fail("its data_offsets are not two whole numbers");
     }
-    const auto begin = static_cast<uint64_t>(offsets->items()[0].as_int());
-    const auto end = static_cast<uint64_t>(offsets->items()[1].as_int());
+    const auto begin = static_cast<uint64_t>(offsets.items()[0].as_int());
+    const auto end = static_cast<uint64_t>(offsets.items()[1].as_int());
     const uint64_t data_bytes = in_.remaining();
     if (begin > end || end > data_bytes) {
       return fail(
@@ -197,12 +197,11 @@ const std::string* SafetensorsFile::metadata(std::string_view key) const {
 Result<std::vector<float>> SafetensorsFile::floats(const SafeTensor& tensor) const {
   const auto dtype = tensor.dtype();
   if (!dtype) {
-    return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", path(), quoted(tensor.name),
+    return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", source, quoted(tensor.name),
                       quoted(tensor.dtype_name));
   }
-  const auto view = bytes(tensor);
-  std::vector<float> out(view.size() / dtype_info(*dtype).block_bytes);
-  widen_elements(*dtype, view, out);
+  std::vector<float> out(bytes.size() / dtype_info(*dtype).block_bytes);
+  widen_elements(*dtype, bytes, out);
   return out;
 }
 

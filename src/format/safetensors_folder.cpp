@@ -61,11 +61,11 @@ Result<SafetensorsFolder> open_indexed(const std::string& folder, const std::str
 Result<std::vector<std::pair<std::string, std::string>>> read_safetensors_index(std::string_view text,
                                                                                 std::string_view source) {
   TRY_ASSIGN(const Json index, parse_json(text, source, {.depth = 8, .values = kIndexValuesMax}));
-  const Json* map = index.find("weight_map");
-  if (map == nullptr || !map->is_object()) return make_error("{}: \"weight_map\", an object, is expected", source);
+  const Json& map = index.member("weight_map");
+  if (!map.is_object()) return make_error("{}: \"weight_map\", an object, is expected", source);
   std::vector<std::pair<std::string, std::string>> out;
-  out.reserve(map->members().size());
-  for (const auto& [tensor, file] : map->members()) {
+  out.reserve(map.members().size());
+  for (const auto& [tensor, file] : map.members()) {
     if (!file.is_string() || !is_plain_name(file.as_string())) {
       return make_error(
           "{}: tensor \"{}\" is said to be in {}; the name of a .safetensors file in the same folder is "

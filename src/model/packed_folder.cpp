@@ -175,11 +175,9 @@ std::optional<std::string> PackedFolder::remembered_key(std::span<const FileStam
   if (!text.ok()) return std::nullopt;
   const auto json = parse_json(*text, path);
   if (!json.ok()) return std::nullopt;
-  const Json* key = json->find("key");
-  const Json* files = json->find("files");
-  if (key == nullptr || files == nullptr || !key->is_string() || !is_key(key->as_string())) return std::nullopt;
-  if (files->dump() != stamps_json(stamps).dump()) return std::nullopt;
-  return key->as_string();
+  const std::string_view key = json->member("key").text_or("");
+  if (!is_key(key) || json->member("files").dump() != stamps_json(stamps).dump()) return std::nullopt;
+  return std::string(key);
 }
 
 Status PackedFolder::remember(std::span<const FileStamp> stamps, const std::string& key) const {

@@ -47,8 +47,7 @@ Result<Value> message_value(const Json& message) {
 Status check_messages(const Json& messages) {
   if (!messages.is_array()) return make_error("messages: a list is expected");
   for (size_t i = 0; i < messages.items().size(); ++i) {
-    const Json* role = messages.items()[i].find("role");
-    if (role == nullptr || !role->is_string()) {
+    if (!messages.items()[i].member("role").is_string()) {
       return make_error("messages[{}]: an object with \"role\" as text is expected", i);
     }
   }

@@ -7,28 +7,16 @@ namespace andiron {
 
 namespace {
 
-// The member of an object, for changing it.
-Json* find_member(Json& object, std::string_view key) {
-  if (!object.is_object()) return nullptr;
-  for (auto& [name, value] : object.members()) {
-    if (name == key) return &value;
-  }
-  return nullptr;
-}
-
-bool has_text(const Json* value) { return value != nullptr && value->is_string(); }
-
 // The text of content; parts that are not text make it unknown.
 std::optional<std::string> text_of(const Json& content) {
   if (content.is_string()) return content.as_string();
   if (!content.is_array()) return std::nullopt;
   std::string text;
   for (const Json& part : content.items()) {
-    const Json* kind = part.find("type");
-    const Json* piece = part.find("text");
-    if (!has_text(kind) || kind->as_string() != "text" || !has_text(piece)) return std::nullopt;
+    const Json& piece = part.member("text");
+    if (part.member("type").text_or("") != "text" || !piece.is_string()) return std::nullopt;
     if (!text.empty()) text += '\n';
-    text += piece->as_string();
+    text += piece.as_string();
   }
   return text;
 }
@@ -42,7 +30,7 @@ Json parts_of(const std::string& text) {
 }
 
 void adapt_content(Json& message, const ChatCapabilities& can) {
-  Json* content = find_member(message, "content");
+  Json* content = message.find("content");
   if (content == nullptr) return;
   if (content->is_array() && !can.content_parts && can.text_content) {
     if (auto text = text_of(*content)) *content = Json(std::move(*text));
@@ -52,11 +40,11 @@ void adapt_content(Json& message, const ChatCapabilities& can) {
 }
 
 void adapt_arguments(Json& message, const ChatCapabilities& can) {
-  Json* calls = find_member(message, "tool_calls");
+  Json* calls = message.find("tool_calls");
   if (calls == nullptr || !calls->is_array()) return;
   for (Json& call : calls->items()) {
-    Json* function = find_member(call, "function");
-    Json* arguments = find_member(function != nullptr ? *function : call, "arguments");
+    Json* function = call.find("function");
+    Json* arguments = (function != nullptr ? *function : call).find("arguments");
     if (arguments == nullptr) continue;
     if (arguments->is_string() && can.object_arguments && !can.text_arguments) {
       auto parsed = parse_json(arguments->as_string(), "tool call arguments");
@@ -67,17 +55,14 @@ void adapt_arguments(Json& message, const ChatCapabilities& can) {
   }
 }
 
-bool has_role(const Json& message, std::string_view role) {
-  const Json* value = message.find("role");
-  return has_text(value) && value->as_string() == role;
-}
+bool has_role(const Json& message, std::string_view role) { return message.member("role").text_or("") == role; }
 
 // Puts the system message's text in front of the first user message's.
 void fold_system(Json& messages) {
   auto& list = messages.items();
   if (list.size() < 2 || !has_role(list[0], "system") || !has_role(list[1], "user")) return;
   const Json* system = list[0].find("content");
-  Json* user = find_member(list[1], "content");
+  Json* user = list[1].find("content");
   if (system == nullptr || user == nullptr) return;
   const auto system_text = text_of(*system);
   if (!system_text || (!user->is_string() && !user->is_array())) return;

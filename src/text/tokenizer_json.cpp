@@ -21,24 +21,10 @@ constexpr int64_t kIdMax = (1 << 24) - 1;
 constexpr int64_t kGapsMax = 4096;
 constexpr std::string_view kSpace = "\u2581";
 
-const Json kNull;
-
-// The member, or null.
-const Json& member(const Json& object, std::string_view key) {
-  const Json* found = object.find(key);
-  return found == nullptr ? kNull : *found;
-}
-
-std::string_view text_or(const Json& value, std::string_view fallback) {
-  return value.is_string() ? std::string_view(value.as_string()) : fallback;
-}
-
-bool bool_or(const Json& value, bool fallback) { return value.is_bool() ? value.as_bool() : fallback; }
-
 class Reader {
  public:
   Reader(const Json& root, const Json& config, const Json& map, std::string_view source)
-      : root_(root), model_(member(root, "model")), config_(config), map_(map), source_(source) {}
+      : root_(root), model_(root.member("model")), config_(config), map_(map), source_(source) {}
 
   Result<TokenizerSpec> read() {
     spec_.source = source_;
@@ -51,7 +37,7 @@ class Reader {
     TRY(fill_tokens());
     TRY(read_merges());
     TRY(read_special_tokens());
-    TRY(read_post_processor(member(root_, "post_processor")));
+    TRY(read_post_processor(root_.member("post_processor")));
     TRY(apply_config_flags());
     read_chat_template();
     if (spec_.model == TokenizerModel::kSentencePiece) score_by_merges();
@@ -73,10 +59,10 @@ class Reader {
       return fail("there is no \"model\" in tokenizer.json, which holds the vocabulary; download the file again");
     // Old files leave the type out.
     const std::string_view type =
-        text_or(member(model_, "type"), member(model_, "merges").is_array() ? "BPE" : "WordPiece");
+        model_.member("type").text_or(model_.member("merges").is_array() ? "BPE" : "WordPiece");
     if (type == "WordPiece") {
       spec_.model = TokenizerModel::kWordPiece;
-      const Json& chars = member(model_, "max_input_chars_per_word");
+      const Json& chars = model_.member("max_input_chars_per_word");
       if (chars.is_int())
         spec_.word_chars_max =
             static_cast<int32_t>(std::clamp<int64_t>(chars.as_int(), 0, TokenizerSpec::kWordCharsMax));
@@ -84,14 +70,14 @@ class Reader {
     }
     if (type != "BPE")
       return fail("the tokenizer model is \"{}\", but only BPE and WordPiece are supported", quoted(type));
-    spec_.ignore_merges = bool_or(member(model_, "ignore_merges"), false);
-    spec_.fuse_unknown = bool_or(member(model_, "fuse_unk"), false);
+    spec_.ignore_merges = model_.member("ignore_merges").bool_or(false);
+    spec_.fuse_unknown = model_.member("fuse_unk").bool_or(false);
     for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-      if (const auto text = text_or(member(model_, key), ""); !text.empty()) {
+      if (const auto text = model_.member(key).text_or(""); !text.empty()) {
         return fail("model.{} is \"{}\", but only an empty one is supported", key, quoted(text));
       }
     }
-    const Json& dropout = member(model_, "dropout");
+    const Json& dropout = model_.member("dropout");
     if (dropout.is_number() && dropout.as_double() != 0) return fail("model.dropout is not supported");
     return {};
   }
@@ -116,7 +102,7 @@ class Reader {
   }
 
   Status collect_vocabulary() {
-    const Json& vocab = member(model_, "vocab");
+    const Json& vocab = model_.member("vocab");
     if (!vocab.is_object()) return fail("there is no model.vocab, or it is no object");
     vocabulary_size_ = static_cast<int64_t>(vocab.members().size());
     for (const auto& [text, id] : vocab.members()) {
@@ -127,19 +113,19 @@ class Reader {
   }
 
   Status collect_added_tokens() {
-    const Json& added = member(root_, "added_tokens");
+    const Json& added = root_.member("added_tokens");
     if (added.is_null()) return {};
     if (!added.is_array()) return fail("added_tokens is no array");
     for (const Json& token : added.items()) {
-      const Json& id = member(token, "id");
-      const Json& content = member(token, "content");
+      const Json& id = token.member("id");
+      const Json& content = token.member("content");
       if (!id.is_int() || !content.is_string()) return fail("an entry of added_tokens has no id or no content");
       TRY(claim(id.as_int(), content.as_string()));
       const auto index = static_cast<size_t>(id.as_int());
       types_.resize(std::max(types_.size(), index + 1), TokenType::kNormal);
-      types_[index] = bool_or(member(token, "special"), false) ? TokenType::kControl : TokenType::kUserDefined;
-      const TokenRule rule{static_cast<int32_t>(index), bool_or(member(token, "lstrip"), false),
-                           bool_or(member(token, "rstrip"), false), bool_or(member(token, "single_word"), false)};
+      types_[index] = token.member("special").bool_or(false) ? TokenType::kControl : TokenType::kUserDefined;
+      const TokenRule rule{static_cast<int32_t>(index), token.member("lstrip").bool_or(false),
+                           token.member("rstrip").bool_or(false), token.member("single_word").bool_or(false)};
       if (rule.strip_left || rule.strip_right || rule.single_word) spec_.rules.push_back(rule);
     }
     return {};
@@ -148,7 +134,7 @@ class Reader {
   // BPE without ByteLevel must at least write spaces as SentencePiece does.
   Status decide_algorithm() {
     if (spec_.model == TokenizerModel::kWordPiece || spec_.byte_level) return {};
-    const bool byte_fallback = bool_or(member(model_, "byte_fallback"), false);
+    const bool byte_fallback = model_.member("byte_fallback").bool_or(false);
     if (!byte_fallback && !replaces_spaces(root_)) {
       return fail("BPE with neither the ByteLevel pre-tokenizer nor U+2581 for spaces is not supported");
     }
@@ -165,7 +151,7 @@ class Reader {
     for (const std::string_view text : texts_) bytes += text.size() + kSpace.size();
     if (bytes > TextList::kBytesMax) return fail("the vocabulary is larger than 4 GiB");
     spec_.tokens.reserve(count, bytes);
-    const std::string_view subword = text_or(member(model_, "continuing_subword_prefix"), "##");
+    const std::string_view subword = model_.member("continuing_subword_prefix").text_or("##");
     for (size_t id = 0; id < count; ++id) {
       const std::string_view text = texts_[id];
       if (text.data() == nullptr) {
@@ -198,7 +184,7 @@ class Reader {
 
   Status read_merges() {
     if (spec_.model == TokenizerModel::kWordPiece) return {};
-    const Json& merges = member(model_, "merges");
+    const Json& merges = model_.member("merges");
     if (!merges.is_array()) return fail("there are no model.merges");
     size_t bytes = 0;
     const auto add = [&](std::string_view left, std::string_view right) {
@@ -214,7 +200,7 @@ class Reader {
         add(merge.items()[0].as_string(), merge.items()[1].as_string());
         continue;
       }
-      const std::string_view text = text_or(merge, "");
+      const std::string_view text = merge.text_or("");
       const size_t space = text.find(' ');
       if (space == std::string_view::npos) {
         return fail("model.merges, index {}: neither a pair nor two parts with a space between",
@@ -235,8 +221,8 @@ class Reader {
   // A token named in the config or the map: a text, or an object with its content.
   int32_t named(std::string_view key) const {
     for (const Json* file : {&config_, &map_}) {
-      const Json& value = member(*file, key);
-      const std::string_view text = text_or(value.is_object() ? member(value, "content") : value, "");
+      const Json& value = file->member(key);
+      const std::string_view text = (value.is_object() ? value.member("content") : value).text_or("");
       if (const int32_t id = find(text); id != kNoToken) return id;
     }
     return kNoToken;
@@ -249,7 +235,7 @@ class Reader {
     spec_.sep = named("sep_token");
     spec_.cls = named("cls_token");
     spec_.mask = named("mask_token");
-    spec_.unk = find(text_or(member(model_, "unk_token"), ""));
+    spec_.unk = find(model_.member("unk_token").text_or(""));
     // Byte-level BPE knows nothing of the config's unknown token: a missing byte is left out.
     if (spec_.unk == kNoToken && !spec_.byte_level) spec_.unk = named("unk_token");
     if (spec_.unk != kNoToken && spec_.types[static_cast<size_t>(spec_.unk)] == TokenType::kControl) {
@@ -259,25 +245,25 @@ class Reader {
   }
 
   Status read_post_processor(const Json& processor, int depth = 0) {
-    const std::string_view type = text_or(member(processor, "type"), "");
+    const std::string_view type = processor.member("type").text_or("");
     if (processor.is_null() || type == "ByteLevel") return {};
-    if (type == "Sequence" && member(processor, "processors").is_array() && depth < 4) {
-      for (const Json& item : member(processor, "processors").items()) TRY(read_post_processor(item, depth + 1));
+    if (type == "Sequence" && processor.member("processors").is_array() && depth < 4) {
+      for (const Json& item : processor.member("processors").items()) TRY(read_post_processor(item, depth + 1));
       return {};
     }
     if (type == "BertProcessing" || type == "RobertaProcessing") {
-      return surround(pair_id(member(processor, "cls")), pair_id(member(processor, "sep")));
+      return surround(pair_id(processor.member("cls")), pair_id(processor.member("sep")));
     }
     if (type != "TemplateProcessing") return fail("the post-processor \"{}\" is not supported", quoted(type));
     return read_template(processor);
   }
 
   int32_t pair_id(const Json& pair) const {
-    return pair.is_array() && !pair.items().empty() ? find(text_or(pair.items()[0], "")) : kNoToken;
+    return pair.is_array() && !pair.items().empty() ? find(pair.items()[0].text_or("")) : kNoToken;
   }
 
   Status read_template(const Json& processor) {
-    const Json& single = member(processor, "single");
+    const Json& single = processor.member("single");
     if (!single.is_array()) return fail("the post-processor has no template for single texts");
     int32_t before = kNoToken;
     int32_t after = kNoToken;
@@ -288,7 +274,7 @@ class Reader {
         seen_text = true;
         continue;
       }
-      const std::string_view name = text_or(member(member(item, "SpecialToken"), "id"), "");
+      const std::string_view name = item.member("SpecialToken").member("id").text_or("");
       int32_t& place = seen_text ? after : before;
       if (place != kNoToken) return fail("the post-processor puts more than one token on one side of the text");
       place = find(name);
@@ -313,19 +299,19 @@ class Reader {
 
   // Explicit flags in the config win over the post-processor, as in the classes that have such flags.
   Status apply_config_flags() {
-    const Json& bos = member(config_, "add_bos_token");
-    const Json& eos = member(config_, "add_eos_token");
+    const Json& bos = config_.member("add_bos_token");
+    const Json& eos = config_.member("add_eos_token");
     if (bos.is_bool() && spec_.bos != kNoToken) spec_.add_bos = bos.as_bool();
     if (eos.is_bool() && spec_.eos != kNoToken) spec_.add_eos = eos.as_bool();
     return {};
   }
 
   void read_chat_template() {
-    const Json& value = member(config_, "chat_template");
-    spec_.chat_template = text_or(value, "");
+    const Json& value = config_.member("chat_template");
+    spec_.chat_template = value.text_or("");
     if (!value.is_array()) return;
     for (const Json& item : value.items()) {
-      if (text_or(member(item, "name"), "") == "default") spec_.chat_template = text_or(member(item, "template"), "");
+      if (item.member("name").text_or("") == "default") spec_.chat_template = item.member("template").text_or("");
     }
   }
 

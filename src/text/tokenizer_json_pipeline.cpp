@@ -20,33 +20,22 @@ constexpr size_t kPatternBytesMax = 16384;
 constexpr std::string_view kSpace = "\u2581";
 constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
 
-std::string_view text_at(const Json& object, std::string_view key) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_string() ? std::string_view(found->as_string()) : std::string_view();
-}
-
-bool bool_at(const Json& object, std::string_view key, bool fallback) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_bool() ? found->as_bool() : fallback;
-}
-
 // The steps of a normalizer or pre-tokenizer with sequences laid flat; false when they nest too deep or are too many.
 bool flatten(const Json* step, std::string_view list_key, int depth, std::vector<const Json*>& out) {
   if (step == nullptr || step->is_null()) return true;
   if (depth > kDepthMax || out.size() > kStepsMax) return false;
-  const Json* list = step->find(list_key);
-  if (text_at(*step, "type") != "Sequence" || list == nullptr || !list->is_array()) {
+  const Json& list = step->member(list_key);
+  if (step->member("type").text_or("") != "Sequence" || !list.is_array()) {
     out.push_back(step);
     return true;
   }
-  return std::all_of(list->items().begin(), list->items().end(),
+  return std::all_of(list.items().begin(), list.items().end(),
                      [&](const Json& item) { return flatten(&item, list_key, depth + 1, out); });
 }
 
 bool is_space_replacement(const Json& step) {
-  const Json* pattern = step.find("pattern");
-  return text_at(step, "type") == "Replace" && pattern != nullptr && text_at(*pattern, "String") == " " &&
-         text_at(step, "content") == kSpace;
+  return step.member("type").text_or("") == "Replace" && step.member("pattern").member("String").text_or("") == " " &&
+         step.member("content").text_or("") == kSpace;
 }
 
 // A literal text as a pattern.
@@ -83,19 +72,19 @@ class PipelineReader {
   Error fail_long() const { return make_error("{}: the normalizer or pre-tokenizer has too many steps", source_); }
 
   Status read_normalizer(const Json& step) {
-    const std::string_view type = text_at(step, "type");
+    const std::string_view type = step.member("type").text_or("");
     const bool word_piece = spec_.model == TokenizerModel::kWordPiece;
     if (type == "BertNormalizer" && word_piece) {
-      spec_.lowercase = bool_at(step, "lowercase", true);
-      spec_.strip_accents = bool_at(step, "strip_accents", spec_.lowercase);
-      spec_.split_chinese = bool_at(step, "handle_chinese_chars", true);
+      spec_.lowercase = step.member("lowercase").bool_or(true);
+      spec_.strip_accents = step.member("strip_accents").bool_or(spec_.lowercase);
+      spec_.split_chinese = step.member("handle_chinese_chars").bool_or(true);
       return {};
     }
     if (type == "NFC") return add(Normalization::kNfc);
     if (type == "NFD") return add(Normalization::kNfd);
     if (type == "Lowercase") return add(Normalization::kLowercase);
     if (type == "StripAccents") return add(Normalization::kStripAccents);
-    if (type == "Prepend" && text_at(step, "prepend") == kSpace) {
+    if (type == "Prepend" && step.member("prepend").text_or("") == kSpace) {
       spec_.space_prefix = SpacePrefix::kEach;
       return {};
     }
@@ -118,7 +107,7 @@ class PipelineReader {
 
   Status read_pre_tokenizer(const Json& step) {
     using Behavior = PreStage::Behavior;
-    const std::string_view type = text_at(step, "type");
+    const std::string_view type = step.member("type").text_or("");
     if (spec_.model == TokenizerModel::kWordPiece) {
       if (type == "BertPreTokenizer") return {};
       return make_error("{}: the pre-tokenizer \"{}\" is not supported with WordPiece", source_, quoted(type));
@@ -126,13 +115,13 @@ class PipelineReader {
     if (type == "Split") return read_split(step);
     if (type == "ByteLevel") {
       spec_.byte_level = true;
-      if (bool_at(step, "add_prefix_space", true)) prefix(SpacePrefix::kEach, true);
-      if (bool_at(step, "use_regex", true)) add_stage(kGpt2Pattern);
+      if (step.member("add_prefix_space").bool_or(true)) prefix(SpacePrefix::kEach, true);
+      if (step.member("use_regex").bool_or(true)) add_stage(kGpt2Pattern);
       return {};
     }
     if (type == "Metaspace") return read_metaspace(step);
     if (type == "Digits") {
-      add_stage(bool_at(step, "individual_digits", false) ? R"(\p{N})" : R"(\p{N}+)");
+      add_stage(step.member("individual_digits").bool_or(false) ? R"(\p{N})" : R"(\p{N}+)");
       return {};
     }
     if (type == "Punctuation") {
@@ -157,13 +146,13 @@ class PipelineReader {
   }
 
   Status read_metaspace(const Json& step) {
-    const std::string_view replacement = text_at(step, "replacement");
+    const std::string_view replacement = step.member("replacement").text_or("");
     if (!replacement.empty() && replacement != kSpace) {
       return make_error("{}: Metaspace with the replacement \"{}\" is not supported", source_, quoted(replacement));
     }
     // Before "prepend_scheme" there was only a flag.
-    const std::string_view scheme = text_at(step, "prepend_scheme");
-    const bool flag = bool_at(step, "add_prefix_space", true);
+    const std::string_view scheme = step.member("prepend_scheme").text_or("");
+    const bool flag = step.member("add_prefix_space").bool_or(true);
     if (scheme == "first") {
       prefix(SpacePrefix::kFirst, true);
     } else if (scheme == "always" || (scheme.empty() && flag)) {
@@ -171,20 +160,19 @@ class PipelineReader {
     } else if (scheme != "never" && !scheme.empty()) {
       return make_error("{}: Metaspace with prepend_scheme \"{}\" is not supported", source_, quoted(scheme));
     }
-    if (bool_at(step, "split", true)) add_stage(kSpace, PreStage::Behavior::kMergedWithNext);
+    if (step.member("split").bool_or(true)) add_stage(kSpace, PreStage::Behavior::kMergedWithNext);
     return {};
   }
 
   Status read_split(const Json& step) {
-    const Json* pattern = step.find("pattern");
-    if (pattern == nullptr) return make_error("{}: a Split pre-tokenizer without a pattern", source_);
+    const Json& pattern = step.member("pattern");
     TRY_ASSIGN(const PreStage::Behavior behavior, read_behavior(step));
-    const bool invert = bool_at(step, "invert", false);
-    if (const Json* text = pattern->find("String"); text != nullptr && text->is_string()) {
-      add_stage(escaped(text->as_string()), behavior, invert);
+    const bool invert = step.member("invert").bool_or(false);
+    if (const Json& text = pattern.member("String"); text.is_string()) {
+      add_stage(escaped(text.as_string()), behavior, invert);
       return {};
     }
-    const std::string_view regex = text_at(*pattern, "Regex");
+    const std::string_view regex = pattern.member("Regex").text_or("");
     if (regex.empty()) return make_error("{}: a Split pre-tokenizer without a pattern", source_);
     if (regex == R"(\d{1,3}(?=(?:\d{3})*\b))" && behavior == PreStage::Behavior::kIsolated && !invert) {
       spec_.stages.emplace_back().kind = PreStage::Kind::kDigitTriplesBeforeEnd;
@@ -198,7 +186,7 @@ class PipelineReader {
 
   Result<PreStage::Behavior> read_behavior(const Json& step) const {
     using Behavior = PreStage::Behavior;
-    const std::string_view name = text_at(step, "behavior");
+    const std::string_view name = step.member("behavior").text_or("");
     if (name == "Isolated" || name.empty()) return Behavior::kIsolated;
     if (name == "Removed") return Behavior::kRemoved;
     if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
@@ -227,7 +215,7 @@ bool replaces_spaces(const Json& root) {
   flatten(root.find("normalizer"), "normalizers", 0, steps);
   flatten(root.find("pre_tokenizer"), "pretokenizers", 0, steps);
   return std::any_of(steps.begin(), steps.end(), [](const Json* step) {
-    return is_space_replacement(*step) || text_at(*step, "type") == "Metaspace";
+    return is_space_replacement(*step) || step->member("type").text_or("") == "Metaspace";
   });
 }
 
