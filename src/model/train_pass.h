@@ -52,8 +52,8 @@ class TrainPass {
   static Result<std::unique_ptr<TrainPass>> create(const Model& model, const Weights& weights,
                                                    const KernelTable& kernels, ThreadTeam& team,
                                                    const TrainLimits& limits);
-  // What it will take at most: buffers and their gradients, what the tape keeps, a chunk of logits. `full`: every
-  // weight is trained.
+  // What it will take at most: buffers and their gradients, what the tape keeps, a chunk of logits. Not counted: the
+  // numbers that are trained and their gradients.
   static uint64_t bytes_needed(const Model& model, const TrainLimits& limits, int threads);
   // What the tape keeps of one token in one layer that is not checkpointed, and in one that is.
   static uint64_t bytes_kept(const ModelConfig& config);

@@ -85,7 +85,7 @@ Trainer::Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, c
       subject_(std::move(subject)),
       data_(data),
       options_(options),
-      team_(team),
+      rows_needed_(rows_needed(data, options)),
       optimizer_(subject_.parameters, options.optimizer, pass.ops().kernels(), team) {
   options_.packing.sequences = 1;
   pass_.track(subject_.parameters);
@@ -185,7 +185,7 @@ Result<double> Trainer::mismatch(const TokenRows& rows, std::span<const uint32_t
     row.tokens.insert(row.tokens.end(), answer.tokens.begin() + from, answer.tokens.end());
     row.trained.insert(row.trained.end(), answer.trained.begin() + from, answer.trained.end());
     positions += row.positions();
-    if (positions > rows_needed(data_, options_)) break;  // as many as run together
+    if (positions > rows_needed_) break;  // as many as run together
     pointers.push_back(&row);
   }
   TRY_ASSIGN(const auto all, scores(pack_rows(pointers), Recording::kOff));

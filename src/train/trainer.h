@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -112,7 +111,7 @@ class Trainer {
   TrainSubject subject_;
   TrainData data_;
   TrainerOptions options_;
-  ThreadTeam& team_;
+  int64_t rows_needed_;
   AdamW optimizer_;
   int64_t step_ = 0, position_ = 0;
   int64_t epoch_ = -1, epoch_begin_ = 0;  // of the sequences planned, and where in the run they begin
