@@ -40,6 +40,10 @@ std::string human_count(int64_t count) {
   return out;
 }
 
+std::string counted(int64_t count, std::string_view noun) {
+  return format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::string quoted(std::string_view text, size_t limit) {
   std::string out;
   size_t at = 0;

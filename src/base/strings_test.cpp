@@ -28,6 +28,9 @@ TEST(HumanCount, PutsCommasBetweenThousands) {
   EXPECT_EQ(human_count(1000), "1,000");
   EXPECT_EQ(human_count(-1234567), "-1,234,567");
   EXPECT_EQ(human_count(-123), "-123");
+  EXPECT_EQ(counted(0, "row"), "0 rows");
+  EXPECT_EQ(counted(1, "row"), "1 row");
+  EXPECT_EQ(counted(1234, "row"), "1234 rows");
 }
 
 TEST(HumanSeconds, TakesTwoUnits) {

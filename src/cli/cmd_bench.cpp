@@ -176,10 +176,9 @@ void print_speeds(const char* name, int64_t tokens, const std::vector<double>& s
 void print_text(const Measurement& m, const Machine& machine, const LoadedModel& loaded, const BenchOptions& options) {
   const ModelSource& source = loaded.model->source();
   const std::string type(file_type_name(source));
-  std::fprintf(stdout, "%s: %s %s, %s of weights, %d thread%s\n", printable(model_name(source)).c_str(),
+  std::fprintf(stdout, "%s: %s %s, %s of weights, %s\n", printable(model_name(source)).c_str(),
                loaded.model->config().architecture.c_str(), type.c_str(),
-               human_bytes(loaded.model->weight_bytes()).c_str(), machine.team->size(),
-               machine.team->size() == 1 ? "" : "s");
+               human_bytes(loaded.model->weight_bytes()).c_str(), counted(machine.team->size(), "thread").c_str());
   std::fprintf(stdout, "%s, %s, medians of %d\n", printable(cpu_info().brand).c_str(), machine.kernels->name,
                options.repeats);
   std::fprintf(stdout, "loaded in %.0f ms%s; a token reads %s\n", loaded.load_ms,

@@ -268,7 +268,7 @@ void Chat::drop(const std::string& count) {
   const size_t exchanges = conversation_.exchanges();
   const size_t dropped = std::min(exchanges, static_cast<size_t>(*wanted));
   conversation_.drop_oldest(static_cast<size_t>(*wanted));
-  say(format("[{} of {} exchanges forgotten]", dropped, exchanges));
+  say(format("[{} of {} forgotten]", dropped, counted(static_cast<int64_t>(exchanges), "exchange")));
 }
 
 void Chat::set_system(const std::string& text) {
@@ -283,7 +283,7 @@ Status Chat::save(const std::string& path) const {
   json.set("model", loaded_.model->source().path());
   json.set("messages", messages);
   TRY(write_text_file(path, json.dump(2) + "\n", /*private_to_user=*/true));
-  say(format("{} messages written to {}", messages.items().size(), path));
+  say(format("{} written to {}", counted(static_cast<int64_t>(messages.items().size()), "message"), path));
   return {};
 }
 
@@ -292,7 +292,7 @@ Status Chat::load(const std::string& path) {
   TRY_ASSIGN(const std::string text, read_text_file(path));
   TRY_ASSIGN(const Json json, parse_json(text, path));
   TRY_ASSIGN(conversation_, Conversation::from_json(json, path));
-  say(format("{} messages read from {}", conversation_.all().items().size(), path));
+  say(format("{} read from {}", counted(static_cast<int64_t>(conversation_.all().items().size()), "message"), path));
   return {};
 }
 
@@ -300,10 +300,11 @@ void Chat::show_stats() const {
   const double computed = static_cast<double>(prefill_.tokens - prefill_.reused);
   say(format("model       {} ({}), loaded in {:.0f} ms", loaded_.model->config().name,
              human_bytes(loaded_.model->weight_bytes()), loaded_.load_ms));
-  say(format("prompt      {} tokens, {} of them remembered; the rest at {:.1f} tokens/s", prefill_.tokens,
+  say(format("prompt      {}, {} of them remembered; the rest at {:.1f} tokens/s", counted(prefill_.tokens, "token"),
              prefill_.reused, prefill_.ms > 0 ? 1000 * computed / prefill_.ms : 0));
-  say(format("answer      {} tokens at {:.1f} tokens/s, the first after {:.0f} ms; ended by \"{}\"", report_.tokens,
-             report_.tokens_per_s(), report_.first_token_ms, finish_reason_name(report_.reason)));
+  say(format("answer      {} at {:.1f} tokens/s, the first after {:.0f} ms; ended by \"{}\"",
+             counted(report_.tokens, "token"), report_.tokens_per_s(), report_.first_token_ms,
+             finish_reason_name(report_.reason)));
   if (report_.drafted > 0) say(format("guesses     {} of {} right", report_.draft_accepted, report_.drafted));
   say(format("context     {} of {} tokens", session_.tokens().size(), session_.context()));
   say(format("memory      {} at most so far", human_bytes(peak_memory_bytes())));

@@ -38,10 +38,11 @@ Json logprobs_json(const Logprobs& logprobs, const Tokenizer& tokenizer) {
 void print_summary(const PrefillReport& prefill, const GenerateReport& answer) {
   std::string drafted;
   if (answer.drafted > 0) drafted = format(", {} of {} guesses right", answer.draft_accepted, answer.drafted);
-  std::fprintf(stderr, "%s\n",
-               format("[{} prompt tokens in {:.0f} ms, {} tokens at {:.1f} tokens/s{}, {}]", prefill.tokens, prefill.ms,
-                      answer.tokens, answer.tokens_per_s(), drafted, finish_reason_name(answer.reason))
-                   .c_str());
+  std::fprintf(
+      stderr, "%s\n",
+      format("[{} in {:.0f} ms, {} at {:.1f} tokens/s{}, {}]", counted(prefill.tokens, "prompt token"), prefill.ms,
+             counted(answer.tokens, "token"), answer.tokens_per_s(), drafted, finish_reason_name(answer.reason))
+          .c_str());
 }
 
 Json answer_json(Output output, const GenerateReport& answer, const PrefillReport& prefill, double load_ms,

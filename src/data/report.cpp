@@ -29,11 +29,6 @@ int64_t sum(const std::vector<DataFile>& files, int64_t (*count)(const DataFile&
   return total;
 }
 
-// "1 row", "2 rows".
-std::string counted(int64_t count, std::string_view noun) {
-  return format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 void describe(const RowProblems& problems, std::vector<std::string>& out) {
   for (const RowProblem& problem : problems.examples) {
     const std::string line = problem.line > 0 ? format(":{}", problem.line) : "";

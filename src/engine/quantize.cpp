@@ -136,10 +136,9 @@ class Fallbacks {
       const DTypeInfo& wanted = dtype_info(formats.first);
       std::string columns;
       for (const uint64_t n : group.columns) columns += format("{}{}", columns.empty() ? "" : ", ", n);
-      text += format("{}{} tensor{} ({}{}) with rows of {} do not fit {} (blocks of {}): {} instead",
-                     text.empty() ? "" : "; ", group.count, group.count == 1 ? "" : "s", group.first,
-                     group.count == 1 ? "" : ", ...", columns, wanted.name, wanted.block_elements,
-                     dtype_info(formats.second).name);
+      text += format("{}{} ({}{}) with rows of {} do not fit {} (blocks of {}): {} instead", text.empty() ? "" : "; ",
+                     counted(group.count, "tensor"), group.first, group.count == 1 ? "" : ", ...", columns, wanted.name,
+                     wanted.block_elements, dtype_info(formats.second).name);
     }
     return text;
   }

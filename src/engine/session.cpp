@@ -68,9 +68,9 @@ Status Session::check_fits(size_t tokens) const {
   const auto needed = static_cast<int64_t>(tokens);
   if (needed < context()) return {};
   return make_error(
-      "the prompt has {} tokens and does not fit: the context holds {}, of which an answer needs at least 1. Shorten "
-      "the prompt by {} tokens, or ask for a larger context (this model was trained for {})",
-      needed, context(), needed - context() + 1, model_->config().context);
+      "the prompt has {} and does not fit: the context holds {}, of which an answer needs at least 1. Shorten "
+      "the prompt by {}, or ask for a larger context (this model was trained for {})",
+      counted(needed, "token"), context(), counted(needed - context() + 1, "token"), model_->config().context);
 }
 
 void Session::wear(std::shared_ptr<const AdapterStack> adapters) {

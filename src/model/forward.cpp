@@ -69,8 +69,8 @@ Status Forward::State::check_one(const Sequence& sequence) const {
   if (sequence.tokens.empty()) return make_error("{}: a sequence without tokens", model.source().path());
   const int64_t room = sequence.cache->capacity() - sequence.cache->length();
   if (count(sequence) > room) {
-    return make_error("{}: the context of {} positions is full: {} more tokens do not fit in the {} that are left",
-                      model.source().path(), sequence.cache->capacity(), count(sequence), room);
+    return make_error("{}: the context of {} positions is full: {} more would have to fit in the {} that are left",
+                      model.source().path(), sequence.cache->capacity(), counted(count(sequence), "token"), room);
   }
   return {};
 }
