@@ -27,8 +27,8 @@ namespace andiron::jinja {
 
 struct Syntax;
 
-// Longer sources are refused; the longest known chat template has 20 KiB.
-inline constexpr size_t kMaxTemplateBytes = 512 * 1024;
+// Longer sources are refused: what is parsed takes up to 180 times as much. The longest known template has 20 KiB.
+inline constexpr size_t kMaxTemplateBytes = 128 * 1024;
 
 // A JSON value as a template value; strings and keys are tainted or not as a whole. An error when nested deeper than
 // kMaxValueDepth or not UTF-8.

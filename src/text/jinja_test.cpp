@@ -109,7 +109,8 @@ TEST(Jinja, MessagesNameTheTemplateAndTheLine) {
 
 TEST(Jinja, RefusesTextThatIsNotUtf8AndTemplatesOutOfAllProportion) {
   EXPECT_NE(error_of("\xff").find("not UTF-8"), std::string::npos);
-  EXPECT_NE(error_of(std::string(jinja::kMaxTemplateBytes + 1, 'x')).find("at most"), std::string::npos);
+  EXPECT_TRUE(render(std::string(128 * 1024, 'x')).ok());
+  EXPECT_NE(error_of(std::string(128 * 1024 + 1, 'x')).find("at most 128 KiB"), std::string::npos);
   EXPECT_FALSE(jinja::value_from_json(Json("\xc3"), true).ok());
 }
 
@@ -180,7 +181,7 @@ TEST(JinjaLimits, HostileTemplatesEndInAnError) {
 }
 
 TEST(JinjaLimits, DeepSyntaxIsRefusedNotCrashedOn) {
-  const size_t n = 10'000;
+  const size_t n = 4'000;
   const std::string sources[] = {
       "{{ " + repeated("(", n) + "1" + repeated(")", n) + " }}",
       "{{ " + repeated("[", n) + repeated("]", n) + " }}",
@@ -206,8 +207,8 @@ TEST(JinjaLimits, DeepSyntaxIsRefusedNotCrashedOn) {
 }
 
 TEST(JinjaLimits, LongChainsAreNoDepth) {
-  const size_t n = 20'000;
-  EXPECT_EQ(render("{{ 1" + repeated(" + 1", n) + " }}")->bytes(), "20001");
+  const size_t n = 10'000;
+  EXPECT_EQ(render("{{ 1" + repeated(" + 1", n) + " }}")->bytes(), "10001");
   EXPECT_EQ(render("{{ 0" + repeated(" or 0", n) + " or 7 }}")->bytes(), "7");
   EXPECT_EQ(render("{{ 1" + repeated(" == 1", n) + " }}")->bytes(), "True");
   EXPECT_EQ(render("{{ ''" + repeated(" ~ ''", n) + " }}")->bytes(), "");
