@@ -6,6 +6,7 @@
 #include <sstream>
 #include <thread>
 
+#include "adapter/adapter.h"
 #include "base/json.h"
 #include "kernels/dispatch.h"
 #include "program.h"
@@ -547,6 +548,47 @@ TEST_F(ChatTest, ABaseModelContinuesWhatIsTyped) {
   EXPECT_EQ(text(1), plain(text(0)));
   EXPECT_EQ(text(2), plain(text(0) + text(1)));
   EXPECT_EQ(text(4), plain(text(0) + text(1) + text(2) + "\nThe end"));
+}
+
+// What `learn` shows a base model is what it is then asked: the prompts here are written out.
+TEST_F(ChatTest, ABaseModelWithAnAdapterIsAskedAsItWasTrained) {
+  NEED_SHARED_DATA(kFolder);
+  Adapter adapter;
+  adapter.architecture = "llama";
+  adapter.rank = 1;
+  adapter.alpha = 1;
+  AdapterMatrix& m = adapter.matrices.emplace_back();
+  m.layer = "blk.1.ffn_down";
+  m.n = 128, m.k = 384, m.r = 1, m.alpha = 1;
+  for (int i = 0; i < 384; ++i) m.a.push_back(i % 7 == 0 ? 1.0F : -0.1F);
+  for (int i = 0; i < 128; ++i) m.b.push_back(i % 5 == 0 ? 0.5F : -0.1F);
+  const std::string worn = program_.file("adapter.gguf"), saved = program_.file("saved.json");
+  ASSERT_TRUE(write_gguf_adapter(adapter, worn).ok());
+  const std::string model = shared_data(kFolder);
+  const std::vector<std::string> rest = {"-n", "6", "--greedy", "--adapter", worn};
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.end(), rest.begin(), rest.end());
+    return program_.run(words);
+  };
+  const std::string prompt = "### User\nOnce upon a time\n\n### Assistant\n";
+  std::string expected = parse(run({"run", model, "--json", "-p", prompt})).member("text").as_string();
+  if (expected.starts_with(' ')) expected.erase(0, 1);
+  const std::vector<std::string> words = {"run", model, "-n", "6", "--greedy", "--json", "-p", prompt};
+  ASSERT_NE(parse(program_.run(words)).member("text").as_string(), expected) << "the adapter does something";
+
+  const Outcome chat = program_.run({"chat", model, "-n", "6", "--greedy", "--adapter", worn},
+                                    "Once upon a time\n/adapter none\nThe end\n/save " + saved + "\n");
+  EXPECT_EQ(chat.status, 0) << chat.err;
+  const auto json = parse_json(whole_file(saved), saved);
+  ASSERT_TRUE(json.ok()) << json.error().message << chat.err;
+  const auto& messages = json->member("messages").items();
+  ASSERT_EQ(messages.size(), 4U) << chat.err;
+  EXPECT_EQ(messages[1].member("content").as_string(), expected);
+  EXPECT_EQ(run({"run", model, "--chat", "-p", "Once upon a time"}).out, expected);
+
+  const std::string text = "Once upon a time" + expected + "\nThe end";
+  const Json plain = parse(program_.run({"run", model, "-n", "6", "--greedy", "--json", "-p", text}));
+  EXPECT_EQ(messages[3].member("content").as_string(), plain.member("text").as_string()) << "bare again, it goes on";
 }
 
 TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {

@@ -1,7 +1,5 @@
 #include "cli/app.h"
 
-#include "cli/adapter_store.h"
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -13,6 +11,7 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "cli/adapter_store.h"
 #include "cli/conversation.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -32,13 +31,13 @@ Result<Machine> make_machine(const GlobalOptions& global, bool pin) {
 }
 
 Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
-                                           const Tokenizer& tokenizer) {
+                                           const Tokenizer& tokenizer, bool adapted) {
   if (!options.chat) {
     // The person at the terminal writes the whole prompt, markup included.
     return text_prompt_tokens(tokenizer, prompt,
                               {.add_special = !options.no_special, .parse_special = !options.no_special});
   }
-  TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template));
+  TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template, adapted));
   Conversation conversation(options.system);
   conversation.add("user", prompt);
   TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
@@ -88,9 +87,9 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& sourc
 }
 
 Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,
-                                    const std::string& template_file) {
-  if (ChatPrompt::can_chat(tokenizer)) {
-    return ChatPrompt::create(tokenizer, template_file.empty() ? model : template_file);
+                                    const std::string& template_file, bool adapted) {
+  if (adapted || ChatPrompt::can_chat(tokenizer)) {
+    return ChatPrompt::create_or_plain(tokenizer, template_file.empty() ? model : template_file);
   }
   return make_error(
       "{0}: this model has no chat template: it is most likely a base model, which continues text. To let it continue "

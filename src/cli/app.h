@@ -40,18 +40,19 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
 // which tokens are markup.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source,
                                                         const std::string& template_file = "");
-// The template of that tokenizer. For a base model an Error that says which commands to type.
+// The template of that tokenizer. A base model has none: with an adapter it is asked with the one that `andiron learn`
+// trains such models with, without one an Error says which commands to type.
 Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,
-                                    const std::string& template_file);
+                                    const std::string& template_file, bool adapted);
 
 // The text of a file, "-" for standard input.
 Result<std::string> read_input(const std::string& path);
 
 PackedCacheOptions cache_options(const GlobalOptions& global);
 
-// The prompt as the options want it: as it is, or as a user's message.
+// The prompt as the options want it: as it is, or as a user's message (`adapted`: see make_chat_prompt).
 Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std::string& prompt,
-                                           const Tokenizer& tokenizer);
+                                           const Tokenizer& tokenizer, bool adapted);
 
 // "TOKEN=NUMBER": a token's id, and what is added to its logit.
 Result<LogitBias> parse_bias(const std::string& text);

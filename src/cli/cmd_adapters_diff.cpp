@@ -81,7 +81,8 @@ Result<int> diff_adapters_command(const GlobalOptions& global, const AdapterDiff
   for (Side& side : sides) {
     TRY_ASSIGN(side.stack, load_stack(global, side.entries, machine, *loaded.model));
   }
-  TRY_ASSIGN(const auto tokens, prompt_tokens(run, prompt, *tokenizer));
+  const bool adapted = !sides[0].entries.empty() || !sides[1].entries.empty();
+  TRY_ASSIGN(const auto tokens, prompt_tokens(run, prompt, *tokenizer, adapted));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));
   GenerateOptions generate;

@@ -3,7 +3,7 @@
 // The conversation is a list of messages, rendered anew by the model's template for every turn; the session computes
 // only what differs from what it holds. Nothing is ever cut from it unasked: a message that does not fit is refused
 // with the numbers and with the /drop that makes room, and comes back for editing. A base model, which has no template,
-// continues the text that the messages make.
+// continues the text that the messages make; wearing an adapter, it is asked the way it was trained.
 #include <algorithm>
 #include <cstdio>
 #include <optional>
@@ -41,21 +41,36 @@ constexpr const char* kHelp =
     "A line that ends in \\ goes on in the next; \"\"\" begins and ends a message of several lines.\n"
     "Ctrl-C stops an answer and keeps the conversation. To send a message that begins with /, put a space before it.\n";
 
+constexpr const char* kContinues =
+    "This model has no chat template: it continues text. What you type is the text's next line; Enter alone goes on.";
+
 void say(const std::string& text) { std::fprintf(stderr, "%s\n", printable(text).c_str()); }
+
+// How a model is asked: with its template, or without one (see above).
+struct Asking {
+  ChatPrompt prompt;
+  bool continues;
+};
+
+Result<Asking> choose_asking(const Tokenizer& tokenizer, const ChatCommandOptions& options, bool adapted) {
+  const bool continues = !adapted && !ChatPrompt::can_chat(tokenizer);
+  TRY_ASSIGN(auto prompt, continues ? ChatPrompt::create_for_continuing(tokenizer)
+                                    : make_chat_prompt(tokenizer, options.model, options.chat_template, adapted));
+  return Asking{std::move(prompt), continues};
+}
 
 class Chat {
  public:
   Chat(const GlobalOptions& global, const ChatCommandOptions& options, const Machine& machine,
-       const LoadedModel& loaded, ChatPrompt prompt, Session& session, DraftSource* draft, SamplerOptions sampling)
+       const LoadedModel& loaded, Asking asking, Session& session, DraftSource* draft, SamplerOptions sampling)
       : global_(global),
         options_(options),
         machine_(machine),
         loaded_(loaded),
-        prompt_(std::move(prompt)),
+        asking_(std::move(asking)),
         session_(session),
         draft_(draft),
         sampling_(std::move(sampling)),
-        continues_(!ChatPrompt::can_chat(session.tokenizer())),
         conversation_(options.system),
         reader_(state_file("chat_history")),
         interrupt_(/*second_ends=*/false) {
@@ -86,11 +101,10 @@ class Chat {
   const ChatCommandOptions& options_;
   const Machine& machine_;
   const LoadedModel& loaded_;
-  ChatPrompt prompt_;
+  Asking asking_;
   Session& session_;
   DraftSource* draft_;
   SamplerOptions sampling_;
-  bool continues_;  // a base model: see above
   Conversation conversation_;
   LineReader reader_;
   InterruptGuard interrupt_;
@@ -142,9 +156,9 @@ std::string Chat::room_advice() const {
   for (size_t count = 1; count < exchanges; ++count) {
     Conversation shorter = conversation_;
     shorter.drop_oldest(count);
-    const auto rendered = prompt_.render(shorter.all());
+    const auto rendered = asking_.prompt.render(shorter.all());
     if (!rendered.ok()) break;
-    const auto tokens = static_cast<int64_t>(prompt_.tokens(*rendered).size());
+    const auto tokens = static_cast<int64_t>(asking_.prompt.tokens(*rendered).size());
     if (tokens > enough) continue;
     return format("/drop {} forgets the oldest {} of {} exchanges, which leaves {} of {} tokens", count, count,
                   exchanges, human_count(tokens), human_count(session_.context()));
@@ -160,14 +174,14 @@ void Chat::show_meter() const {
              100.0 * static_cast<double>(used) / static_cast<double>(session_.context()), report_.tokens_per_s());
   if (report_.reason == FinishReason::kContext) text += "; the context is full: " + room_advice();
   if (report_.reason == FinishReason::kCancelled) text += "; stopped";
-  if (continues_ && report_.reason == FinishReason::kLength) text += "; Enter goes on";
+  if (asking_.continues && report_.reason == FinishReason::kLength) text += "; Enter goes on";
   say(text + "]");
 }
 
 // Brings the session to the end of the conversation.
 Result<PrefillReport> Chat::read_prompt() {
-  TRY_ASSIGN(const auto rendered, prompt_.render(conversation_.all()));
-  const auto tokens = prompt_.tokens(rendered);
+  TRY_ASSIGN(const auto rendered, asking_.prompt.render(conversation_.all()));
+  const auto tokens = asking_.prompt.tokens(rendered);
   if (static_cast<int64_t>(tokens.size()) >= session_.context() && conversation_.exchanges() > 1) {
     return make_error("the conversation has {} tokens and does not fit: the context holds {}. {}", tokens.size(),
                       session_.context(), room_advice());
@@ -191,9 +205,9 @@ bool Chat::answer() {
   GenerateOptions generate;
   generate.sampling = sampling_;
   generate.tokens_max = options_.answer.tokens_max;
-  if (continues_ && generate.tokens_max < 0) generate.tokens_max = kContinuedTokens;
+  if (asking_.continues && generate.tokens_max < 0) generate.tokens_max = kContinuedTokens;
   generate.stop = options_.answer.stop;
-  generate.strip_first_space = !continues_;
+  generate.strip_first_space = !asking_.continues;
   generate.draft = draft_;
   generate.cancel = interrupt_.flag();
   std::string text;
@@ -323,8 +337,10 @@ Status Chat::wear(const std::string& texts) {
   const bool none = asked.adapters.size() == 1 && asked.adapters[0] == "none";
   if (none) asked.adapters.clear();
   TRY_ASSIGN(auto stack, load_adapters(global_, asked, machine_, *loaded_.model));
+  TRY_ASSIGN(asking_, choose_asking(session_.tokenizer(), options_, !none));
   session_.wear(std::move(stack));
   worn_ = none ? "" : texts;
+  if (asking_.continues && !global_.quiet) say(kContinues);
   return {};
 }
 
@@ -365,10 +381,7 @@ bool Chat::obey(const std::string& line) {
 }
 
 int Chat::loop() {
-  if (continues_ && !global_.quiet) {
-    say("This model has no chat template: it continues text. What you type is the text's next line; Enter alone goes "
-        "on.");
-  }
+  if (asking_.continues && !global_.quiet) say(kContinues);
   if (reader_.interactive()) say("Type a message, or /help.");
   while (const auto message = read_message()) {
     if (message->find_first_not_of(" \t\n") == std::string::npos) {
@@ -392,9 +405,7 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
-  TRY_ASSIGN(auto prompt, ChatPrompt::can_chat(*tokenizer)
-                              ? make_chat_prompt(*tokenizer, options.model, options.chat_template)
-                              : ChatPrompt::create_for_continuing(*tokenizer));
+  TRY_ASSIGN(auto asking, choose_asking(*tokenizer, options, !options.answer.adapters.empty()));
   constexpr size_t kAnyPrompt = SIZE_MAX >> 1;
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, kAnyPrompt)));
@@ -402,7 +413,7 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
   TRY_ASSIGN(auto sampling, resolve_sampling(options.answer, *tokenizer));
   TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));
   session->wear(std::move(adapters));
-  Chat chat(global, options, machine, loaded, std::move(prompt), *session, draft.get(), std::move(sampling));
+  Chat chat(global, options, machine, loaded, std::move(asking), *session, draft.get(), std::move(sampling));
   if (!options.load.empty()) TRY(chat.load(options.load));
   return chat.loop();
 }

@@ -66,7 +66,7 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
-  TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer));
+  TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer, !options.answer.adapters.empty()));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));
   TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));

@@ -41,7 +41,7 @@ Result<int> template_command(const GlobalOptions&, const TemplateOptions& option
   }
   TRY_ASSIGN(const auto source, open_model_source(options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source, options.chat_template));
-  TRY_ASSIGN(const auto chat, make_chat_prompt(*tokenizer, options.model, options.chat_template));
+  TRY_ASSIGN(const auto chat, make_chat_prompt(*tokenizer, options.model, options.chat_template, /*adapted=*/false));
   ChatOptions chat_options;
   chat_options.add_generation_prompt = !options.no_generation_prompt;
   TRY_ASSIGN(const RenderedPrompt prompt, chat.render(messages, tools, std::move(chat_options)));

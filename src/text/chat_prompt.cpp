@@ -50,18 +50,18 @@ Result<ChatPrompt> ChatPrompt::create_or_plain(const Tokenizer& tokenizer, std::
 }
 
 Result<RenderedPrompt> ChatPrompt::render(const Json& messages, const Json& tools, ChatOptions options) const {
-  options.bos_token = token_text(tokenizer_, tokenizer_.bos());
-  options.eos_token = token_text(tokenizer_, tokenizer_.eos());
+  options.bos_token = token_text(*tokenizer_, tokenizer_->bos());
+  options.eos_token = token_text(*tokenizer_, tokenizer_->eos());
   if (!options.now) options.now = local_now();
   return template_.render(messages, tools, options);
 }
 
 std::vector<int32_t> ChatPrompt::tokens(const RenderedPrompt& prompt) const {
   const bool add_special = !template_.capabilities().writes_bos;
-  std::vector<int32_t> tokens = tokenizer_.encode(prompt.segments, add_special);
-  if (add_special) drop_end_token(tokenizer_, tokens);
+  std::vector<int32_t> tokens = tokenizer_->encode(prompt.segments, add_special);
+  if (add_special) drop_end_token(*tokenizer_, tokens);
   // A template may spell its first token out instead of naming it: one is enough.
-  const int32_t bos = tokenizer_.bos();
+  const int32_t bos = tokenizer_->bos();
   if (tokens.size() >= 2 && bos != kNoToken && tokens[0] == bos && tokens[1] == bos) tokens.erase(tokens.begin());
   return tokens;
 }

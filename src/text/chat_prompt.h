@@ -36,9 +36,9 @@ class ChatPrompt {
 
  private:
   ChatPrompt(const Tokenizer& tokenizer, ChatTemplate chat_template)
-      : tokenizer_(tokenizer), template_(std::move(chat_template)) {}
+      : tokenizer_(&tokenizer), template_(std::move(chat_template)) {}
 
-  const Tokenizer& tokenizer_;
+  const Tokenizer* tokenizer_;
   ChatTemplate template_;
 };
 
