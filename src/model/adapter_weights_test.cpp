@@ -9,7 +9,7 @@
 namespace andiron {
 namespace {
 
-std::vector<float> logits_of(Subject& s, const Batch& batch) {
+std::vector<float> logits_of(Learner& s, const Batch& batch) {
   return run_pass(*s.make_pass(static_cast<int64_t>(batch.tokens.size())), batch, Recording::kOff).logits;
 }
 
@@ -34,12 +34,12 @@ TEST_P(Folding, AnswersAsWorn) {
            {"llama", [](TinyModel&) {}},
            {"qwen2", [](TinyModel& m) { m.architecture = "qwen2", m.biases = true, m.tied = true; }},
            {"phi3", [](TinyModel& m) { m.architecture = "phi3", m.fused = true; }}}) {
-    Subject worn(small_model(c), best_kernels(), 2);
+    Learner worn(small_model(c), best_kernels(), 2);
     worn.train_adapter(adapter_for(*worn.model, 3, dora), 0.75F);
     const Batch batch = make_batch(worn.tiny, {30, 7});
     const auto base = logits_of(worn, batch);
     const WornAdapter one = {&worn.adapter, 0.75F};
-    Subject merged(folded(worn.tiny, {&one, 1}), best_kernels(), 2);
+    Learner merged(folded(worn.tiny, {&one, 1}), best_kernels(), 2);
     const auto answers = logits_of(merged, batch);
     double square = 0, difference = 0;
     for (size_t i = 0; i < answers.size(); ++i) {

@@ -109,15 +109,15 @@ inline std::vector<float> lengths_of_rows(const TinyModel& tiny, const std::stri
 }
 
 // The model in a file, loaded, with an adapter or all of its numbers ready to be trained.
-struct Subject {
-  Subject(TinyModel model_to_write, const KernelTable& isa, int threads)
+struct Learner {
+  Learner(TinyModel model_to_write, const KernelTable& isa, int threads)
       : tiny(std::move(model_to_write)), team(threads), kernels(isa) {
     const std::string path = folder.file("model.gguf");
     EXPECT_TRUE(tiny.write(path).ok());
     load(path);
   }
   // One that is there; `tiny` stands for nothing.
-  Subject(const std::string& path, const KernelTable& isa, int threads) : team(threads), kernels(isa) { load(path); }
+  Learner(const std::string& path, const KernelTable& isa, int threads) : team(threads), kernels(isa) { load(path); }
 
   void load(const std::string& path) {
     LoadOptions options;
@@ -205,7 +205,7 @@ inline PassResult run_pass(TrainPass& pass, const Batch& batch, Recording record
 }
 
 // The keys and values of each sequence and layer [sequences][blocks], as the forward keeps them.
-inline std::vector<std::vector<KvLayer>> kept_keys(Subject& s, const Batch& batch) {
+inline std::vector<std::vector<KvLayer>> kept_keys(Learner& s, const Batch& batch) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   Transformer t(*s.model, s.weights(), s.kernels, s.team, rows);
   const RowDeltas worn = {0, rows, s.deltas()};
@@ -239,7 +239,7 @@ class ReferenceLoss {
  public:
   using Complex = reference::Complex;
 
-  ReferenceLoss(Subject& s, const Batch& batch)
+  ReferenceLoss(Learner& s, const Batch& batch)
       : batch_(batch), kept_(kept_keys(s, batch)), model_(s.tiny, kept_[0], batch.segments[0]) {
     for (const AdapterMatrix& m : s.adapter.matrices) {
       reference::Delta<Complex> delta;

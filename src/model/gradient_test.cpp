@@ -68,7 +68,7 @@ double norm(std::span<const float> x) {
 // another in a layer, there and back (norms, sums of some thirty products, exponentials), and as many in the head.
 double tolerance(const TinyModel& tiny) { return 60 * 0x1p-24 * static_cast<double>(tiny.blocks + 1); }
 
-void expect_slopes(Subject& s, double share) {
+void expect_slopes(Learner& s, double share) {
   const Batch batch = make_batch(s.tiny, {9, 1, 5});
   s.zero_gradients();
   const double loss = run_pass(*s.make_pass(16), batch).loss;
@@ -99,19 +99,19 @@ void expect_slopes(Subject& s, double share) {
 class Gradients : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(Gradients, OfAllNumbers) {
-  Subject s(small_model(GetParam()), best_kernels(), 2);
+  Learner s(small_model(GetParam()), best_kernels(), 2);
   s.train_all();
   expect_slopes(s, tolerance(s.tiny));
 }
 
 TEST_P(Gradients, OfAnAdapter) {
-  Subject s(small_model(GetParam()), best_kernels(), 2);
+  Learner s(small_model(GetParam()), best_kernels(), 2);
   s.train_adapter(adapter_for(*s.model, 3, false));
   expect_slopes(s, tolerance(s.tiny));
 }
 
 TEST_P(Gradients, OfAnAdapterWithMagnitudes) {
-  Subject s(small_model(GetParam()), best_kernels(), 2);
+  Learner s(small_model(GetParam()), best_kernels(), 2);
   s.train_adapter(adapter_for(*s.model, 2, true), 0.75F);
   expect_slopes(s, tolerance(s.tiny));
 }
@@ -122,7 +122,7 @@ INSTANTIATE_TEST_SUITE_P(All, Gradients, testing::ValuesIn(cases()),
 class QuantisedGradients : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(QuantisedGradients, OfAnAdapter) {
-  Subject s(small_model(GetParam()), best_kernels(), 2);
+  Learner s(small_model(GetParam()), best_kernels(), 2);
   s.train_adapter(adapter_for(*s.model, 3, false));
   expect_slopes(s, tolerance(s.tiny));
 }
@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(All, QuantisedGradients, testing::ValuesIn(quantised_ca
 // times that.
 TEST(AmxGradients, AreNear) {
   if (available_isas().back() != Isa::kAmx) GTEST_SKIP() << "this machine has no AMX";
-  Subject s(small_model({"llama", [](TinyModel&) {}}), kernels_of(Isa::kAmx), 2);
+  Learner s(small_model({"llama", [](TinyModel&) {}}), kernels_of(Isa::kAmx), 2);
   s.train_all();
   expect_slopes(s, 3 * 3.0 / 256);
 }

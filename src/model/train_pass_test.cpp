@@ -20,7 +20,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-Learnt run_once(Subject& s, TrainPass& pass, const Batch& batch) {
+Learnt run_once(Learner& s, TrainPass& pass, const Batch& batch) {
   s.zero_gradients();
   Learnt out;
   out.result = run_pass(pass, batch);
@@ -66,8 +66,8 @@ const std::vector<PassCase>& cases() {
 
 class SamePass : public testing::TestWithParam<PassCase> {
  protected:
-  std::unique_ptr<Subject> subject(Isa isa, int threads) const {
-    auto s = std::make_unique<Subject>(small_model({"", GetParam().set}), kernels_of(isa), threads);
+  std::unique_ptr<Learner> subject(Isa isa, int threads) const {
+    auto s = std::make_unique<Learner>(small_model({"", GetParam().set}), kernels_of(isa), threads);
     switch (GetParam().trains) {
       case Trains::kAll: s->train_all(); break;
       case Trains::kMagnitudes: s->train_adapter(adapter_for(*s->model, 3, true), 0.75F, 0.25F); break;

@@ -52,7 +52,7 @@ struct Curve {
   std::vector<std::pair<int64_t, double>> measured;  // steps done, held-out loss
 };
 
-Curve train(Subject& s, const TrainData& data, const TrainerOptions& options, int64_t measure_every) {
+Curve train(Learner& s, const TrainData& data, const TrainerOptions& options, int64_t measure_every) {
   Training training(s, data, options);
   Trainer& trainer = *training.trainer;
   Curve out;
@@ -94,7 +94,7 @@ class TorchCurves : public ::testing::Test {
     return load_data({path}, tokenizer, kModel, options, team).value();
   }
 
-  void expect_like_torch(const std::string& what, Subject& s, FloatWeights& base, const DataSet& rows, double rate) {
+  void expect_like_torch(const std::string& what, Learner& s, FloatWeights& base, const DataSet& rows, double rate) {
     TrainerOptions options;
     options.packing.seq_len = kSeqLen;
     options.sequences = 2;
@@ -134,14 +134,14 @@ class TorchCurves : public ::testing::Test {
 
   void expect_both_alike(const std::string& what, const DataSet& rows) {
     ThreadTeam team(2);
-    Subject worn(kModel, best_kernels(), 2);
+    Learner worn(kModel, best_kernels(), 2);
     const auto base = FloatWeights::create(*worn.model, worn.team).value();
     Adapter adapter = adapter_for(*worn.model, 8, false, 0);
     for (AdapterMatrix& m : adapter.matrices) m.alpha = 16;
     worn.train_adapter(std::move(adapter));
     expect_like_torch(what + ", LoRA", worn, *base, rows, 5e-3);
     if (IsSkipped() || HasFailure()) return;
-    Subject all(kModel, best_kernels(), 2);
+    Learner all(kModel, best_kernels(), 2);
     all.train_all();
     expect_like_torch(what + ", all weights", all, *all.floats, rows, 2e-3);
   }

@@ -78,7 +78,7 @@ inline Json order_of(const TokenRows& rows, const TrainerOptions& options) {
 }
 
 // `base`: the weights under an adapter, or all that is trained. Held-out rows may be missing.
-inline void write_torch_task(Subject& s, FloatWeights& base, const TrainData& data, const TrainerOptions& options,
+inline void write_torch_task(Learner& s, FloatWeights& base, const TrainData& data, const TrainerOptions& options,
                              int64_t measure_every, const std::string& path) {
   const ModelConfig& config = s.model->config();
   Json settings = Json::object(), names = Json::array();

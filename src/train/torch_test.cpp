@@ -25,7 +25,7 @@ constexpr double kGradientTolerance = 1e-3;
 // more.
 constexpr double kLossTolerance = 2e-5, kCurveTolerance = 1e-4;
 
-void expect_like_torch(Subject& s, FloatWeights& base, int64_t length, const Hyper& hyper) {
+void expect_like_torch(Learner& s, FloatWeights& base, int64_t length, const Hyper& hyper) {
   const TokenRows rows = made_rows(4, length, s.model->config().vocabulary, true);
   TrainerOptions options;
   options.optimizer.weight_decay = static_cast<float>(hyper.weight_decay);
@@ -59,13 +59,13 @@ void expect_like_torch(Subject& s, FloatWeights& base, int64_t length, const Hyp
 }
 
 TEST(Torch, TrainsAllNumbersOfATinyLlamaAlike) {
-  Subject s(small_model({"llama", [](TinyModel& m) { m.width = 64, m.inner = 88; }}), best_kernels(), 2);
+  Learner s(small_model({"llama", [](TinyModel& m) { m.width = 64, m.inner = 88; }}), best_kernels(), 2);
   s.train_all();
   expect_like_torch(s, *s.floats, 40, {3e-3, 0.1, 1});
 }
 
 TEST(Torch, TrainsAnAdapterOfATinyLlamaAlike) {
-  Subject s(small_model({"llama", [](TinyModel& m) { m.tied = true, m.head_dim = 20; }}), best_kernels(), 2);
+  Learner s(small_model({"llama", [](TinyModel& m) { m.tied = true, m.head_dim = 20; }}), best_kernels(), 2);
   const auto base = FloatWeights::create(*s.model, s.team).value();
   s.train_adapter(adapter_for(*s.model, 4, false, 0.05));
   expect_like_torch(s, *base, 40, {1e-2, 0.01, 0});
@@ -74,11 +74,11 @@ TEST(Torch, TrainsAnAdapterOfATinyLlamaAlike) {
 TEST(Torch, TrainsAStoryTellerAlike) {
   const std::string folder = ANDIRON_SOURCE_DIR "/../shared/data/models/tinystories-656k";
   if (!file_exists(folder)) GTEST_SKIP() << folder << " is not there";
-  Subject adapter(folder, best_kernels(), 2);
+  Learner adapter(folder, best_kernels(), 2);
   const auto base = FloatWeights::create(*adapter.model, adapter.team).value();
   adapter.train_adapter(adapter_for(*adapter.model, 4, false, 0.02));
   expect_like_torch(adapter, *base, 60, {5e-3, 0, 1});
-  Subject all(folder, best_kernels(), 2);
+  Learner all(folder, best_kernels(), 2);
   all.train_all();
   expect_like_torch(all, *all.floats, 60, {1e-3, 0.01, 1});
 }

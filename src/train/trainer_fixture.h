@@ -25,11 +25,11 @@ inline TokenRows made_rows(int64_t count, int64_t length, int64_t vocabulary, bo
 
 struct Training {
   // All rows make one step. `options`: what is not about steps and rows.
-  Training(Subject& s, const TokenRows& rows, int64_t steps, double rate, const TrainerOptions& options = {},
+  Training(Learner& s, const TokenRows& rows, int64_t steps, double rate, const TrainerOptions& options = {},
            const TokenRows* general = nullptr)
       : Training(s, {.train = &rows, .general = general}, together(rows, steps, rate, options)) {}
 
-  Training(Subject& s, const TrainData& data_to_use, const TrainerOptions& options) : data(data_to_use) {
+  Training(Learner& s, const TrainData& data_to_use, const TrainerOptions& options) : data(data_to_use) {
     pass = s.make_empty_pass(Trainer::rows_needed(data, options), 1);
     TrainSubject subject;
     subject.parameters = s.parameters;

@@ -8,11 +8,11 @@
 namespace andiron {
 namespace {
 
-std::unique_ptr<Subject> llama() {
-  return std::make_unique<Subject>(small_model({"llama", [](TinyModel&) {}}), best_kernels(), 2);
+std::unique_ptr<Learner> llama() {
+  return std::make_unique<Learner>(small_model({"llama", [](TinyModel&) {}}), best_kernels(), 2);
 }
 
-double last_loss(Subject& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {}) {
+double last_loss(Learner& s, const TokenRows& rows, int64_t steps, double rate, TrainerOptions options = {}) {
   Training training(s, rows, steps, rate, options);
   double loss = 0;
   while (!training.trainer->done()) {
