@@ -3,11 +3,9 @@
 #include <algorithm>
 
 #include "adapter/adapter_files.h"
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "format/hf_config.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace andiron {
 
@@ -29,23 +27,17 @@ std::string model_name(const ModelSource& source) {
   return source.path().substr(slash == std::string::npos ? 0 : slash + 1);
 }
 
-void hash_text(XXH3_state_t& state, std::string_view text) {
-  const uint64_t size = text.size();
-  XXH3_128bits_update(&state, &size, sizeof size);
-  XXH3_128bits_update(&state, text.data(), text.size());
-}
-
-Status hash_tensor(XXH3_state_t& state, const ModelSource& source, const TensorInfo& tensor,
+Status hash_tensor(ContentHash& hash, const ModelSource& source, const TensorInfo& tensor,
                    std::vector<uint8_t>& scratch) {
-  hash_text(state, tensor.name);
-  hash_text(state, dtype_info(tensor.dtype).name);
-  for (const uint64_t d : tensor.shape) XXH3_128bits_update(&state, &d, sizeof d);
+  hash.add_text(tensor.name);
+  hash.add_text(dtype_info(tensor.dtype).name);
+  for (const uint64_t d : tensor.shape) hash.add(d);
   const uint64_t rows = tensor.rows();
   const uint64_t count = std::min(rows, kSampledRows);
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t row = count == 1 ? 0 : i * (rows - 1) / (count - 1);
     TRY_ASSIGN(const auto bytes, source.rows(tensor, row, 1, scratch));
-    XXH3_128bits_update(&state, bytes.data(), bytes.size());
+    hash.add(bytes);
   }
   return {};
 }
@@ -63,13 +55,11 @@ Result<std::string> hash_base(const ModelSource& source) {
   std::vector<const TensorInfo*> order;
   for (const TensorInfo& tensor : source.tensors()) order.push_back(&tensor);
   std::sort(order.begin(), order.end(), [](const auto* x, const auto* y) { return x->name < y->name; });
-  XXH3_state_t state;
-  XXH3_128bits_reset(&state);
+  ContentHash hash;
   std::vector<uint8_t> scratch;
-  for (const TensorInfo* tensor : order) TRY(hash_tensor(state, source, *tensor, scratch));
+  for (const TensorInfo* tensor : order) TRY(hash_tensor(hash, source, *tensor, scratch));
   TRY(source.check_intact());
-  const XXH128_hash_t hash = XXH3_128bits_digest(&state);
-  return format("{:016x}{:016x}", hash.high64, hash.low64);
+  return hash.digits();
 }
 
 Result<AdapterBase> describe_base(const ModelSource& source) {

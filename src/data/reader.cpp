@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/content_hash.h"
 #include "base/keyed_hash.h"
 #include "base/mapped_file.h"
 #include "base/strings.h"
@@ -20,13 +21,6 @@ constexpr int kDetectRows = 100;
 constexpr JsonLimits kRowLimits{.depth = 40, .values = 1'000'000};
 // Texts are passed on in pieces, so that the tokenizer's memory is bounded too.
 constexpr size_t kPieceBytes = 16 << 20;
-
-// Hashes that files and documents keep from run to run. Arbitrary odd constants (digits of pi and of e).
-constexpr HashKey kFileKeys[2] = {{0x243f6a8885a308d3, 0x13198a2e03707345}, {0xb7e151628aed2a6b, 0xbf7158809cf4f3c7}};
-
-std::string stable_hash(std::string_view bytes) {
-  return format("{:016x}{:016x}", keyed_hash(bytes, kFileKeys[0]), keyed_hash(bytes, kFileKeys[1]));
-}
 
 std::string_view without_mark(std::string_view text) {
   return text.starts_with("\xef\xbb\xbf") ? text.substr(3) : text;
@@ -211,7 +205,7 @@ Status DataReader::read_bytes(std::string_view bytes, const std::string& path, s
   file.path = path;
   file.format = format;
   file.bytes = bytes.size();
-  file.hash = stable_hash(bytes);
+  file.hash = content_hash(bytes);
   const std::string_view text = without_mark(bytes);
   if (format == DataFormat::kText) return read_text(bytes, text, name, file);
   if (format == DataFormat::kMarkdown) return read_text(bytes, without_front_matter(text), name, file);
@@ -248,7 +242,7 @@ Status DataReader::read_rows(std::string_view text, bool alike, DataFile& file) 
       ++file.duplicates;
       continue;
     }
-    example->document = stable_hash(content);
+    example->document = content_hash(content);
     example->file = index;
     example->line = row->line;
     TRY(sink_(std::move(*example)));

@@ -32,7 +32,7 @@ struct DataFile {
   std::string path;
   DataFormat format = DataFormat::kText;
   uint64_t bytes = 0;
-  std::string hash;        // of its bytes: 32 hexadecimal digits; tells changed files apart, not forged ones
+  std::string hash;        // content_hash() of its bytes
   int64_t rows = 0;        // read: rows, or 1 for a text
   RowProblems bad;         // of them: unusable, with the reasons
   int64_t duplicates = 0;  // of them: a row or text that came before

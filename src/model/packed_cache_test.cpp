@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/content_hash.h"
 #include "base/random.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
@@ -371,7 +372,7 @@ TEST(PackedLayout, IsTheOneOfThisVersion) {
     all.append(group.begin(), group.end());
   }
   EXPECT_EQ(kPackedVersion, 2u);
-  EXPECT_EQ(short_hash(all), "4ee1e8f24aee83ad");
+  EXPECT_EQ(short_hash_digits(all), "4ee1e8f24aee83ad");
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/byte_reader.h"
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "model/packed_key.h"
 
@@ -31,7 +32,7 @@ void put_text(std::vector<uint8_t>& out, std::string_view text) {
 }
 
 std::string checksum(std::span<const uint8_t> bytes) {
-  return short_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  return short_hash_digits({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
 }
 
 struct Header {

@@ -33,7 +33,7 @@ struct PackedFileInfo {
 struct PackedFile {
   std::shared_ptr<const MappedFile> file;  // null: there is none
   const uint8_t* data = nullptr;           // the matrices in it
-  std::vector<uint64_t> slab_hashes;       // hash_bytes() of each slab, in order
+  std::vector<uint64_t> slab_hashes;       // short_hash() of each slab, in order
 };
 
 // Bytes before the matrices: the header, padded to whole pages.

@@ -13,6 +13,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "base/content_hash.h"
 #include "base/json.h"
 #include "base/strings.h"
 
@@ -39,7 +40,7 @@ std::string environment(const char* name) {
 // Tells this start of the machine from others; "" where the system does not say.
 std::string boot_name() {
   const auto id = read_text_file("/proc/sys/kernel/random/boot_id", 256);
-  return id.ok() ? short_hash(*id) : "";
+  return id.ok() ? short_hash_digits(*id) : "";
 }
 
 Status make_folders(const std::string& path) {
@@ -152,7 +153,7 @@ Result<PackedFolder> PackedFolder::open(const PackedCacheOptions& options) {
 }
 
 std::string PackedFolder::source_path(std::span<const FileStamp> stamps) const {
-  return format("{}/{}.source", folder_, short_hash(stamps.front().path));
+  return format("{}/{}.source", folder_, short_hash_digits(stamps.front().path));
 }
 
 std::string PackedFolder::settled_path(const std::string& key) const {

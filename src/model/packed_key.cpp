@@ -7,10 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/content_hash.h"
 #include "base/strings.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace andiron {
 
@@ -38,20 +36,20 @@ uint64_t total_bytes(std::span<const FileStamp> stamps) {
   return sum;
 }
 
-struct ContentHasher::State {
+struct FileHasher::State {
   std::vector<FileStamp> stamps;
   std::vector<std::shared_ptr<MappedFile>> files;
-  XXH3_state_t hash;
+  ContentHash hash;
   uint64_t done = 0;     // of all files
   size_t file = 0;       // at hand
   uint64_t in_file = 0;  // done of it
 };
 
-ContentHasher::ContentHasher(std::unique_ptr<State> state) : state_(std::move(state)) {}
-ContentHasher::ContentHasher(ContentHasher&&) noexcept = default;
-ContentHasher::~ContentHasher() = default;
+FileHasher::FileHasher(std::unique_ptr<State> state) : state_(std::move(state)) {}
+FileHasher::FileHasher(FileHasher&&) noexcept = default;
+FileHasher::~FileHasher() = default;
 
-Result<ContentHasher> ContentHasher::create(std::span<const FileStamp> stamps) {
+Result<FileHasher> FileHasher::create(std::span<const FileStamp> stamps) {
   auto state = std::make_unique<State>();
   state->stamps.assign(stamps.begin(), stamps.end());
   for (const FileStamp& stamp : stamps) {
@@ -59,22 +57,19 @@ Result<ContentHasher> ContentHasher::create(std::span<const FileStamp> stamps) {
     if (file->bytes().size() != stamp.bytes) return make_error("{}: it changed while being read", stamp.path);
     state->files.push_back(std::move(file));
   }
-  XXH3_128bits_reset(&state->hash);
-  return ContentHasher(std::move(state));
+  return FileHasher(std::move(state));
 }
 
-void ContentHasher::advance(uint64_t bytes) {
+void FileHasher::advance(uint64_t bytes) {
   State& s = *state_;
   while (s.done < bytes && s.file < s.files.size()) {
     const auto whole = s.files[s.file]->bytes();
-    if (s.in_file == 0) {  // the sizes too, so that bytes cannot move from one file to the next unnoticed
-      const uint64_t size = whole.size();
-      XXH3_128bits_update(&s.hash, &size, sizeof size);
-    }
+    // The sizes too, so that bytes cannot move from one file to the next unnoticed.
+    if (s.in_file == 0) s.hash.add(uint64_t{whole.size()});
     constexpr uint64_t kStep = 4 << 20;  // between two calls that give pages back
     const uint64_t step = std::min({kStep, bytes - s.done, whole.size() - s.in_file});
     const uint8_t* begin = whole.data() + s.in_file;
-    XXH3_128bits_update(&s.hash, begin, step);
+    s.hash.add({begin, step});
     s.files[s.file]->drop_pages(begin, step);
     s.done += step;
     s.in_file += step;
@@ -85,7 +80,7 @@ void ContentHasher::advance(uint64_t bytes) {
   }
 }
 
-Result<std::string> ContentHasher::finish() {
+Result<std::string> FileHasher::finish() {
   State& s = *state_;
   advance(total_bytes(s.stamps));
   std::vector<std::string> paths;
@@ -95,12 +90,7 @@ Result<std::string> ContentHasher::finish() {
   }
   TRY_ASSIGN(const auto now, stamp_files(paths));
   if (now != s.stamps) return make_error("{}: it changed while being read", paths.front());
-  const XXH128_hash_t hash = XXH3_128bits_digest(&s.hash);
-  return format("{:016x}{:016x}", hash.high64, hash.low64);
+  return s.hash.digits();
 }
-
-uint64_t hash_bytes(std::span<const uint8_t> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
-
-std::string short_hash(std::string_view bytes) { return format("{:016x}", XXH3_64bits(bytes.data(), bytes.size())); }
 
 }  // namespace andiron

@@ -26,12 +26,12 @@ Result<std::vector<FileStamp>> stamp_files(std::span<const std::string> paths);
 uint64_t total_bytes(std::span<const FileStamp> stamps);
 
 // Hashes files in step with their being read by others, so that a cold disk is read once.
-class ContentHasher {
+class FileHasher {
  public:
-  static Result<ContentHasher> create(std::span<const FileStamp> stamps);
-  ContentHasher(ContentHasher&&) noexcept;
-  ContentHasher& operator=(ContentHasher&&) = delete;
-  ~ContentHasher();
+  static Result<FileHasher> create(std::span<const FileStamp> stamps);
+  FileHasher(FileHasher&&) noexcept;
+  FileHasher& operator=(FileHasher&&) = delete;
+  ~FileHasher();
 
   // Hashes until `bytes` of all files together are done.
   void advance(uint64_t bytes);
@@ -40,13 +40,8 @@ class ContentHasher {
 
  private:
   struct State;
-  explicit ContentHasher(std::unique_ptr<State> state);
+  explicit FileHasher(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
-
-// XXH3-64 of some bytes.
-uint64_t hash_bytes(std::span<const uint8_t> bytes);
-// The same as 16 hexadecimal digits.
-std::string short_hash(std::string_view bytes);
 
 }  // namespace andiron

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "kernels/packing.h"
 #include "model/packed_folder.h"
@@ -170,7 +171,7 @@ Result<bool> is_intact(const PackedFile& packed, const ModelSource& source, cons
     team.parallel_for(end - begin, [&](int64_t i, int) {
       const auto index = static_cast<size_t>(begin + i);
       const Slab& slab = layout.slabs[index];
-      if (hash_bytes({packed.data + slab.offset, slab.bytes}) != packed.slab_hashes[index]) intact = false;
+      if (short_hash({packed.data + slab.offset, slab.bytes}) != packed.slab_hashes[index]) intact = false;
     });
     const uint64_t done = layout.slabs[static_cast<size_t>(end) - 1].offset;
     if (options.progress && !options.progress(done, layout.bytes)) return stopped(source);
@@ -198,7 +199,7 @@ class CachedPacking {
     auto key = folder.remembered_key(stamps_);
     const bool was_remembered = key.has_value();
     if (!key && folder.may_know(total_bytes(stamps_))) {
-      TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
+      TRY_ASSIGN(FileHasher hasher, FileHasher::create(stamps_));
       TRY_ASSIGN(key, hasher.finish());
     }
     if (key) {
@@ -239,7 +240,7 @@ class CachedPacking {
     PackedFileInfo info = {std::string(32, '0'), stamps_.front().path, total_bytes(stamps_)};
     const uint64_t begin = packed_data_offset(info, table_, layout_.slabs.size());
     TRY_ASSIGN(AtomicFile file, AtomicFile::create(folder.unnamed_path(), true));
-    TRY_ASSIGN(ContentHasher hasher, ContentHasher::create(stamps_));
+    TRY_ASSIGN(FileHasher hasher, FileHasher::create(stamps_));
     std::vector<uint8_t> memory;
     std::vector<uint64_t> hashes;
     const auto place = [&](const Slab& slab) -> Result<uint8_t*> {
@@ -248,7 +249,7 @@ class CachedPacking {
     };
     std::optional<Error> write_error;
     const auto done = [&](const Slab& slab) -> Status {
-      hashes.push_back(hash_bytes(memory));
+      hashes.push_back(short_hash(memory));
       Status written = file.write_at(begin + slab.offset, memory);
       data_end_ = slab.offset + slab.bytes;
       if (!written.ok()) write_error = written.error();

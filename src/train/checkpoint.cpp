@@ -11,11 +11,9 @@
 
 #include "base/atomic_file.h"
 #include "base/atomic_folder.h"
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "format/safetensors.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 namespace andiron {
 
@@ -26,34 +24,14 @@ constexpr int64_t kVersion = 1;
 constexpr std::string_view kPrefix = "step-", kSuffix = ".safetensors";
 constexpr size_t kStepDigits = 9;  // so that names sort as numbers
 
-// The hash of a checkpoint: the state's text, then every tensor in the file's order. Each text goes in with its length,
-// so that no byte can move from one to the next unnoticed.
-class CheckpointHash {
- public:
-  explicit CheckpointHash(std::string_view state) {
-    XXH3_128bits_reset(&hash_);
-    add(state);
-  }
-  void add(std::string_view text) {
-    const uint64_t size = text.size();
-    XXH3_128bits_update(&hash_, &size, sizeof size);
-    XXH3_128bits_update(&hash_, text.data(), text.size());
-  }
-  void add(std::string_view name, std::string_view type, std::span<const uint64_t> shape,
-           std::span<const uint8_t> data) {
-    add(name);
-    add(type);
-    add({reinterpret_cast<const char*>(shape.data()), shape.size_bytes()});
-    add({reinterpret_cast<const char*>(data.data()), data.size()});
-  }
-  std::string text() const {
-    const XXH128_hash_t hash = XXH3_128bits_digest(&hash_);
-    return format("{:016x}{:016x}", hash.high64, hash.low64);
-  }
-
- private:
-  XXH3_state_t hash_;
-};
+// The hash of a checkpoint is that of the state's text, then of every tensor in the file's order.
+void add_tensor(ContentHash& hash, std::string_view name, std::string_view type, std::span<const uint64_t> shape,
+                std::span<const uint8_t> data) {
+  hash.add_text(name);
+  hash.add_text(type);
+  hash.add_text({reinterpret_cast<const char*>(shape.data()), shape.size_bytes()});
+  hash.add_text({reinterpret_cast<const char*>(data.data()), data.size()});
+}
 
 std::vector<StateTensor> values_of(std::span<const Parameter> parameters) {
   std::vector<StateTensor> tensors;
@@ -123,13 +101,14 @@ Result<Loaded> load_checked(const std::string& path) {
   const std::string* text = file->metadata(kStateKey);
   const std::string* expected = file->metadata(kHashKey);
   if (text == nullptr || expected == nullptr) return make_error("{}: not a checkpoint of andiron", path);
-  CheckpointHash hash(*text);
+  ContentHash hash;
+  hash.add_text(*text);
   for (const SafeTensor& tensor : file->tensors()) {
-    hash.add(tensor.name, tensor.dtype_name, tensor.shape, file->bytes(tensor));
+    add_tensor(hash, tensor.name, tensor.dtype_name, tensor.shape, file->bytes(tensor));
   }
   TRY(file->file().check_intact());
-  if (hash.text() != *expected) {
-    return make_error("{}: damaged: its contents have the hash {}, it was written with {}", path, hash.text(),
+  if (hash.digits() != *expected) {
+    return make_error("{}: damaged: its contents have the hash {}, it was written with {}", path, hash.digits(),
                       quoted(*expected));
   }
   TRY_ASSIGN(Loaded loaded, read_state(*text, path));
@@ -229,15 +208,16 @@ Status Checkpoints::check_space(uint64_t bytes, int count) const {
 
 Status Checkpoints::save(const CheckpointState& state, AdamW& optimizer) {
   const std::string text = state_text(state, optimizer);
-  CheckpointHash hash(text);
+  ContentHash hash;
+  hash.add_text(text);
   std::vector<SafetensorsOut> out;
   const std::vector<StateTensor> tensors = tensors_of(optimizer);
   for (const StateTensor& tensor : tensors) {
-    hash.add(tensor.name, type_of(tensor), tensor.shape, tensor.data);
+    add_tensor(hash, tensor.name, type_of(tensor), tensor.shape, tensor.data);
     out.push_back({.name = tensor.name, .shape = tensor.shape, .data = tensor.data, .dtype_name = type_of(tensor)});
   }
   const std::vector<std::pair<std::string, std::string>> metadata = {{std::string(kStateKey), text},
-                                                                     {std::string(kHashKey), hash.text()}};
+                                                                     {std::string(kHashKey), hash.digits()}};
   TRY(check_space(bytes_needed(optimizer), 1));
   TRY(write_safetensors(path_of(state.step), out, metadata));
   if (state.step != last_) before_ = std::exchange(last_, state.step);
