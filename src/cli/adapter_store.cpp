@@ -1,13 +1,13 @@
 #include "cli/adapter_store.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 
 #include "adapter/adapter_base.h"
 #include "base/atomic_file.h"
 #include "base/atomic_folder.h"
 #include "base/strings.h"
+#include "base/user_folder.h"
 #include "format/model_source.h"
 
 namespace andiron {
@@ -26,23 +26,17 @@ bool is_name(std::string_view text) {
 }  // namespace
 
 Result<std::string> adapters_folder() {
-  const char* data = std::getenv("XDG_DATA_HOME");
-  const char* home = std::getenv("HOME");
-  std::filesystem::path folder;
-  if (data != nullptr && data[0] == '/') {
-    folder = data;
-  } else if (home != nullptr && home[0] == '/') {
-    folder = std::filesystem::path(home) / ".local" / "share";
-  } else {
+  const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
+  if (data.empty()) {
     return make_error(
-        "there is no place for named adapters: neither XDG_DATA_HOME nor HOME is set; give a folder with "
+        "there is no place for named adapters: neither XDG_DATA_HOME nor HOME is an absolute path; give a folder with "
         "--out");
   }
-  folder = folder / "andiron" / "adapters";
+  std::string folder = data + "/adapters";
   std::error_code error;
   std::filesystem::create_directories(folder, error);
-  if (error) return make_error("{}: the folder cannot be made: {}", folder.string(), error.message());
-  return folder.string();
+  if (error) return make_error("{}: the folder cannot be made: {}", folder, error.message());
+  return folder;
 }
 
 Result<std::string> adapter_folder(std::string_view name) {

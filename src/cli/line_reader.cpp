@@ -8,12 +8,12 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 
 #include "base/strings.h"
+#include "base/user_folder.h"
 #include "cli/terminal.h"
 
 namespace andiron {
@@ -131,17 +131,8 @@ void LineReader::remember(const std::string& line) {
 }
 
 std::string state_file(const std::string& name) {
-  const char* state = std::getenv("XDG_STATE_HOME");
-  const char* home = std::getenv("HOME");
-  std::filesystem::path folder;
-  if (state != nullptr && *state == '/') {
-    folder = state;
-  } else if (home != nullptr && *home != '\0') {
-    folder = std::filesystem::path(home) / ".local" / "state";
-  } else {
-    return "";
-  }
-  folder /= "andiron";
+  const std::filesystem::path folder = user_folder("XDG_STATE_HOME", ".local/state");
+  if (folder.empty()) return "";
   std::error_code error;
   if (std::filesystem::create_directories(folder, error)) {
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);

@@ -16,6 +16,7 @@
 #include "base/content_hash.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "base/user_folder.h"
 
 namespace andiron {
 
@@ -31,11 +32,6 @@ constexpr int64_t kSettleSeconds = 120;
 // An unfinished file that nobody has written to for so long, and nobody holds locked, was left by a crash; after the
 // longer time it was even where the file system knows no locks.
 constexpr int64_t kAbandonedSeconds = 60, kSurelyAbandonedSeconds = 24 * 3600;
-
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? "" : value;
-}
 
 // Tells this start of the machine from others; "" where the system does not say.
 std::string boot_name() {
@@ -120,16 +116,9 @@ bool packed_cache_is_on(const PackedCacheOptions& options) {
 
 std::string packed_cache_folder(const PackedCacheOptions& options) {
   if (!packed_cache_is_on(options)) return "";
-  std::string base = options.folder;
-  if (base.empty()) {
-    if (const std::string set = environment("ANDIRON_CACHE_DIR"); !set.empty()) {
-      base = set;
-    } else if (const std::string xdg = environment("XDG_CACHE_HOME"); !xdg.empty()) {
-      base = xdg + "/andiron";
-    } else if (const std::string home = environment("HOME"); !home.empty()) {
-      base = home + "/.cache/andiron";
-    }
-  }
+  const char* set = std::getenv("ANDIRON_CACHE_DIR");
+  std::string base = options.folder.empty() && set != nullptr ? set : options.folder;
+  if (base.empty()) base = user_folder("XDG_CACHE_HOME", ".cache");
   return base.empty() ? "" : base + "/packed";
 }
 
