@@ -22,12 +22,6 @@ constexpr std::string_view kSuffixA = ".weight.lora_a";
 constexpr std::string_view kSuffixB = ".weight.lora_b";
 constexpr std::string_view kKeyBaseName = "general.base_model.0.name";
 
-std::string shape_text(const TensorInfo& tensor) {
-  std::string text;
-  for (const uint64_t d : tensor.shape) text += format("{}{}", text.empty() ? "" : " x ", d);
-  return text;
-}
-
 class GgufAdapterReader {
  public:
   GgufAdapterReader(std::span<const uint8_t> bytes, std::string_view source) : bytes_(bytes), source_(source) {}
@@ -131,7 +125,7 @@ class GgufAdapterReader {
     const auto &a = parts.a->shape, &b = parts.b->shape;
     if (a.size() != 2 || b.size() != 2 || a[0] != b[1]) {
       return make_error("{}: \"{}\": lora_a is {} and lora_b is {}; r x inputs and outputs x r are expected", source_,
-                        layer, shape_text(*parts.a), shape_text(*parts.b));
+                        layer, shape_text(parts.a->shape), shape_text(parts.b->shape));
     }
     AdapterMatrix matrix;
     matrix.layer = layer;

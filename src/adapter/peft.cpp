@@ -18,7 +18,6 @@
 #include "base/atomic_folder.h"
 #include "base/mapped_file.h"
 #include "base/strings.h"
-#include "format/elements.h"
 #include "format/safetensors.h"
 
 namespace andiron {
@@ -46,12 +45,6 @@ struct Parts {
   const SafeTensor* b = nullptr;
   const SafeTensor* magnitude = nullptr;
 };
-
-std::string shape_text(const SafeTensor& tensor) {
-  std::string text;
-  for (const uint64_t d : tensor.shape) text += format("{}{}", text.empty() ? "" : " x ", d);
-  return text.empty() ? "a single number" : text;
-}
 
 class PeftReader {
  public:
@@ -149,16 +142,16 @@ class PeftReader {
     const auto &a = parts.a->shape, &b = parts.b->shape;
     if (a.size() != 2 || b.size() != 2 || a[0] != b[1]) {
       return make_error("{}: \"{}\": lora_A is {} and lora_B is {}; r x inputs and outputs x r are expected", source_,
-                        quoted(module), shape_text(*parts.a), shape_text(*parts.b));
+                        quoted(module), shape_text(parts.a->shape), shape_text(parts.b->shape));
     }
     const double rank = config_.rank_pattern.find(module).value_or(static_cast<double>(config_.rank));
     if (static_cast<double>(a[0]) != rank) {
       return make_error("{}: \"{}\": lora_A is {}, but adapter_config.json says that its rank is {}", source_,
-                        quoted(module), shape_text(*parts.a), rank);
+                        quoted(module), shape_text(parts.a->shape), rank);
     }
     if (parts.magnitude != nullptr && parts.magnitude->shape != std::vector<uint64_t>{b[0]}) {
       return make_error("{}: \"{}\": lora_magnitude_vector is {}, lora_B is {}", source_, quoted(module),
-                        shape_text(*parts.magnitude), shape_text(*parts.b));
+                        shape_text(parts.magnitude->shape), shape_text(parts.b->shape));
     }
     out.r = static_cast<int64_t>(a[0]);  // the bytes are there: none of these is near overflowing
     out.k = static_cast<int64_t>(a[1]);
@@ -167,14 +160,7 @@ class PeftReader {
   }
 
   Result<std::vector<float>> floats(const SafeTensor& tensor) const {
-    const auto dtype = tensor.dtype();
-    if (!dtype) {
-      return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", source_,
-                        quoted(tensor.name), quoted(tensor.dtype_name));
-    }
-    std::vector<float> out(tensor.bytes / dtype_info(*dtype).block_bytes);
-    widen_elements(*dtype, bytes_.subspan(tensor.offset, tensor.bytes), out);
-    return out;
+    return floats_of(tensor, bytes_.subspan(tensor.offset, tensor.bytes), source_);
   }
 
   std::span<const uint8_t> bytes_;

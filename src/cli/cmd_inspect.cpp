@@ -190,10 +190,9 @@ void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Fac
                                         : std::string("not measured: too little free memory"));
   if (!tensors) return;
   for (const TensorInfo& tensor : source.tensors()) {
-    std::string shape;
-    for (const uint64_t n : tensor.shape) shape += format("{}{}", shape.empty() ? "" : " x ", n);
     std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", quoted(tensor.name).c_str(),
-                 std::string(dtype_info(tensor.dtype).name).c_str(), shape.c_str(), human_bytes(tensor.bytes).c_str());
+                 std::string(dtype_info(tensor.dtype).name).c_str(), shape_text(tensor.shape).c_str(),
+                 human_bytes(tensor.bytes).c_str());
   }
 }
 

@@ -195,6 +195,11 @@ const std::string* SafetensorsFile::metadata(std::string_view key) const {
 }
 
 Result<std::vector<float>> SafetensorsFile::floats(const SafeTensor& tensor) const {
+  return floats_of(tensor, bytes(tensor), path());
+}
+
+Result<std::vector<float>> floats_of(const SafeTensor& tensor, std::span<const uint8_t> bytes,
+                                     std::string_view source) {
   const auto dtype = tensor.dtype();
   if (!dtype) {
     return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", source, quoted(tensor.name),

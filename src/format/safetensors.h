@@ -40,6 +40,9 @@ struct SafetensorsContents {
 // the data exactly once. `source` names the file in messages.
 Result<SafetensorsContents> read_safetensors(std::span<const uint8_t> bytes, std::string_view source);
 
+// All elements of a tensor as float, from its `bytes`: an Error for a type that is none of the three.
+Result<std::vector<float>> floats_of(const SafeTensor& tensor, std::span<const uint8_t> bytes, std::string_view source);
+
 // One file, mapped. Read-only, any thread.
 class SafetensorsFile {
  public:
@@ -55,7 +58,7 @@ class SafetensorsFile {
   std::span<const uint8_t> bytes(const SafeTensor& tensor) const {
     return file_->bytes().subspan(tensor.offset, tensor.bytes);
   }
-  // All its elements as float, whatever the type of the three; another type is an Error.
+  // floats_of() one of tensors().
   Result<std::vector<float>> floats(const SafeTensor& tensor) const;
 
  private:
@@ -78,7 +81,8 @@ struct SafetensorsFolder {
 };
 Result<SafetensorsFolder> open_safetensors_folder(const std::string& folder);
 
-// The shard names of an index's text, in the order of its "weight_map". Names that lead out of the folder are refused.
+// The tensors of an index's text, each with the name of its file, in the order of "weight_map". Names that lead out of
+// the folder are refused.
 Result<std::vector<std::pair<std::string, std::string>>> read_safetensors_index(std::string_view text,
                                                                                 std::string_view source);
 

@@ -163,8 +163,8 @@ TEST_F(LoadTest, MissingAndMisshapenTensorsAreNamed) {
   });
   ASSERT_FALSE(turned.ok());
   EXPECT_NE(
-      turned.error().message.find("\"blk.1.attn_k.weight\" has the shape [64, 32], but the model's numbers ask for "
-                                  "[32, 64]"),
+      turned.error().message.find("\"blk.1.attn_k.weight\" has the shape 64 x 32, but the model's numbers ask for "
+                                  "32 x 64"),
       std::string::npos)
       << turned.error().message;
 }

@@ -12,12 +12,6 @@ namespace andiron {
 
 namespace {
 
-std::string shape_text(const std::vector<uint64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); ++i) out += format("{}{}", i == 0 ? "" : ", ", shape[i]);
-  return out + "]";
-}
-
 Result<const TensorInfo*> find_shaped(WeightsToLoad& load, const std::string& name,
                                       const std::vector<uint64_t>& shape) {
   const ModelSource& source = load.source;

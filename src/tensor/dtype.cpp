@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/check.h"
+#include "base/strings.h"
 
 namespace andiron {
 
@@ -60,6 +61,12 @@ uint64_t row_bytes(DType dtype, uint64_t elements) {
   const DTypeInfo& info = dtype_info(dtype);
   ANDIRON_CHECK(elements % info.block_elements == 0);
   return elements / info.block_elements * info.block_bytes;
+}
+
+std::string shape_text(std::span<const uint64_t> shape) {
+  std::string text;
+  for (const uint64_t n : shape) text += format("{}{}", text.empty() ? "" : " x ", n);
+  return text.empty() ? "a single number" : text;
 }
 
 }  // namespace andiron

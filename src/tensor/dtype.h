@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace andiron {
@@ -46,5 +47,8 @@ std::optional<DType> dtype_from_name(std::string_view name);
 
 // Bytes of one row of `elements`; requires a whole number of blocks.
 uint64_t row_bytes(DType dtype, uint64_t elements);
+
+// "32000 x 2048", outermost first; "a single number".
+std::string shape_text(std::span<const uint64_t> shape);
 
 }  // namespace andiron

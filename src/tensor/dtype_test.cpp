@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 #include "tensor/quant_blocks.h"
 
@@ -55,6 +56,12 @@ TEST(DType, IsFoundByNumberAndByName) {
     EXPECT_EQ(dtype_from_number(number).has_value(), known.contains(number)) << number;
   }
   EXPECT_EQ(dtype_from_number(0xffffffffu), std::nullopt);
+}
+
+TEST(DType, ShapesAreWrittenOutermostFirst) {
+  EXPECT_EQ(shape_text({}), "a single number");
+  EXPECT_EQ(shape_text(std::vector<uint64_t>{7}), "7");
+  EXPECT_EQ(shape_text(std::vector<uint64_t>{8, 64, 32}), "8 x 64 x 32");
 }
 
 }  // namespace
