@@ -107,7 +107,13 @@ uint32_t next_code_point(std::string_view text, size_t& at, bool* valid) {
   return 0xfffd;
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank(std::string_view text) { return trimmed(text).empty(); }
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const size_t first = text.find_first_not_of(kBlanks);
+  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(kBlanks) + 1 - first);
+}
 
 bool is_valid_utf8(std::string_view text) {
   bool valid = true;

@@ -46,6 +46,8 @@ bool is_valid_utf8(std::string_view text);
 
 // Nothing but spaces, tabs and line ends.
 bool is_blank(std::string_view text);
+// Without those at either end.
+std::string_view trimmed(std::string_view text);
 
 // Decodes one code point at text[at] and advances `at`. On a malformed sequence it consumes one byte
 // and returns 0xFFFD; `valid` (optional) says which happened. Requires at < text.size().

@@ -125,6 +125,8 @@ TEST(Blank, SpacesTabsAndLineEnds) {
   EXPECT_TRUE(is_blank(" \t\r\n"));
   EXPECT_FALSE(is_blank(" x "));
   EXPECT_FALSE(is_blank("\v"));
+  EXPECT_EQ(trimmed(" \t\r\n"), "");
+  EXPECT_EQ(trimmed("\n a b\v\t"), "a b\v");
 }
 
 TEST(Utf8, EveryCodePointSurvives) {

@@ -77,7 +77,7 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& sourc
   TRY_ASSIGN(auto spec, tokenizer_spec(source));
   if (!template_file.empty()) {
     TRY_ASSIGN(spec.chat_template, read_text_file(template_file, jinja::kMaxTemplateBytes));
-    if (spec.chat_template.find_first_not_of(" \t\r\n") == std::string::npos) {
+    if (is_blank(spec.chat_template)) {
       return make_error("{}: the chat template is empty; expected Jinja text, such as a model's chat_template.jinja",
                         template_file);
     }

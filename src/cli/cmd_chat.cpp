@@ -384,8 +384,8 @@ int Chat::loop() {
   if (asking_.continues && !global_.quiet) say(kContinues);
   if (reader_.interactive()) say("Type a message, or /help.");
   while (const auto message = read_message()) {
-    if (message->find_first_not_of(" \t\n") == std::string::npos) {
-      if (continues_ && !conversation_.empty()) answer();
+    if (is_blank(*message)) {
+      if (asking_.continues && !conversation_.empty()) answer();
       continue;
     }
     reader_.remember(*message);

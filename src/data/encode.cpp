@@ -80,11 +80,6 @@ std::optional<std::vector<size_t>> token_offsets(const Tokenizer& tokenizer, std
   return offsets;
 }
 
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  return first == std::string_view::npos ? "" : text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
-}
-
 // One conversation: rendered as a whole, and answer by answer as serving would have rendered it.
 class Conversation {
  public:

@@ -26,12 +26,6 @@ std::string_view without_mark(std::string_view text) {
   return text.starts_with("\xef\xbb\xbf") ? text.substr(3) : text;
 }
 
-std::string_view trimmed(std::string_view text) {
-  const size_t first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r\n") + 1 - first);
-}
-
 Result<Json> parse_row(const JsonRows::Row& row) {
   if (!row.problem.empty()) return Error{row.problem};
   return parse_json(row.text, "row", kRowLimits);
