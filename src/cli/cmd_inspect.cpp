@@ -66,7 +66,8 @@ Result<Facts> find_facts(const ModelSource& source, const Machine& machine, cons
   facts.context = global.context > 0 ? global.context : default_context(facts.config, machine.kv_format);
   facts.kv_bytes = kv_bytes_per_position(facts.config, machine.kv_format) * static_cast<uint64_t>(facts.context);
   facts.packed_bytes = cost.packed_bytes;
-  facts.scratch = scratch_bytes(facts.config, std::min<int64_t>(512, facts.context));
+  const ForwardLimits limits = session_limits(facts.context, SessionOptions().chunk);
+  facts.scratch = Forward::bytes_needed(facts.config, limits, machine.team->size());
   // Without the memory to measure with, the speed stays unknown.
   if (auto meter = LimitMeter::create(*machine.kernels, *machine.team); meter.ok()) {
     for (int i = 0; i < 3; ++i) meter->sample_read();

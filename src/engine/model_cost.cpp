@@ -42,11 +42,4 @@ uint64_t bytes_per_token(const ModelCost& cost, const ModelConfig& config, KvFor
   return bytes;
 }
 
-uint64_t scratch_bytes(const ModelConfig& c, int64_t rows) {
-  const int64_t widest = std::max({c.width, c.query_width(), c.feed_forward, c.experts.width});
-  // Activations in model/block.h, the quantised copy of one product's input in ops/ops.h.
-  const int64_t floats = 4 * c.width + 2 * c.query_width() + 2 * c.kv_width() + 2 * c.feed_forward;
-  return static_cast<uint64_t>(rows) * static_cast<uint64_t>(4 * floats + 7 * widest);
-}
-
 }  // namespace andiron

@@ -26,7 +26,4 @@ ModelCost model_cost(const ModelSource& source, const ModelConfig& config);
 // (of a layer with a window, those in it).
 uint64_t bytes_per_token(const ModelCost& cost, const ModelConfig& config, KvFormat format, int64_t position);
 
-// A fair estimate of the memory a session takes beside the weights and the KV cache: activations for `rows` tokens.
-uint64_t scratch_bytes(const ModelConfig& config, int64_t rows);
-
 }  // namespace andiron

@@ -38,6 +38,14 @@ int64_t default_context(const ModelConfig& config, KvFormat format) {
   return std::clamp<int64_t>(affordable, std::min<int64_t>(512, config.context), config.context);
 }
 
+ForwardLimits session_limits(int64_t context, int64_t chunk) {
+  return {
+      .rows = std::max(std::min(chunk, context), kDraftTokensMax + 1),
+      .logit_rows = kDraftTokensMax + 1,
+      .sequences = 1,
+  };
+}
+
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                                                  const KernelTable& kernels, ThreadTeam& team,
                                                  const SessionOptions& options) {
@@ -47,12 +55,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   }
   const int64_t context = options.context > 0 ? options.context : default_context(model->config(), options.kv_format);
   TRY_ASSIGN(auto cache, KvCache::create(*model, context, options.kv_format));
-  const ForwardLimits limits = {
-      .rows = std::max(std::min(options.chunk, context), kDraftTokensMax + 1),
-      .logit_rows = kDraftTokensMax + 1,
-      .sequences = 1,
-  };
-  TRY_ASSIGN(auto forward, Forward::create(*model, kernels, team, limits));
+  TRY_ASSIGN(auto forward, Forward::create(*model, kernels, team, session_limits(context, options.chunk)));
   return std::unique_ptr<Session>(new Session(std::move(model), tokenizer, std::move(forward), std::move(cache)));
 }
 

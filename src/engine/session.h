@@ -146,5 +146,7 @@ class Session {
 
 // The context a session gets by default (SessionOptions::context == 0).
 int64_t default_context(const ModelConfig& config, KvFormat format);
+// What a session runs at once, with that context and chunk.
+ForwardLimits session_limits(int64_t context, int64_t chunk);
 
 }  // namespace andiron
