@@ -42,7 +42,7 @@ enum PackedFormat : uint32_t {
   kPackedFormatCount,
 };
 
-constexpr int kGroupRows = 16, kBlockK = 32;
+constexpr int kGroupRows = 16;
 
 /* T activation rows, ready to be multiplied. Float formats read `f32`, quantised ones the rest. */
 struct Activations {

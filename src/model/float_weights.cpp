@@ -104,10 +104,4 @@ void FloatWeights::repack(ThreadTeam& team) {
   });
 }
 
-uint64_t FloatWeights::bytes_needed(const Model& model) {
-  uint64_t numbers = 0;
-  for (const MatrixInfo& matrix : model.weights().matrices) numbers += static_cast<uint64_t>(matrix.n * matrix.k);
-  return numbers * 3 * sizeof(float);  // master, gradient, packed
-}
-
 }  // namespace andiron

@@ -28,8 +28,6 @@ class FloatWeights {
   std::vector<Parameter> parameters();
   void repack(ThreadTeam& team);
 
-  static uint64_t bytes_needed(const Model& model);
-
  private:
   FloatWeights() = default;
   Status read_matrix(const ModelSource& source, const MatrixInfo& info, Linear& linear);

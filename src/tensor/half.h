@@ -10,8 +10,7 @@
 
 namespace andiron {
 
-constexpr float kF16Max = 65504.0f;           // the largest finite binary16
-constexpr float kF16MinSubnormal = 0x1p-24f;  // the smallest positive binary16
+constexpr float kF16Max = 65504.0f;  // the largest finite binary16
 
 constexpr float f16_to_f32(uint16_t half) {
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;

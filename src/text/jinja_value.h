@@ -44,7 +44,6 @@ class Budget {
     return true;
   }
   void release(uint64_t bytes) { memory_left_ += bytes; }
-  uint64_t steps_left() const { return steps_left_; }
   uint64_t memory_left() const { return memory_left_; }
 
  private:

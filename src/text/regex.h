@@ -28,8 +28,6 @@ class Regex {
   // The Error prints the pattern and what in it is not supported, or that its automaton would be too large.
   static Result<Regex> compile(std::string_view pattern);
 
-  size_t state_count() const { return transitions_.size() / (class_count_ + 1); }
-
  private:
   friend class RegexScanner;
   friend class RegexCompiler;

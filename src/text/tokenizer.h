@@ -69,7 +69,6 @@ class Tokenizer {
   bool is_structural(int32_t id) const { return holds(id) && vocabulary_->is_structural(id); }
   // The model has said all it wants: eos, eot, eom, and every token known to mean the same.
   bool is_end_of_generation(int32_t id) const;
-  std::span<const int32_t> end_of_generation() const { return end_of_generation_; }  // sorted
 
   // kNoToken where the model has none.
   int32_t bos() const { return ids_.bos; }
