@@ -78,13 +78,12 @@ struct MatmulArgs {
 };
 constexpr int kMatmulScratchBytes = 256 * 1024;
 
-/* C = A B or C += A B in f32. An element adds its terms in the order of k with fused multiply-adds, beginning from 0 or
- * from what C holds: a caller that cuts k into pieces and accumulates gets the same bits. C overlaps neither A nor B.
- */
+/* C = A B or C += A B in f32, where A(i, l) = a[i * a_row + l * a_col]: one stride is usually 1, the other the row
+ * length of A or A^T. An element adds its terms in the order of k with fused multiply-adds, beginning from 0 or from
+ * what C holds: a caller that cuts k into pieces and accumulates gets the same bits. C overlaps neither A nor B. */
 struct GemmArgs {
   int64_t m, n, k;
-  const float*
-      a; /* A(i, l) = a[i * a_row + l * a_col]: one stride is usually 1, the other the row length of A or A^T */
+  const float* a;
   int64_t a_row, a_col;
   const float* b; /* [k, n], ldb floats between rows */
   int64_t ldb;
@@ -147,12 +146,12 @@ struct AttentionArgs {
   int32_t rows;                      /* R query rows that share this kv head, 1 to kAttentionRowsMax */
   const float* q[kAttentionRowsMax]; /* row r: [D] */
   float* out[kAttentionRowsMax];     /* row r: [D] */
-  int64_t begin[kAttentionRowsMax],
-      end[kAttentionRowsMax]; /* row r sees positions [begin[r], end[r]), end[r] > begin[r] */
-  float scale;                /* multiplies q . k */
-  float softcap;              /* 0: none; else s = softcap * tanh(s / softcap) */
-  float* scratch;             /* kAttentionScratchFloats, 64-byte aligned, one per thread */
-  float* lse;                 /* null, or [rows]: log of the sum of e^s over the scores s that row r sees */
+  int64_t begin[kAttentionRowsMax];  /* row r sees positions [begin[r], end[r]) ... */
+  int64_t end[kAttentionRowsMax];    /* ... of which there is at least one */
+  float scale;                       /* multiplies q . k */
+  float softcap;                     /* 0: none; else s = softcap * tanh(s / softcap) */
+  float* scratch;                    /* kAttentionScratchFloats, 64-byte aligned, one per thread */
+  float* lse;                        /* null, or [rows]: log of the sum of e^s over the scores s that row r sees */
 };
 constexpr int kAttentionScratchFloats = kAttentionRowsMax * kAttentionTile;
 

@@ -1,6 +1,6 @@
 // AdapterWeights: one adapter on one model, in the form that the forward adds and that training changes.
 //
-//   TRY_ASSIGN(auto worn, AdapterWeights::create(adapter, model));
+//   TRY_ASSIGN(auto worn, AdapterWeights::create(adapter, model, kernels, team));
 //   DeltaTable stack;
 //   worn->add_to(stack, 0.5f);   // any number of adapters, in the order in which they are added
 //

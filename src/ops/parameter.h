@@ -8,8 +8,7 @@
 namespace andiron {
 
 struct Parameter {
-  // Of an adapter, PEFT's: "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight". Of a model, GGUF's:
-  // "blk.0.attn_q.weight".
+  // GGUF's of a tensor of the model, "blk.0.attn_q.weight", or with the role in an adapter, "blk.0.attn_q.lora_A".
   std::string name;
   std::vector<int64_t> shape;  // rows first, as in safetensors
   float* value = nullptr;      // [product of shape]

@@ -1,14 +1,13 @@
 // Losses: what a packed batch costs under a model, and its gradient.
 //
-// Next-token cross-entropy is the mean of -log p over all trained tokens of an optimiser step. Preferences:
-//   DPO   (Rafailov et al. 2023, arXiv 2305.18290): -log sigmoid(beta ((log p - log p0)(chosen) - (log p - log
-//   p0)(rejected))) ORPO  (Hong et al. 2024, arXiv 2403.07691):     -mean log p(chosen) - beta log sigmoid(log
-//   odds(chosen) - log odds(rejected)),
-//                                                   odds of the mean log p
-//   KTO   (Ethayarajh et al. 2024, arXiv 2402.01306): w (1 - sigmoid(+-(beta (log p - log p0) - z))), z the clamped
-//   mean of
-//                                                   beta (log p - log p0) over mismatched prompts and answers
-// where p is the model with its adapter, p0 the model without: one set of weights serves as both.
+// Next-token cross-entropy is the mean of -log p over all trained tokens of an optimiser step. Preferences, with p the
+// model with its adapter, p0 the model without (one set of weights serves as both), and l = log p - log p0:
+//
+//   DPO   -log sigmoid(beta (l(chosen) - l(rejected)))                    Rafailov et al. 2023, arXiv 2305.18290
+//   ORPO  -m(chosen) - beta log sigmoid(log odds(chosen) - log odds(rejected)), the odds those of m, the mean log p of
+//         an answer's tokens                                              Hong et al. 2024, arXiv 2403.07691
+//   KTO   w (1 - sigmoid(+-(beta l - z))), z the mean of beta l over answers to other prompts, not below 0
+//                                                                         Ethayarajh et al. 2024, arXiv 2402.01306
 #pragma once
 
 #include <cstdint>
