@@ -8,13 +8,7 @@ only to move to a new Unicode version, together with tools/make_unicode_tables.p
 """
 import sys
 
-
-def emit(name, kind, rows, per_line):
-    print(f"static constexpr {kind} {name}Array[] = {{")
-    for i in range(0, len(rows), per_line):
-        print("    " + " ".join(row + "," for row in rows[i : i + per_line]))
-    print("};")
-    print(f"const std::span<const {kind}> {name}({name}Array);\n")
+from make_unicode_tables import emit
 
 
 def main():

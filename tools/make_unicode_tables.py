@@ -120,4 +120,5 @@ def main():
     print("}  // namespace andiron::unicode_tables")
 
 
-main()
+if __name__ == "__main__":
+    main()
