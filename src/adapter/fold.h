@@ -15,6 +15,7 @@ struct WornAdapter {
   float strength = 1;
 };
 
+// Whether any of them changes it.
 bool changes_layer(std::span<const WornAdapter> worn, std::string_view layer);
 
 // `rows` [count, k] are rows [first, first + count) of the base matrix "blk.0.attn_q" as float; they become what the

@@ -1,6 +1,6 @@
+// The version of the program, from CMakeLists.txt's project(VERSION).
 #pragma once
 
 namespace andiron {
-// From CMakeLists.txt's project(VERSION).
 inline constexpr const char* kVersion = ANDIRON_VERSION;
 }  // namespace andiron

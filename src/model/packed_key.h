@@ -22,6 +22,7 @@ struct FileStamp {
   bool operator==(const FileStamp&) const = default;
 };
 
+// In the order of the paths; an Error for one that cannot be looked at.
 Result<std::vector<FileStamp>> stamp_files(std::span<const std::string> paths);
 uint64_t total_bytes(std::span<const FileStamp> stamps);
 
