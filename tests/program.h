@@ -10,10 +10,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "base/test_folder.h"
 
 extern char** environ;
@@ -97,6 +100,21 @@ inline std::string shared_data(const std::string& path) {
 inline std::string whole_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// A real model, as a Hugging Face folder.
+inline const std::string kTinyStories = "models/tinystories-656k";
+
+// The one line of JSON that a command prints.
+inline Json parse(const Outcome& outcome) {
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  auto json = parse_json(outcome.out, "output");
+  EXPECT_TRUE(json.ok()) << (json.ok() ? "" : json.error().message) << "\n" << outcome.out;
+  return json.ok() ? std::move(json).value() : Json();
+}
+
+inline void expect_members(const Json& json, std::initializer_list<const char*> names) {
+  for (const char* name : names) EXPECT_NE(json.find(name), nullptr) << name << " in " << json.dump();
 }
 
 }  // namespace andiron

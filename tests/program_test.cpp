@@ -6,8 +6,6 @@
 #include <sstream>
 #include <thread>
 
-#include "adapter/adapter.h"
-#include "base/json.h"
 #include "kernels/dispatch.h"
 #include "program.h"
 
@@ -15,19 +13,6 @@ namespace andiron {
 namespace {
 
 const std::string kStories = "models/stories260K/stories260K.f32.gguf";
-const std::string kFolder = "models/tinystories-656k";
-
-// The one line of JSON that a command prints.
-Json parse(const Outcome& outcome) {
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  auto json = parse_json(outcome.out, "output");
-  EXPECT_TRUE(json.ok()) << (json.ok() ? "" : json.error().message) << "\n" << outcome.out;
-  return json.ok() ? std::move(json).value() : Json();
-}
-
-void expect_members(const Json& json, std::initializer_list<const char*> names) {
-  for (const char* name : names) EXPECT_NE(json.find(name), nullptr) << name << " in " << json.dump();
-}
 
 class ProgramTest : public ::testing::Test {
  protected:
@@ -204,12 +189,12 @@ TEST_F(ProgramTest, TellsTheExpectedStory) {
 }
 
 TEST_F(ProgramTest, ReadsAHuggingFaceFolder) {
-  NEED_SHARED_DATA(kFolder);
+  NEED_SHARED_DATA(kTinyStories);
   const std::string gguf = program_.file("f32.gguf");
-  const Outcome made = program_.run({"quantize", shared_data(kFolder), gguf, "--type", "F32"});
+  const Outcome made = program_.run({"quantize", shared_data(kTinyStories), gguf, "--type", "F32"});
   ASSERT_EQ(made.status, 0) << made.err;
   const std::vector<std::string> rest = {"-p", "<|start_story|>Once upon a time", "--greedy", "-n", "60"};
-  std::vector<std::string> from_folder = {"run", shared_data(kFolder)}, from_file = {"run", gguf};
+  std::vector<std::string> from_folder = {"run", shared_data(kTinyStories)}, from_file = {"run", gguf};
   from_folder.insert(from_folder.end(), rest.begin(), rest.end());
   from_file.insert(from_file.end(), rest.begin(), rest.end());
   const Outcome story = program_.run(from_folder);
@@ -311,9 +296,9 @@ TEST_F(ProgramTest, LogitsAgreeWithTheGreedyAnswer) {
 }
 
 TEST_F(ProgramTest, MeasuresPerplexityAndTheDistanceFromABase) {
-  NEED_SHARED_DATA(kFolder);
+  NEED_SHARED_DATA(kTinyStories);
   NEED_SHARED_DATA("text/tinystories.txt");
-  const std::string base = shared_data(kFolder);
+  const std::string base = shared_data(kTinyStories);
   const std::string text = program_.write("text", whole_file(shared_data("text/tinystories.txt")).substr(0, 20000));
   const auto measure = [&](const std::string& model) {
     return parse(program_.run({"ppl", model, "--base", base, "--file", text, "--windows", "3", "--json"}));
@@ -343,15 +328,15 @@ TEST_F(ProgramTest, MeasuresPerplexityAndTheDistanceFromABase) {
 }
 
 TEST_F(ProgramTest, SaysWhichRowsDidNotFit) {
-  NEED_SHARED_DATA(kFolder);
+  NEED_SHARED_DATA(kTinyStories);
   const std::string out = program_.file("out.gguf");
-  const Outcome made = program_.run({"quantize", shared_data(kFolder), out, "--type", "q4_k_m"});
+  const Outcome made = program_.run({"quantize", shared_data(kTinyStories), out, "--type", "q4_k_m"});
   EXPECT_EQ(made.status, 0);
   EXPECT_NE(made.err.find("do not fit Q4_K"), std::string::npos) << made.err;
   EXPECT_NE(made.err.find("not one tensor became Q4_K"), std::string::npos) << made.err;
   EXPECT_EQ(std::count(made.err.begin(), made.err.end(), '\n'), 3) << "two notes and the result\n" << made.err;
   EXPECT_NE(made.err.find("MiB"), std::string::npos) << made.err;
-  const Outcome wrong = program_.run({"quantize", shared_data(kFolder), out, "--type", "q9"});
+  const Outcome wrong = program_.run({"quantize", shared_data(kTinyStories), out, "--type", "q9"});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("Q4_K_M"), std::string::npos) << wrong.err;
 }
@@ -430,200 +415,6 @@ TEST_F(ProgramTest, ListsAndClearsItsCache) {
   EXPECT_EQ(program_.run({"cache", "list"}).status, 0);
   expect_members(parse(program_.run({"cache", "clear", "--json"})), {"freed_bytes"});
   EXPECT_EQ(program_.run({"cache", "--no-cache"}).status, 1);
-}
-
-// A chat model: tinystories with a template of its own.
-class ChatTest : public ProgramTest {
- protected:
-  std::string chat_model() {
-    const std::string folder = program_.file("chat-model");
-    std::filesystem::create_directories(folder);
-    for (const auto& entry : std::filesystem::directory_iterator(shared_data(kFolder))) {
-      std::filesystem::copy_file(entry.path(), folder + "/" + entry.path().filename().string(),
-                                 std::filesystem::copy_options::overwrite_existing);
-    }
-    program_.write("chat-model/chat_template.jinja",
-                   "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
-                   "{% if add_generation_prompt %}[assistant] {% endif %}");
-    return folder;
-  }
-};
-
-TEST_F(ChatTest, PrintsThePromptAsTheModelWillSeeIt) {
-  NEED_SHARED_DATA(kFolder);
-  const std::string model = chat_model();
-  const std::string messages =
-      program_.write("m.json", R"([{"role":"user","content":"Say <|end_story|> <|start_story|>"}])");
-  const Outcome text = program_.run({"template", model, "--messages", messages});
-  EXPECT_EQ(text.out, "<|start_story|>[user] Say <|end_story|> <|start_story|>\n[assistant] ") << text.err;
-  const Json json = parse(program_.run({"template", model, "--messages", messages, "--json"}));
-  expect_members(json, {"text", "segments", "ids"});
-  ASSERT_TRUE(json.is_object());
-  int special = 0;
-  for (const Json& id : json.find("ids")->items()) special += id.as_int() == 1 || id.as_int() == 2;
-  EXPECT_EQ(special, 1) << "only the template's own bos; what the user spelt is text";
-  EXPECT_EQ(program_.run({"template", shared_data(kFolder), "--messages", messages}).status, 1) << "a base model";
-}
-
-TEST_F(ChatTest, TakesATemplateFromAFile) {
-  NEED_SHARED_DATA(kFolder);
-  const std::string base = shared_data(kFolder);
-  const std::string messages = program_.write("m.json", R"([{"role":"user","content":"Hello <|mark|>"}])");
-  const std::string own = program_.write("own.jinja", "{% for m in messages %}({{ m.content }}){% endfor %}");
-  EXPECT_EQ(program_.run({"template", base, "--messages", messages, "--template", own}).out, "(Hello <|mark|>)");
-  EXPECT_EQ(program_.run({"template", chat_model(), "--messages", messages, "--template", own}).out,
-            "(Hello <|mark|>)");
-  EXPECT_EQ(program_.run({"run", base, "--chat", "--template", own, "-p", "Hi", "-n", "1"}).status, 0);
-  EXPECT_EQ(program_.run({"chat", base, "--template", own, "-n", "1"}, "Hi\n").status, 0);
-  for (const char* text : {"{% if %}", " \n"}) {
-    const std::string broken = program_.write("broken.jinja", text);
-    const Outcome outcome = program_.run({"template", base, "--messages", messages, "--template", broken});
-    EXPECT_EQ(outcome.status, 1);
-    EXPECT_NE(outcome.err.find(broken), std::string::npos) << outcome.err;
-  }
-  // Without one the message says what to type.
-  const Outcome none = program_.run({"run", base, "--chat", "-p", "Hi"});
-  EXPECT_NE(none.err.find("andiron run " + base + " -p"), std::string::npos) << none.err;
-  EXPECT_NE(none.err.find("--template FILE"), std::string::npos) << none.err;
-}
-
-TEST_F(ChatTest, AnswersOnePromptAsAMessage) {
-  NEED_SHARED_DATA(kFolder);
-  const Json json = parse(program_.run(
-      {"run", chat_model(), "--chat", "--system", "Be kind.", "-p", "Hello", "-n", "4", "--seed", "1", "--json"}));
-  expect_members(json, {"text", "ids"});
-  EXPECT_EQ(program_.run({"run", shared_data(kFolder), "--chat", "-p", "Hello"}).status, 1) << "a base model";
-}
-
-TEST_F(ChatTest, HoldsAConversation) {
-  NEED_SHARED_DATA(kFolder);
-  const std::string saved = program_.file("saved.json");
-  const Outcome outcome = program_.run({"chat", chat_model(), "-n", "6", "--seed", "3"},
-                                       "Once upon a time\n"
-                                       "\"\"\"two\nlines\"\"\"\n"
-                                       "and \\\none more\n"
-                                       "/regen\n/stats\n/system Be brief.\n"
-                                       "/save " +
-                                           saved +
-                                           "\n"
-                                           "/nonsense\n/help\n/exit\nnever read\n");
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  for (const char* part : {" of 512 tokens", "/nonsense is not a command", "system: Be brief.", "/regen"}) {
-    EXPECT_NE(outcome.err.find(part), std::string::npos) << part << "\n" << outcome.err;
-  }
-  const auto json = parse_json(whole_file(saved), saved);
-  ASSERT_TRUE(json.ok()) << json.error().message;
-  const auto& messages = json->find("messages")->items();
-  ASSERT_EQ(messages.size(), 7U) << "a system message, three questions, three answers";
-  EXPECT_EQ(messages[0].find("content")->as_string(), "Be brief.");
-  EXPECT_EQ(messages[3].find("content")->as_string(), "two\nlines");
-  EXPECT_EQ(messages[5].find("content")->as_string(), "and \none more");
-  EXPECT_EQ(std::filesystem::status(saved).permissions(), std::filesystem::perms(0600)) << "a chat is private";
-
-  const Outcome loaded = program_.run({"chat", chat_model(), "--load", saved, "-n", "6", "--seed", "3"},
-                                      "/edit Another question\n/clear\n/regen\n");
-  EXPECT_EQ(loaded.status, 0) << loaded.err;
-  EXPECT_NE(loaded.err.find("7 messages read"), std::string::npos) << loaded.err;
-  EXPECT_NE(loaded.err.find("There is no message yet."), std::string::npos) << loaded.err;
-}
-
-TEST_F(ChatTest, ABaseModelContinuesWhatIsTyped) {
-  NEED_SHARED_DATA(kFolder);
-  const std::string saved = program_.file("saved.json");
-  const std::vector<std::string> words = {"chat", shared_data(kFolder), "-n", "12", "--greedy"};
-  const Outcome outcome = program_.run(words, "Once upon a time\n\nThe end\n/save " + saved + "\n");
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_NE(outcome.err.find("no chat template"), std::string::npos) << outcome.err;
-  EXPECT_NE(outcome.err.find("Enter goes on"), std::string::npos) << outcome.err;
-  const auto json = parse_json(whole_file(saved), saved);
-  ASSERT_TRUE(json.ok()) << json.error().message;
-  const auto& messages = json->find("messages")->items();
-  ASSERT_EQ(messages.size(), 5U) << "a text, its continuation, more of it; a line, its continuation";
-  const auto text = [&](size_t i) { return messages[i].find("content")->as_string(); };
-  const auto plain = [&](const std::string& prompt) {
-    return parse(program_.run({"run", shared_data(kFolder), "-n", "12", "--greedy", "--json", "-p", prompt}))
-        .find("text")
-        ->as_string();
-  };
-  EXPECT_EQ(text(1), plain(text(0)));
-  EXPECT_EQ(text(2), plain(text(0) + text(1)));
-  EXPECT_EQ(text(4), plain(text(0) + text(1) + text(2) + "\nThe end"));
-}
-
-// What `learn` shows a base model is what it is then asked: the prompts here are written out.
-TEST_F(ChatTest, ABaseModelWithAnAdapterIsAskedAsItWasTrained) {
-  NEED_SHARED_DATA(kFolder);
-  Adapter adapter;
-  adapter.architecture = "llama";
-  adapter.rank = 1;
-  adapter.alpha = 1;
-  AdapterMatrix& m = adapter.matrices.emplace_back();
-  m.layer = "blk.1.ffn_down";
-  m.n = 128, m.k = 384, m.r = 1, m.alpha = 1;
-  for (int i = 0; i < 384; ++i) m.a.push_back(i % 7 == 0 ? 1.0F : -0.1F);
-  for (int i = 0; i < 128; ++i) m.b.push_back(i % 5 == 0 ? 0.5F : -0.1F);
-  const std::string worn = program_.file("adapter.gguf"), saved = program_.file("saved.json");
-  ASSERT_TRUE(write_gguf_adapter(adapter, worn).ok());
-  const std::string model = shared_data(kFolder);
-  const std::vector<std::string> rest = {"-n", "6", "--greedy", "--adapter", worn};
-  const auto run = [&](std::vector<std::string> words) {
-    words.insert(words.end(), rest.begin(), rest.end());
-    return program_.run(words);
-  };
-  const std::string prompt = "### User\nOnce upon a time\n\n### Assistant\n";
-  std::string expected = parse(run({"run", model, "--json", "-p", prompt})).member("text").as_string();
-  if (expected.starts_with(' ')) expected.erase(0, 1);
-  const std::vector<std::string> words = {"run", model, "-n", "6", "--greedy", "--json", "-p", prompt};
-  ASSERT_NE(parse(program_.run(words)).member("text").as_string(), expected) << "the adapter does something";
-
-  const Outcome chat = program_.run({"chat", model, "-n", "6", "--greedy", "--adapter", worn},
-                                    "Once upon a time\n/adapter none\nThe end\n/save " + saved + "\n");
-  EXPECT_EQ(chat.status, 0) << chat.err;
-  const auto json = parse_json(whole_file(saved), saved);
-  ASSERT_TRUE(json.ok()) << json.error().message << chat.err;
-  const auto& messages = json->member("messages").items();
-  ASSERT_EQ(messages.size(), 4U) << chat.err;
-  EXPECT_EQ(messages[1].member("content").as_string(), expected);
-  EXPECT_EQ(run({"run", model, "--chat", "-p", "Once upon a time"}).out, expected);
-
-  const std::string text = "Once upon a time" + expected + "\nThe end";
-  const Json plain = parse(program_.run({"run", model, "-n", "6", "--greedy", "--json", "-p", text}));
-  EXPECT_EQ(messages[3].member("content").as_string(), plain.member("text").as_string()) << "bare again, it goes on";
-}
-
-TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
-  NEED_SHARED_DATA(kFolder);
-  std::string words, talk;
-  for (int i = 0; i < 12; ++i) words += "once upon a time ";
-  for (int i = 0; i < 12; ++i) talk += words + "\n";
-  const std::string model = chat_model();
-  const Outcome full = program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk);
-  const size_t advice = full.err.find("does not fit: the context holds 512. /drop ");
-  ASSERT_NE(advice, std::string::npos) << full.err;
-  const std::string drop = full.err.substr(full.err.find("/drop", advice), 7);
-  EXPECT_NE(full.err.find(drop + " forgets the oldest " + drop.substr(6) + " of "), std::string::npos) << full.err;
-  // What it says is true: after it the next message of the same size is answered.
-  const auto answers = [](const std::string& err) {
-    size_t count = 0;
-    for (size_t at = err.find(" of 512 tokens, "); at != std::string::npos; at = err.find(" of 512 tokens, ", at + 1))
-      ++count;
-    return count;
-  };
-  const Outcome freed =
-      program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk + drop + "\n" + words + "\n/drop x\n");
-  EXPECT_EQ(answers(freed.err), answers(full.err) + 1) << freed.err;
-  EXPECT_NE(freed.err.find(" exchanges forgotten]"), std::string::npos) << freed.err;
-  EXPECT_NE(freed.err.find("/drop x: expected"), std::string::npos) << freed.err;
-}
-
-TEST_F(ChatTest, AMessageThatDoesNotFitIsRefusedAndTheChatGoesOn) {
-  NEED_SHARED_DATA(kFolder);
-  std::string words;
-  for (int i = 0; i < 200; ++i) words += "once upon a time ";
-  const Outcome outcome = program_.run({"chat", chat_model(), "-n", "4"}, words + "\nHello\n");
-  EXPECT_EQ(outcome.status, 0);
-  EXPECT_NE(outcome.err.find("does not fit: the context holds 512"), std::string::npos) << outcome.err;
-  EXPECT_NE(outcome.err.find(" of 512 tokens, "), std::string::npos) << "the second message is answered";
 }
 
 }  // namespace
