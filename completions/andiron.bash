@@ -16,7 +16,7 @@ _andiron_options() {
     ppl) echo "--file --base --window --windows --json" ;;
     quantize) echo "--type --imatrix --pure" ;;
     imatrix) echo "--file --out --window --windows" ;;
-    bench) echo "--pp --tg --depth --reps --json" ;;
+    bench) echo "--pp --tg --depth --reps --train --seq --batch --rank --memory --json" ;;
     cache) echo "list clear --json" ;;
     doctor) echo "--json" ;;
     learn) echo "--out --as --template --method --rank --alpha --targets --dropout --lora-plus --loss --beta --format --everything --last-answer --split-long --held-out --replay --general --kl --no-pack --by-length --steps --epochs --seq-len --batch --grad-accum --lr --schedule --warmup --weight-decay --clip --adam8 --neftune --patience --save-every --eval-every --until --budget --memory --checkpointing --seed --resume --json" ;;

@@ -131,6 +131,11 @@ complete -c andiron -n '__fish_seen_subcommand_from bench' -l pp -x -d 'Tokens o
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l tg -x -d 'Tokens to generate'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l depth -x -d 'Tokens before those'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l reps -x -d 'Repeats'
+complete -c andiron -n '__fish_seen_subcommand_from bench' -l train -d 'Measure training'
+complete -c andiron -n '__fish_seen_subcommand_from bench' -l seq -x -d 'Tokens of a sequence'
+complete -c andiron -n '__fish_seen_subcommand_from bench' -l batch -x -d 'Sequences of a step'
+complete -c andiron -n '__fish_seen_subcommand_from bench' -l rank -x -d 'Rank of the adapter'
+complete -c andiron -n '__fish_seen_subcommand_from bench' -l memory -x -d 'GiB that may be used'
 complete -c andiron -n '__fish_seen_subcommand_from bench' -l json -d 'Print JSON'
 
 complete -c andiron -n '__fish_seen_subcommand_from cache' -l json -d 'Print JSON'

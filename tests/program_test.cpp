@@ -407,6 +407,34 @@ TEST_F(ProgramTest, BenchesAModelBesideTheMachine) {
   expect_members(parse(program_.run({"doctor", "--json"})), {"cpu", "isas", "isa", "memory_bytes", "limits"});
 }
 
+TEST_F(ProgramTest, BenchesTraining) {
+  const std::vector<std::string> command = {"bench", tiny(), "--train", "--seq", "24", "--batch", "2", "--rank", "3",
+                                            "--reps", "2"};
+  auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), command.begin(), command.end());
+    return more;
+  };
+  const Json json = parse(program_.run(with({"--json", "-q"})));
+  expect_members(json, {"train_tokens_per_s", "peak_memory_bytes", "share_of_matmul_peak", "share_of_gemm", "ops"});
+  ASSERT_TRUE(json.is_object());
+  EXPECT_GT(json.find("train_tokens_per_s")->as_double(), 0);
+  EXPECT_EQ(json.find("layers_run_again")->as_int(), 0);
+  double shares = 0;
+  for (const Json& op : json.find("ops")->items()) shares += op.find("share")->as_double();
+  EXPECT_NEAR(shares, 1, 1e-6);
+  // 4 FLOP a weight and token, 6 where all layers are run again because no memory is enough to remember them.
+  const Json again = parse(program_.run(with({"--memory", "1e-6", "--json", "-q"})));
+  const auto layers = again.find("layers_run_again")->as_int();
+  EXPECT_GT(layers, 0);
+  EXPECT_GT(again.find("flop_per_token")->as_double(), json.find("flop_per_token")->as_double());
+  const std::string text = program_.run(with({"-t", "1"})).out;
+  for (const char* part : {"train ", "memory ", "limits ", "reached ", "backward dx", "LoRA", "optimiser"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+  }
+  EXPECT_EQ(program_.run({"bench", tiny(), "--seq", "24"}).status, 2) << "without --train";
+  EXPECT_EQ(program_.run({"bench", tiny(), "--train", "--pp", "24"}).status, 2);
+}
+
 TEST_F(ProgramTest, ListsAndClearsItsCache) {
   const Json before = parse(program_.run({"cache", "--json"}));
   expect_members(before, {"folder", "entries"});

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <span>
 
 #include "base/cpu_info.h"
 #include "base/random.h"
 #include "base/strings.h"
 #include "cli/app.h"
+#include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
 #include "cli/progress.h"
@@ -124,17 +124,6 @@ Result<Measurement> measure(const Machine& machine, const std::shared_ptr<const 
   return m;
 }
 
-Json speeds_json(const std::vector<double>& speeds) {
-  Json json = Json::object();
-  json.set("median", median(speeds));
-  json.set("min", *std::min_element(speeds.begin(), speeds.end()));
-  json.set("max", *std::max_element(speeds.begin(), speeds.end()));
-  Json all = Json::array();
-  for (const double speed : speeds) all.push(speed);
-  json.set("all", std::move(all));
-  return json;
-}
-
 Json bench_json(const Measurement& m, const Machine& machine, const LoadedModel& loaded, const BenchOptions& options) {
   const MachineLimits& l = m.limits;
   Json json = Json::object();
@@ -159,18 +148,6 @@ Json bench_json(const Measurement& m, const Machine& machine, const LoadedModel&
   json.set("shares",
            Json(Json::Object{{"decode_of_read", Json(m.decode_share)}, {"prefill_of_int8", Json(m.prefill_share)}}));
   return json;
-}
-
-// The last part of the path: what people call the model.
-std::string model_name(const ModelSource& source) {
-  const std::filesystem::path path = std::filesystem::path(source.path()).lexically_normal();
-  return (path.has_filename() ? path.filename() : path.parent_path().filename()).string();
-}
-
-void print_speeds(const char* name, int64_t tokens, const std::vector<double>& speeds) {
-  std::fprintf(stdout, "%-8s %5lld tokens  %9.2f tokens/s  (%.2f to %.2f)\n", name, static_cast<long long>(tokens),
-               median(speeds), *std::min_element(speeds.begin(), speeds.end()),
-               *std::max_element(speeds.begin(), speeds.end()));
 }
 
 void print_text(const Measurement& m, const Machine& machine, const LoadedModel& loaded, const BenchOptions& options) {

@@ -266,19 +266,30 @@ void add_imatrix(App& app, CommandLine& line) {
 void add_bench(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("bench", "Measure a model's speed, and what this machine allows");
   add_examples(sub, {"andiron bench model.gguf",
-                     "andiron bench model.gguf --pp 2048 --tg 64 --depth 2048 --threads 4 --isa avx2 --json"});
+                     "andiron bench model.gguf --pp 2048 --tg 64 --depth 2048 --threads 4 --isa avx2 --json",
+                     "andiron bench model.gguf --train --seq 512 --batch 4"});
   auto o = std::make_shared<BenchOptions>();
   add_model(sub, o->model);
-  sub->add_option("--pp", o->prefill, "Tokens of the prompt")->transform(whole(1, 1 << 20))->capture_default_str();
-  sub->add_option("--tg", o->decode, "Tokens to generate")->transform(whole(1, 1 << 20))->capture_default_str();
-  sub->add_option("--depth", o->depth, "Tokens before those generated")
-      ->transform(whole(0, 1 << 20))
+  auto* train = sub->add_flag("--train", o->train, "Measure training an adapter instead of answering");
+  const auto count = [&](const char* name, int64_t& value, int64_t least, const char* help) {
+    return sub->add_option(name, value, help)->transform(whole(least, 1 << 20))->capture_default_str();
+  };
+  count("--pp", o->prefill, 1, "Tokens of the prompt")->excludes(train);
+  count("--tg", o->decode, 1, "Tokens to generate")->excludes(train);
+  count("--depth", o->depth, 0, "Tokens before those generated")->excludes(train);
+  count("--seq", o->sequence, 2, "Training: tokens of a sequence")->needs(train);
+  count("--batch", o->batch, 1, "Training: sequences of a step")->needs(train);
+  count("--rank", o->rank, 1, "Training: rank of the adapter, which is on all layers")->needs(train);
+  sub->add_option("--memory", o->memory_gib, "Training: GiB that may be used; 0: six tenths of what is free")
+      ->needs(train)
       ->capture_default_str();
   sub->add_option("--reps", o->repeats, "Repeats; medians are reported")
       ->transform(whole(1, 1000))
       ->capture_default_str();
   sub->add_flag("--json", o->json, "Print one line of JSON");
-  on_parsed(sub, line, o, bench_command);
+  on_parsed(sub, line, o, [](const GlobalOptions& global, const BenchOptions& options) {
+    return options.train ? bench_train_command(global, options) : bench_command(global, options);
+  });
 }
 
 void add_cache(App& app, CommandLine& line) {

@@ -18,6 +18,7 @@ Result<int> ppl_command(const GlobalOptions& global, const PplOptions& options);
 Result<int> quantize_command(const GlobalOptions& global, const QuantizeCommandOptions& options);
 Result<int> imatrix_command(const GlobalOptions& global, const ImatrixOptions& options);
 Result<int> bench_command(const GlobalOptions& global, const BenchOptions& options);
+Result<int> bench_train_command(const GlobalOptions& global, const BenchOptions& options);
 Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options);
 Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& options);
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);

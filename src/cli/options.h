@@ -205,6 +205,11 @@ struct BenchOptions {
   int64_t decode = 128;
   int64_t depth = 0;  // tokens in the cache before decoding is measured
   int repeats = 5;
+  bool train = false;  // measure training instead: an adapter of all layers, on tokens drawn evenly
+  int64_t sequence = 512;
+  int64_t batch = 4;  // sequences of a step
+  int64_t rank = 8;
+  double memory_gib = 0;  // 0: six tenths of what is free
   bool json = false;
 };
 

@@ -116,6 +116,14 @@ uint64_t TrainPass::bytes_needed(const Model& model, const TrainLimits& limits, 
          rows * sizeof(float) * static_cast<uint64_t>(3 * Transformer::inputs_max(config));
 }
 
+int64_t TrainPass::checkpointed_within(uint64_t memory, const Model& model, int64_t rows, int threads) {
+  const int64_t layers = model.config().blocks;
+  for (int64_t count = 0; count < layers; ++count) {
+    if (bytes_needed(model, {rows, count}, threads) <= memory) return count;
+  }
+  return layers;
+}
+
 void TrainPass::track(std::span<const Parameter> parameters) {
   for (const Parameter& parameter : parameters) {
     state_->layers_tape.track(parameter.value, parameter.size(), parameter.gradient);
@@ -242,6 +250,7 @@ void TrainPass::State::head_chunk(std::span<const int32_t> rows, Recording recor
 Status TrainPass::head(std::span<const int32_t> rows, Recording recording,
                        const std::function<void(const HeadChunk&)>& f) {
   State& s = *state_;
+  const OpScope scope(s.transformer.ops.clock(), OpKind::kHead);
   const auto chunk = static_cast<size_t>(head_rows(s.transformer.config, s.limits.rows));
   try {
     for (size_t first = 0; first < rows.size(); first += chunk) {

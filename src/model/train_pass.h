@@ -55,6 +55,8 @@ class TrainPass {
   // What it will take at most: buffers and their gradients, what the tape keeps, a chunk of logits. Not counted: the
   // numbers that are trained and their gradients.
   static uint64_t bytes_needed(const Model& model, const TrainLimits& limits, int threads);
+  // The fewest layers that must be checkpointed for that to fit `memory`; all where it never does.
+  static int64_t checkpointed_within(uint64_t memory, const Model& model, int64_t rows, int threads);
   // What the tape keeps of one token in one layer that is not checkpointed, and in one that is.
   static uint64_t bytes_kept(const ModelConfig& config);
   static uint64_t bytes_checkpointed(const ModelConfig& config);

@@ -55,6 +55,7 @@ void run_attention(const KernelTable& kernels, const AttentionShape& shape, Rows
 
 void Ops::attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments,
                     Rows out) {
+  const OpScope scope(clock_, OpKind::kAttention);
   const int64_t d = shape.head_dim;
   const int64_t per_token = shape.heads / shape.kv_heads;
   for (const BatchSegment& segment : segments) {
@@ -252,6 +253,7 @@ class HeadBackward {
 }  // namespace
 
 void Ops::attention_backward(const AttentionTape& kept) {
+  const OpScope scope(clock_, OpKind::kAttentionBackward);
   int64_t rows = 0;
   for (int64_t i = 0; i < kept.segments_count; ++i) rows = std::max(rows, kept.segments[i].rows);
   const int64_t floats = (HeadBackward::floats(rows, kept.shape.head_dim) + 15) / 16 * 16;

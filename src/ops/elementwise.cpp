@@ -14,6 +14,7 @@ template <typename F>
 void record_in_place(Tape* tape, Rows y, F f) {
   if (tape == nullptr) return;
   tape->record([=](Ops& ops) {
+    const OpScope scope(ops.clock(), OpKind::kElementwise);
     const Rows dy = tape->gradient(y);
     if (dy.data != nullptr) each_row(ops.team(), dy.rows, dy.cols, [&](int64_t i) { f(ops, dy.row(i), i); });
   });
@@ -33,11 +34,13 @@ Rows Ops::take(Rows dy) {
 }
 
 void Ops::rms_norm(Rows x, const float* w, float eps, Rows y) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_norm(x, x.cols, w, eps, y);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.rms_norm(x.row(i), w, eps, x.cols, y.row(i)); });
 }
 
 void Ops::head_norm(Rows x, int64_t head_dim, const float* w, float eps) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_norm(x, head_dim, w, eps, x);
   each_row(team_, x.rows, x.cols, [&](int64_t i) {
     for (float* head = x.row(i); head < x.row(i) + x.cols; head += head_dim) {
@@ -51,6 +54,7 @@ void Ops::record_norm(Rows x, int64_t width, const float* w, float eps, Rows y) 
   const Tape* tape = tape_;
   const Rows kept = tape_->keep(x);
   tape_->record([=](Ops& ops) {
+    const OpScope scope(ops.clock_, OpKind::kElementwise);
     const Rows dy = tape->gradient(y), dx = tape->gradient(x);
     float* dw = tape->gradient(w);
     const int64_t runs = x.cols / width;
@@ -92,16 +96,19 @@ void Ops::norm_weight_gradient(Rows x, int64_t width, float eps, Rows dy, float*
 }
 
 void Ops::add(Rows x, Rows into) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_scale_add(x, 1, into);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.add(into.row(i), x.row(i), x.cols, into.row(i)); });
 }
 
 void Ops::scale(Rows x, float s) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   record_in_place(tape_, x, [=](Ops& ops, float* dx, int64_t) { ops.kernels().scale(dx, s, x.cols, dx); });
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.scale(x.row(i), s, x.cols, x.row(i)); });
 }
 
 void Ops::scale_add(Rows x, float s, Rows into) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_scale_add(x, s, into);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.scale_add(x.row(i), s, x.cols, into.row(i)); });
 }
@@ -109,6 +116,7 @@ void Ops::scale_add(Rows x, float s, Rows into) {
 void Ops::record_scale_add(Rows x, float s, Rows into) {
   const Tape* tape = tape_;
   tape_->record([=](Ops& ops) {
+    const OpScope scope(ops.clock_, OpKind::kElementwise);
     const Rows dx = tape->gradient(x), dinto = tape->gradient(into);
     if (dx.data == nullptr || dinto.data == nullptr) return;
     each_row(ops.team_, dx.rows, dx.cols,
@@ -117,11 +125,13 @@ void Ops::record_scale_add(Rows x, float s, Rows into) {
 }
 
 void Ops::silu_mul(Rows gate, Rows up, Rows y) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_gate(kernels_.silu_mul_backward, gate, up, y);
   each_row(team_, y.rows, y.cols, [&](int64_t i) { kernels_.silu_mul(gate.row(i), up.row(i), y.cols, y.row(i)); });
 }
 
 void Ops::gelu_mul(Rows gate, Rows up, Rows y) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   if (tape_ != nullptr) record_gate(kernels_.gelu_mul_backward, gate, up, y);
   each_row(team_, y.rows, y.cols, [&](int64_t i) { kernels_.gelu_mul(gate.row(i), up.row(i), y.cols, y.row(i)); });
 }
@@ -131,6 +141,7 @@ void Ops::record_gate(GateBackward backward, Rows gate, Rows up, Rows y) {
   const Tape* tape = tape_;
   const Rows kept_gate = tape_->keep(gate), kept_up = tape_->keep(up);
   tape_->record([=](Ops& ops) {
+    const OpScope scope(ops.clock_, OpKind::kElementwise);
     const Rows dy = tape->gradient(y), dgate = tape->gradient(gate), dup = tape->gradient(up);
     const Rows taken = ops.take(dy);
     each_row(ops.team_, dy.rows, dy.cols, [&](int64_t t) {
@@ -140,6 +151,7 @@ void Ops::record_gate(GateBackward backward, Rows gate, Rows up, Rows y) {
 }
 
 void Ops::softcap(Rows x, float cap) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.softcap(x.row(i), cap, x.cols, x.row(i)); });
   if (tape_ == nullptr) return;
   const Rows y = tape_->keep(x);  // d tanh = 1 - tanh^2: the result is all that is needed
@@ -152,6 +164,7 @@ void Ops::softcap(Rows x, float cap) {
 }
 
 void Ops::softmax(Rows x) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.softmax(x.row(i), x.cols); });
   if (tape_ == nullptr) return;
   const Rows y = tape_->keep(x);
@@ -164,6 +177,7 @@ void Ops::softmax(Rows x) {
 }
 
 void Ops::rope(Rows x, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs) {
+  const OpScope scope(clock_, OpKind::kElementwise);
   each_row(team_, x.rows, x.cols, [&](int64_t i) {
     for (float* head = x.row(i); head < x.row(i) + x.cols; head += head_dim) {
       kernels_.rope(head, cos_sin + 2 * half * i, half, pairs ? 1 : 0);

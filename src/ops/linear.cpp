@@ -87,6 +87,7 @@ void Ops::linear(Rows x, const Linear& layer, Rows y) {
 }
 
 void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
+  const OpScope scope(clock_, OpKind::kProducts);
   ANDIRON_CHECK(x.rows <= rows_max_ && x.cols <= k_max_);
   bool any_quantized = false, any_float = false, learns = false;
   for (const LinearJob& job : jobs) {
@@ -131,7 +132,7 @@ void Ops::transpose(Rows from, float* to, int64_t ld) {
 }
 
 // dx += dy W.
-void Ops::transposed_product(const Linear& layer, Rows dy, Rows dx) {
+void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) {
   const int64_t tokens = (dy.rows + 15) / 16 * 16, rows = padded_columns(layer.n);
   dy_t_.make_room(rows * tokens);
   dx_t_.make_room(layer.k * tokens);
@@ -183,13 +184,14 @@ void Ops::record_linear(Rows x, const LinearJob& job, const float* kept_x) {
   // By value: a job's layer outlives the tape, the job does not.
   const Linear* layer = job.layer;
   tape_->record([=](Ops& ops) {
+    const OpScope scope(ops.clock_, OpKind::kProductsBackward);
     const Rows dy = tape->gradient(y), dx = tape->gradient(x);
     if (dy.data == nullptr) return;
     if (layer->master != nullptr) ops.weight_gradient(*tape, *layer, dy, kept_x);
     if (float* db = layer->bias != nullptr ? tape->gradient(layer->bias) : nullptr; db != nullptr) {
       for (int64_t t = 0; t < dy.rows; ++t) ops.kernels_.add(db, dy.row(t), layer->n, db);
     }
-    if (dx.data != nullptr) ops.transposed_product(*layer, dy, dx);
+    if (dx.data != nullptr) ops.linear_backward(*layer, dy, dx);
     each_row(ops.team_, dy.rows, dy.cols, [&](int64_t t) { std::fill_n(dy.row(t), layer->n, 0.0f); });
   });
 }

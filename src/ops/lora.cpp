@@ -75,6 +75,7 @@ bool Ops::adapted(const Linear& layer) const {
 
 void Ops::add_deltas(Rows x, const LinearJob& job, Rows place, const float* kept_x) {
   if (!adapted(*job.layer)) return;
+  const OpScope scope(clock_, OpKind::kLora);
   const auto id = static_cast<size_t>(job.layer->id);
   for (const RowDeltas& rows : deltas_) {
     if (id >= rows.deltas->size() || (*rows.deltas)[id].empty()) continue;
@@ -110,6 +111,7 @@ void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows 
   if (tape_ == nullptr) return;
   const Tape* tape = tape_;
   tape_->record([=](Ops& ops) {
+    const OpScope scope(ops.clock_, OpKind::kLora);
     const Rows dy = tape->gradient(y), dx = tape->gradient(place);
     if (dy.data != nullptr) ops.delta_list_backward(*tape, list, kept, dy, dx);
   });

@@ -19,6 +19,7 @@
 #include "base/thread_team.h"
 #include "kernels/kernel_table.h"
 #include "ops/lora.h"
+#include "ops/op_clock.h"
 #include "ops/rows.h"
 #include "ops/tape.h"
 
@@ -82,6 +83,9 @@ class Ops {
   // From now on ops append their backwards to `tape`; null: no more. Not owned.
   void record(Tape* tape) { tape_ = tape; }
   Tape* tape() const { return tape_; }
+  // Which tells where time goes from now on; null: nobody asks. Not owned.
+  void time(OpClock* clock) { clock_ = clock; }
+  OpClock* clock() const { return clock_; }
   // What linear() adds to its products, until the next call. Not owned; the rows of two entries do not overlap.
   void adapt(std::span<const RowDeltas> deltas);
   // Whether deltas with dropout zero inputs (which is for learning only, whether a tape is set or not): which ones is a
@@ -92,6 +96,8 @@ class Ops {
   // All jobs read the same x [T, k]. x is quantised once where a job's weight is.
   void linear(Rows x, std::span<const LinearJob> jobs);
   void linear(Rows x, const Linear& layer, Rows y);
+  // dx += dy W: what a tape does for linear().
+  void linear_backward(const Linear& layer, Rows dy, Rows dx);
 
   // y = x / sqrt(mean(x^2) + eps) * w, row by row (Zhang and Sennrich 2019, arXiv 1910.07467). y may be x.
   void rms_norm(Rows x, const float* w, float eps, Rows y);
@@ -124,7 +130,6 @@ class Ops {
   void record_linear(Rows x, const LinearJob& job, const float* kept_x);
   void gemm(GemmArgs args, int worker);  // args.scratch is set here
   void transpose(Rows from, float* to, int64_t ld);
-  void transposed_product(const Linear& layer, Rows dy, Rows dx);
   void weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x);
   // ops/lora.cpp
   bool adapted(const Linear& layer) const;
@@ -152,6 +157,7 @@ class Ops {
   ThreadTeam& team_;
   LinearObserver observer_;
   Tape* tape_ = nullptr;
+  OpClock* clock_ = nullptr;
   std::span<const RowDeltas> deltas_;
   bool drops_ = false;
   uint64_t dropout_seed_ = 0;

@@ -338,6 +338,7 @@ Result<StepReport> Trainer::step() {
   }
   report.kl = *kl;
   report.rate = options_.schedule.rate(report.step);
+  const OpScope scope(pass_.ops().clock(), OpKind::kOptimizer);
   bool applied = std::isfinite(report.loss);
   if (applied) {
     const AdamW::Report done = optimizer_.step(report.rate);
