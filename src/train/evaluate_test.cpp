@@ -18,7 +18,7 @@ constexpr int64_t kContext = 256;
 // A random model over bytes.
 class Evaluate : public testing::Test {
  protected:
-  Evaluate() : subject_(byte_model(), best_kernels(), 2) {}
+  Evaluate() : learner_(byte_model(), best_kernels(), 2) {}
 
   static TinyModel byte_model() {
     TinyModel tiny;
@@ -29,7 +29,7 @@ class Evaluate : public testing::Test {
   }
 
   EvalData load(const std::string& text, const EvalOptions& options, const std::string& name = "rows.jsonl") {
-    auto data = load_eval_data({folder_.write(name, text)}, tokenizer_, "model", options, subject_.team);
+    auto data = load_eval_data({folder_.write(name, text)}, tokenizer_, "model", options, learner_.team);
     EXPECT_TRUE(data.ok()) << (data.ok() ? "" : data.error().message);
     return data.ok() ? std::move(*data) : EvalData();
   }
@@ -42,18 +42,18 @@ class Evaluate : public testing::Test {
   }
   Result<EvalReport> run(const EvalData& data, const EvalOptions& options, const Answerer& answerer = {},
                          const EvalEvents& events = {}) {
-    auto pass = make_eval_pass(*subject_.model, subject_.kernels, subject_.team, options.reading.seq_len);
+    auto pass = make_eval_pass(*learner_.model, learner_.kernels, learner_.team, options.reading.seq_len);
     EXPECT_TRUE(pass.ok());
-    return evaluate(**pass, tokenizer_, data, options, subject_.deltas(), answerer, events);
+    return evaluate(**pass, tokenizer_, data, options, learner_.deltas(), answerer, events);
   }
 
   // log p of the trained tokens of a row, as the forward that answers has it, summed in double.
   double served_logp(const TokenRow& row) {
-    auto forward = Forward::create(*subject_.model, subject_.kernels, subject_.team, {kContext, 1, 1}).value();
-    auto cache = KvCache::create(*subject_.model, kContext, kKvF16).value();
+    auto forward = Forward::create(*learner_.model, learner_.kernels, learner_.team, {kContext, 1, 1}).value();
+    auto cache = KvCache::create(*learner_.model, kContext, kKvF16).value();
     double sum = 0;
     for (size_t i = 0; i + 1 < row.tokens.size(); ++i) {
-      const Sequence sequence = {&cache, {&row.tokens[i], 1}, LogitRows::kLast, subject_.deltas()};
+      const Sequence sequence = {&cache, {&row.tokens[i], 1}, LogitRows::kLast, learner_.deltas()};
       EXPECT_TRUE(forward->run({&sequence, 1}).ok());
       if (row.trained[i + 1] == 0) continue;
       const float* logits = forward->logits().row(0);
@@ -66,7 +66,7 @@ class Evaluate : public testing::Test {
 
   TestFolder folder_;
   Tokenizer tokenizer_ = byte_tokenizer();
-  Subject subject_;
+  Learner learner_;
 };
 
 const std::string kRows =
@@ -80,7 +80,7 @@ int64_t trained(const TokenRow& row) { return std::count(row.trained.begin(), ro
 // Each log p is rounded to float once, by at most 2^-24 of its size, which is below 16; both sums are double.
 TEST_F(Evaluate, TheLossIsThatOfServing) {
   for (const bool adapted : {false, true}) {
-    if (adapted) subject_.train_adapter(adapter_for(*subject_.model, 3, false));
+    if (adapted) learner_.train_adapter(adapter_for(*learner_.model, 3, false));
     const EvalData data = load(kRows.substr(0, kRows.find('\n') + 1), options(EvalMetric::kLoss));
     const auto report = run(data, options(EvalMetric::kLoss));
     ASSERT_TRUE(report.ok()) << report.error().message;
@@ -108,10 +108,10 @@ TEST_F(Evaluate, TheLossIsThatOfARun) {
   held.reading.seed = 5;
   const EvalData data = load(text, held);
   const std::string path = folder_.file("rows.jsonl");
-  const auto set = load_data({path}, tokenizer_, "model", held.reading, subject_.team);
+  const auto set = load_data({path}, tokenizer_, "model", held.reading, learner_.team);
   ASSERT_TRUE(set.ok());
   ASSERT_EQ(data.rows.rows.size(), set->held_out.rows.size());
-  subject_.train_adapter(adapter_for(*subject_.model, 3, false));
+  learner_.train_adapter(adapter_for(*learner_.model, 3, false));
   TrainData train;
   train.train = &set->train;
   train.held_out = &set->held_out;
@@ -119,11 +119,11 @@ TEST_F(Evaluate, TheLossIsThatOfARun) {
   training.packing.seq_len = kContext;
   training.packing.pack = false;  // how rows share a pass does not matter
   training.rows_per_pass = 300;
-  auto pass = subject_.make_empty_pass(Trainer::rows_needed(train, training), 1);
+  auto pass = learner_.make_empty_pass(Trainer::rows_needed(train, training), 1);
   TrainSubject trained_subject;
-  trained_subject.parameters = subject_.parameters;
-  trained_subject.deltas = subject_.deltas();
-  auto trainer = Trainer::create(*pass, std::move(trained_subject), train, training, subject_.team).value();
+  trained_subject.parameters = learner_.parameters;
+  trained_subject.deltas = learner_.deltas();
+  auto trainer = Trainer::create(*pass, std::move(trained_subject), train, training, learner_.team).value();
   const auto measured = trainer->measure(set->held_out);
   ASSERT_TRUE(measured.ok());
   const auto report = run(data, held);
@@ -135,8 +135,8 @@ TEST_F(Evaluate, TheLossIsThatOfARun) {
 
 // The random model's likeliest tokens are known by asking it.
 TEST_F(Evaluate, AccuracyOfTheLossCountsTheLikeliestTokens) {
-  auto forward = Forward::create(*subject_.model, subject_.kernels, subject_.team, {kContext, 1, 1}).value();
-  auto cache = KvCache::create(*subject_.model, kContext, kKvF16).value();
+  auto forward = Forward::create(*learner_.model, learner_.kernels, learner_.team, {kContext, 1, 1}).value();
+  auto cache = KvCache::create(*learner_.model, kContext, kKvF16).value();
   EvalData data;
   TokenRow row;
   row.tokens = {65};
@@ -250,14 +250,14 @@ TEST_F(Evaluate, RowsCanBeLimited) {
 
 TEST_F(Evaluate, RefusesWhatHasNoAnswer) {
   const auto text = load_eval_data({folder_.write("notes.txt", "Only words.")}, tokenizer_, "model",
-                                   options(EvalMetric::kExact), subject_.team);
+                                   options(EvalMetric::kExact), learner_.team);
   ASSERT_FALSE(text.ok());
   EXPECT_NE(text.error().message.find("notes.txt: the metric exact needs rows with a question"), std::string::npos)
       << text.error().message;
   EvalOptions held = options(EvalMetric::kLoss);
   held.reading.held_out = 0.5;
   const auto one = load_eval_data({folder_.write("one.jsonl", kRows.substr(0, kRows.find('\n') + 1))}, tokenizer_,
-                                  "model", held, subject_.team);
+                                  "model", held, learner_.team);
   ASSERT_FALSE(one.ok());
   EXPECT_EQ(one.error().message.rfind("nothing is held out of this data", 0), 0U) << one.error().message;
 }
@@ -271,9 +271,9 @@ TEST_F(Evaluate, CanBeInterrupted) {
 
 // A number that is none must not be reported as a loss.
 TEST_F(Evaluate, ALossThatIsNotFiniteIsAnError) {
-  Adapter adapter = adapter_for(*subject_.model, 2, false);
+  Adapter adapter = adapter_for(*learner_.model, 2, false);
   for (AdapterMatrix& m : adapter.matrices) std::fill(m.b.begin(), m.b.end(), 3e38F);
-  subject_.train_adapter(std::move(adapter));
+  learner_.train_adapter(std::move(adapter));
   const EvalData data = load(kRows, options(EvalMetric::kLoss));
   const auto report = run(data, options(EvalMetric::kLoss));
   ASSERT_FALSE(report.ok());
