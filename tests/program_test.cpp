@@ -408,8 +408,8 @@ TEST_F(ProgramTest, BenchesAModelBesideTheMachine) {
 }
 
 TEST_F(ProgramTest, BenchesTraining) {
-  const std::vector<std::string> command = {"bench", tiny(), "--train", "--seq", "24", "--batch", "2", "--rank", "3",
-                                            "--reps", "2"};
+  const std::vector<std::string> command = {"bench", tiny(),   "--train", "--seq",  "24", "--batch",
+                                            "2",     "--rank", "3",       "--reps", "2"};
   auto with = [&](std::vector<std::string> more) {
     more.insert(more.begin(), command.begin(), command.end());
     return more;

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "adapter/adapter_base.h"
 #include "base/cpu_info.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -85,7 +86,8 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
   LearnOptions learn;
   learn.rank = options.rank;
   learn.alpha = 2 * static_cast<double>(options.rank);
-  TRY_ASSIGN(r.parameters_, Subject::parameters_count(*model, learn));
+  TRY_ASSIGN(const AdapterBase base, describe_base(model->source()));
+  TRY_ASSIGN(r.parameters_, Subject::parameters_count(*model, base, learn));
   TrainerOptions trainer;
   trainer.sequences = options.batch;
   trainer.packing.seq_len = options.sequence;
@@ -101,7 +103,7 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
                         AdamW::state_bytes(r.parameters_, false);
   const int threads = machine.team->size();
   r.checkpointed_ = TrainPass::checkpointed_within(memory > rest ? memory - rest : 0, *model, r.rows_, threads);
-  TRY_ASSIGN(r.subject_, Subject::create(*model, *machine.kernels, *machine.team, learn));
+  TRY_ASSIGN(r.subject_, Subject::create(*model, base, *machine.kernels, *machine.team, learn));
   TRY_ASSIGN(r.pass_, TrainPass::create(*model, r.subject_->weights(), *machine.kernels, *machine.team,
                                         {r.rows_, r.checkpointed_}));
   TRY_ASSIGN(r.trainer_, Trainer::create(*r.pass_, r.subject_->trained(*r.pass_, *machine.team),

@@ -222,13 +222,9 @@ uint64_t Run::memory_wanted() const {
 
 // The fewest with which the pass has room; all when none has.
 int64_t Run::checkpointed_layers(int64_t rows, uint64_t memory) const {
-  const int64_t layers = model_.config().blocks;
-  if (o_.checkpointing == Checkpointing::kOn) return layers;
+  if (o_.checkpointing == Checkpointing::kOn) return model_.config().blocks;
   if (o_.checkpointing == Checkpointing::kOff) return 0;
-  for (int64_t count = 0; count < layers; ++count) {
-    if (TrainPass::bytes_needed(model_, {rows, count}, team_.size()) <= memory) return count;
-  }
-  return layers;
+  return TrainPass::checkpointed_within(memory, model_, rows, team_.size());
 }
 
 Status Run::make_pass() {
