@@ -14,13 +14,16 @@ namespace andiron {
 
 namespace {
 
-// Rows of logits at a time: products want some hundred rows, and logits, their gradients and the transposed gradients
-// of a large vocabulary should stay below a hundred megabytes or two.
+// Rows of logits at a time: products want some hundred rows, and logits and their rounded gradients of a large
+// vocabulary should stay below a hundred megabytes or two.
 int64_t head_rows(const ModelConfig& config, int64_t rows) {
   constexpr int64_t kBytesMax = 128 << 20;
-  const int64_t fitting = kBytesMax / (3 * static_cast<int64_t>(sizeof(float)) * config.vocabulary);
+  const int64_t fitting = kBytesMax / (2 * static_cast<int64_t>(sizeof(float)) * config.vocabulary);
   return std::min(rows, std::clamp<int64_t>(fitting / 16 * 16, 32, 512));
 }
+
+// A line more: rows a power of two apart would share few cache sets.
+int64_t logits_stride(const ModelConfig& config) { return padded_columns(config.vocabulary) + kGroupRows; }
 
 }  // namespace
 
@@ -66,11 +69,12 @@ TrainPass::State::State(const Model& model, const Weights& weights, const Kernel
   const int64_t chunk = head_rows(transformer.config, l.rows);
   inputs = Buffer<float>(limits.checkpointed * l.rows, width());
   hidden = Buffer<float>(chunk, width());
-  logits = Buffer<float>(chunk, padded_columns(transformer.config.vocabulary));
+  logits = Buffer<float>(chunk, logits_stride(transformer.config));
   transformer.buffers.each(
       [&](const Buffer<float>& buffer) { layers_tape.track(buffer.data(), static_cast<int64_t>(buffer.size())); });
   head_tape.track(hidden.data(), static_cast<int64_t>(hidden.size()));
-  head_tape.track(logits.data(), static_cast<int64_t>(logits.size()));
+  // Logits are not read again once their gradients are known, and so make room for them.
+  head_tape.track(logits.data(), static_cast<int64_t>(logits.size()), logits.data());
 }
 
 TrainPass::TrainPass(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -112,7 +116,7 @@ uint64_t TrainPass::bytes_needed(const Model& model, const TrainLimits& limits, 
   const auto chunk = static_cast<uint64_t>(head_rows(config, limits.rows));
   return 2 * Transformer::bytes_needed(config, limits.rows, threads) + rows * kept_layers * bytes_kept(config) +
          rows * static_cast<uint64_t>(checkpointed) * bytes_checkpointed(config) +
-         chunk * sizeof(float) * static_cast<uint64_t>(3 * config.vocabulary + 4 * config.width) +
+         chunk * sizeof(float) * static_cast<uint64_t>(2 * config.vocabulary + 4 * config.width) +
          rows * sizeof(float) * static_cast<uint64_t>(3 * Transformer::inputs_max(config));
 }
 
@@ -229,7 +233,7 @@ void TrainPass::State::head_chunk(std::span<const int32_t> rows, Recording recor
   const auto count = static_cast<int64_t>(rows.size());
   const int64_t vocabulary = transformer.config.vocabulary;
   const Rows in = {hidden.data(), count, width(), width()};
-  const Rows out = {logits.data(), count, vocabulary, padded_columns(vocabulary)};
+  const Rows out = {logits.data(), count, vocabulary, logits_stride(transformer.config)};
   for (int64_t i = 0; i < count; ++i) std::copy_n(x().row(rows[static_cast<size_t>(i)]), width(), in.row(i));
   const bool records = recording == Recording::kOn;
   wear(count);
@@ -251,7 +255,9 @@ Status TrainPass::head(std::span<const int32_t> rows, Recording recording,
                        const std::function<void(const HeadChunk&)>& f) {
   State& s = *state_;
   const OpScope scope(s.transformer.ops.clock(), OpKind::kHead);
-  const auto chunk = static_cast<size_t>(head_rows(s.transformer.config, s.limits.rows));
+  const auto most = static_cast<size_t>(head_rows(s.transformer.config, s.limits.rows));
+  const size_t chunks = std::max<size_t>(1, (rows.size() + most - 1) / most);
+  const size_t chunk = std::min(most, (rows.size() / chunks + 16) / 16 * 16);  // of the same size, but for the last
   try {
     for (size_t first = 0; first < rows.size(); first += chunk) {
       s.head_chunk(rows.subspan(first, std::min(chunk, rows.size() - first)), recording, f);

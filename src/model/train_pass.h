@@ -39,7 +39,8 @@ struct TrainBatch {
 
 enum class Recording : uint8_t { kOff, kOn };
 
-// Logits [R, V] of some rows. With recording on, what is written to `gradients` [R, V] (zeros at first) goes backward.
+// Logits [R, V] of some rows. With recording on, `gradients` [R, V] lie in the same memory: they take the place of the
+// logits, all of them, and go backward.
 struct HeadChunk {
   std::span<const int32_t> rows;  // of the batch
   Rows logits;
