@@ -115,70 +115,119 @@ TEST(Gemm, NotFiniteStaysInItsRowAndColumn) {
   }
 }
 
-// dx_t of columns [begin, end) of W, in two pieces, as two threads would.
-std::vector<float> transposed_product(const KernelTable& table, const Weight& w, const std::vector<float>& dy,
-                                      int64_t tokens, int64_t begin, int64_t end) {
-  const int64_t ld_dx = tokens + 16;
-  std::vector<float> dx(static_cast<size_t>((end - begin) * ld_dx), NAN);
-  Buffer<uint8_t> scratch(kMatmulScratchBytes);
-  const int64_t middle = begin + (end - begin) / 64 * 32;
-  for (const auto& [from, to] : {std::pair<int64_t, int64_t>{begin, middle}, {middle, end}}) {
-    const MatmulTransposedArgs args = {w.packed.data(),
-                                       packed_groups(w.n),
-                                       w.k,
-                                       from,
-                                       to,
-                                       dy.data(),
-                                       tokens,
-                                       tokens,
-                                       dx.data() + (from - begin) * ld_dx,
-                                       ld_dx,
-                                       scratch.data()};
-    table.matmul_transposed[packed_format(w.dtype)](&args);
+// What dx holds before: rows of the columns asked for, some floats apart.
+constexpr int64_t kGap = 5;
+std::vector<float> before(int64_t tokens, int64_t columns) {
+  std::vector<float> dx(static_cast<size_t>(tokens * (columns + kGap)), NAN);
+  for (int64_t t = 0; t < tokens; ++t) {
+    const auto row = normals(50 + static_cast<uint64_t>(t), static_cast<size_t>(columns));
+    std::copy(row.begin(), row.end(), dx.begin() + t * (columns + kGap));
   }
   return dx;
 }
 
-std::vector<float> padded_rows(int64_t rows, int64_t tokens) {
-  auto dy = normals(5, static_cast<size_t>(rows * tokens));
-  dy.resize(static_cast<size_t>(16 * packed_groups(rows) * tokens), 0.0F);
-  return dy;
-}
-
-// N fused multiply-adds with weights that have the bits of decode_row. With AMX weight and gradient are rounded to
-// bf16, 2^-9 each, so a term is off by 2^-8 + 2^-18 of itself, and tdpbf16ps may round twice per pair.
-TEST(MatmulTransposed, EveryFormatAndTableMatchesFloat64) {
-  const int64_t k = 768, tokens = 48;
-  for (const DTypeInfo& info : all_dtypes()) {
-    const Weight w(info.dtype, 16 * 18 + 5, k, 7);  // more than a piece of any table, an odd number of groups
-    const auto dy = padded_rows(w.n, tokens);
-    const int64_t begin = 32, end = k;
-    const auto reference = transposed_product(kernels_of(Isa::kScalar), w, dy, tokens, begin, end);
-    for (const KernelTable& table : all_tables()) {
-      const bool bf16 = std::string(table.name) == "amx";
-      const auto dx = transposed_product(table, w, dy, tokens, begin, end);
-      for (int64_t i = begin; i < end; ++i) {
-        const float* row = dx.data() + (i - begin) * (tokens + 16);
-        for (int64_t t = 0; t < tokens; ++t) {
-          double sum = 0, magnitude = 0;
-          for (int64_t n = 0; n < w.n; ++n) {
-            const double term = double{w.decoded[n * k + i]} * dy[n * tokens + t];
-            sum += term;
-            magnitude += std::fabs(term);
-          }
-          const double rounding = static_cast<double>(w.n) * 0x1p-24 + (bf16 ? 0x1p-8 + 0x1p-18 + 300 * 0x1p-24 : 0);
-          ASSERT_NEAR(row[t], sum, magnitude * rounding) << info.name << " " << table.name << " k=" << i << " t=" << t;
-        }
-        for (int64_t t = tokens; t < tokens + 16; ++t) ASSERT_TRUE(std::isnan(row[t])) << "beyond the tokens";
-      }
-      if (bf16) continue;
-      ASSERT_EQ(0, std::memcmp(dx.data(), reference.data(), 4 * dx.size())) << info.name << table.name;
-    }
+// dy W added to `dx`, columns [begin, end) of W, in two pieces, as two threads would. dy [tokens, N].
+void transposed_product(const KernelTable& table, const Weight& w, const std::vector<float>& dy, int64_t begin,
+                        int64_t end, std::vector<float>& dx) {
+  Buffer<uint8_t> scratch(kMatmulScratchBytes);
+  const int64_t middle = begin + (end - begin) / 64 * 32;
+  const int64_t tokens = static_cast<int64_t>(dy.size()) / w.n, blocks = (w.n + kGradientBlock - 1) / kGradientBlock;
+  const int64_t ld_q16 = blocks * kGradientBlock + 2;
+  std::vector<int16_t> q16(static_cast<size_t>(tokens * ld_q16));
+  std::vector<float> scale(static_cast<size_t>(tokens * blocks));
+  for (int64_t t = 0; t < tokens; ++t) {
+    table.quantize_gradient(&dy[t * w.n], w.n, &q16[t * ld_q16], &scale[t * blocks]);
+  }
+  for (const auto& [from, to] : {std::pair<int64_t, int64_t>{begin, middle}, {middle, end}}) {
+    const MatmulTransposedArgs args = {w.packed.data(),
+                                       w.n,
+                                       w.k,
+                                       from,
+                                       to,
+                                       dy.data(),
+                                       w.n,
+                                       q16.data(),
+                                       ld_q16,
+                                       scale.data(),
+                                       tokens,
+                                       dx.data() - begin,
+                                       end - begin + kGap,
+                                       scratch.data()};
+    table.matmul_transposed[packed_format(w.dtype)](&args);
   }
 }
 
-// With a gradient of one 1 the product is the decoded row itself: bit for bit, whatever bytes a file holds. The other
-// rows are zeros, for 0 times a scale that is not finite would be NaN.
+// What rounding a block's weights to 12 bits and its gradients to 14 may change: half a step of each, at every row.
+double integer_rounding(const Weight& w, const float* dy, int64_t column) {
+  double sum = 0;
+  for (int64_t block = 0; block < w.n; block += kGradientBlock) {
+    double top_w = 0, top_dy = 0, all_w = 0, all_dy = 0;
+    const int64_t end = std::min(w.n, block + kGradientBlock);
+    for (int64_t n = block; n < end; ++n) {
+      const double a = std::fabs(w.decoded[n * w.k + column]), b = std::fabs(dy[n]);
+      top_w = std::max(top_w, a);
+      top_dy = std::max(top_dy, b);
+      all_w += a;
+      all_dy += b;
+    }
+    const double half_w = top_w / (2 * kGradientWeightMax), half_dy = top_dy / (2 * kGradientMax);
+    sum += half_w * all_dy + half_dy * all_w + static_cast<double>(end - block) * half_w * half_dy;
+  }
+  return 1.0001 * sum;  // the scales are rounded too
+}
+
+// Every table against float64 on columns [begin, end), and but for AMX against the scalar table bit for bit. N fused
+// multiply-adds with weights that have the bits of decode_row; of quantised weights rounded as above. With AMX weight
+// and gradient are rounded to bf16, 2^-9 each, so a term is off by 2^-8 + 2^-18 of itself, and tdpbf16ps may round
+// twice per pair.
+void expect_transposed_products(const Weight& w, int64_t tokens, int64_t begin, int64_t end) {
+  const auto dy = normals(5, static_cast<size_t>(tokens * w.n));
+  const int64_t columns = end - begin, stride = columns + kGap;
+  const auto start = before(tokens, columns);
+  auto reference = start;
+  transposed_product(kernels_of(Isa::kScalar), w, dy, begin, end, reference);
+  for (const KernelTable& table : all_tables()) {
+    const std::string what = dtype_info(w.dtype).name.data() + std::string(" ") + table.name;
+    const bool bf16 = std::string(table.name) == "amx";
+    auto dx = start;
+    transposed_product(table, w, dy, begin, end, dx);
+    for (int64_t t = 0; t < tokens; ++t) {
+      for (int64_t i = 0; i < columns; ++i) {
+        double sum = start[t * stride + i], magnitude = std::fabs(sum);
+        for (int64_t n = 0; n < w.n; ++n) {
+          const double term = double{w.decoded[n * w.k + begin + i]} * dy[t * w.n + n];
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const auto terms = static_cast<double>(w.n);
+        const double rounding = terms * 0x1p-24 + (bf16 ? 0x1p-8 + 0x1p-18 + terms * 0x1p-24 : 0);
+        const bool integers = table.integer_gradients && !dtype_info(w.dtype).is_float;
+        const double steps = integers ? integer_rounding(w, &dy[t * w.n], begin + i) : 0;
+        ASSERT_NEAR(dx[t * stride + i], sum, magnitude * rounding + steps) << what << " k=" << i << " t=" << t;
+      }
+      for (int64_t i = columns; i < stride; ++i) ASSERT_TRUE(std::isnan(dx[t * stride + i])) << "beyond the columns";
+    }
+    if (bf16) continue;
+    ASSERT_EQ(0, std::memcmp(dx.data(), reference.data(), 4 * dx.size())) << what;
+  }
+}
+
+TEST(MatmulTransposed, EveryFormatAndTableMatchesFloat64) {
+  // More rows than a piece of any table has, an odd number of groups; columns of more than a piece; an odd token.
+  for (const DTypeInfo& info : all_dtypes()) {
+    expect_transposed_products(Weight(info.dtype, 16 * 18 + 5, 768, 7), 35, 32, 768);
+  }
+}
+
+TEST(MatmulTransposed, OddColumnsInFloatFormats) {
+  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (const int64_t k : {1, 15, 37, 48, 61}) expect_transposed_products(Weight(dtype, 19, k, 3), 9, 0, k);
+  }
+}
+
+// With a gradient of one 1 the product is the decoded row itself, whatever bytes a file holds: bit for bit, or of
+// quantised weights, whose other rows are zeros and so do not matter to the scales, but for five roundings. What is not
+// finite shows.
 TEST(MatmulTransposed, UnpacksTheBitsOfDecode) {
   const RandomStream random(17);
   for (const DTypeInfo& info : all_dtypes()) {
@@ -193,57 +242,43 @@ TEST(MatmulTransposed, UnpacksTheBitsOfDecode) {
       std::vector<const uint8_t*> rows(16, zeros.data());
       rows[row] = bytes.data();
       pack_group(info.dtype, rows.data(), n, k, w.packed.data());
-      std::vector<float> dy(16 * 16, 0.0F);
-      std::fill_n(dy.data() + row * 16, 16, 1.0F);
+      std::vector<float> dy(16, 0.0F);
+      dy[row] = 1;
       for (const KernelTable& table : all_tables()) {
         if (std::string(table.name) == "amx") continue;
-        const auto dx = transposed_product(table, w, dy, 16, 0, k);
+        std::vector<float> dx(static_cast<size_t>(k + kGap), 0.0F);
+        transposed_product(table, w, dy, 0, k, dx);
         for (int64_t i = 0; i < k; ++i) {
-          const float got = dx[i * 32];
-          ASSERT_TRUE(want[i] == got || (std::isnan(want[i]) && std::isnan(got)))
-              << info.name << " " << table.name << " column " << i << ": " << got << " for " << want[i];
+          const bool near = info.is_float ? want[i] == dx[i] || (std::isnan(want[i]) && std::isnan(dx[i]))
+                            : std::isfinite(want[i]) && std::fabs(want[i]) < 1e34F
+                                ? std::fabs(dx[i] - want[i]) <= 5 * 0x1p-24F * std::fabs(want[i]) + 1e-30F
+                                : !(std::fabs(dx[i]) < 1e34F);
+          ASSERT_TRUE(near) << info.name << " " << table.name << " column " << i << ": " << dx[i] << " for " << want[i];
         }
       }
-    }
-  }
-}
-
-TEST(MatmulTransposed, OddColumnsInFloatFormats) {
-  for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
-    const Weight w(dtype, 19, 37, 3);
-    const auto dy = padded_rows(w.n, 32);
-    const auto reference = transposed_product(kernels_of(Isa::kScalar), w, dy, 32, 0, 37);
-    for (const KernelTable& table : all_tables()) {
-      const bool bf16 = std::string(table.name) == "amx";
-      const auto dx = transposed_product(table, w, dy, 32, 0, 37);
-      for (int64_t i = 0; i < 37; ++i) {
-        double sum = 0, magnitude = 0;
-        for (int64_t n = 0; n < w.n; ++n) {
-          sum += double{w.decoded[n * 37 + i]} * dy[n * 32];
-          magnitude += std::fabs(double{w.decoded[n * 37 + i]} * dy[n * 32]);
-        }
-        EXPECT_NEAR(dx[i * 48], sum, magnitude * (38 * 0x1p-24 + (bf16 ? 0x1p-8 + 0x1p-18 : 0))) << table.name;
-      }
-      if (bf16) continue;
-      EXPECT_EQ(0, std::memcmp(dx.data(), reference.data(), 4 * dx.size())) << table.name;
     }
   }
 }
 
 // A token's gradient does not depend on its batch, nor a column's on the range it is asked for in: AMX included.
 TEST(MatmulTransposed, TokensAndColumnsDoNotMatter) {
-  const int64_t k = 512, tokens = 48;
+  const int64_t k = 512, tokens = 48, begin = 96, end = 256;
   for (const DType dtype : {DType::kQ4_0, DType::kQ6_K, DType::kBF16}) {
     const Weight w(dtype, 300, k, 7);
-    const auto dy = padded_rows(w.n, tokens);
-    std::vector<float> last;  // 16 tokens
-    for (size_t n = 0; n < dy.size() / tokens; ++n)
-      for (int64_t t = 32; t < tokens; ++t) last.push_back(dy[n * tokens + t]);
+    const auto dy = normals(5, static_cast<size_t>(tokens * w.n));
+    const std::vector<float> last(dy.end() - 16 * w.n, dy.end());
     for (const KernelTable& table : all_tables()) {
-      const auto all = transposed_product(table, w, dy, tokens, 0, k);
-      const auto some = transposed_product(table, w, last, 16, 96, 256);
-      for (int64_t i = 96; i < 256; ++i) {
-        ASSERT_EQ(0, std::memcmp(&all[i * (tokens + 16) + 32], &some[(i - 96) * 32], 64)) << table.name << " " << i;
+      auto all = before(tokens, k);
+      std::vector<float> some(static_cast<size_t>(16 * (end - begin + kGap)), 0.0F);
+      for (int64_t t = 0; t < 16; ++t) {
+        std::copy_n(all.data() + (tokens - 16 + t) * (k + kGap) + begin, end - begin, &some[t * (end - begin + kGap)]);
+      }
+      transposed_product(table, w, dy, 0, k, all);
+      transposed_product(table, w, last, begin, end, some);
+      for (int64_t t = 0; t < 16; ++t) {
+        ASSERT_EQ(0, std::memcmp(&all[(tokens - 16 + t) * (k + kGap) + begin], &some[t * (end - begin + kGap)],
+                                 4 * (end - begin)))
+            << table.name << " " << t;
       }
     }
   }

@@ -72,9 +72,10 @@ struct MatmulArgs {
   const uint8_t* weight; /* first group of the matrix */
   int64_t group_begin, group_end;
   Activations x;
-  float* y;      /* [T, ldy]; columns [16 * group_begin, 16 * group_end) are written, all 16 of each group */
-  int64_t ldy;   /* floats between rows of y */
-  void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+  float* y;        /* [T, ldy]; columns [16 * group_begin, 16 * group_end) are written, all 16 of each group */
+  int64_t ldy;     /* floats between rows of y */
+  void* scratch;   /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+  bool accumulate; /* F32 weights only: the sums begin with what y holds */
 };
 constexpr int kMatmulScratchBytes = 256 * 1024;
 
@@ -93,18 +94,30 @@ struct GemmArgs {
   void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
 };
 
-/* dx = dy W for columns [k_begin, k_end) of a packed weight, all of its rows; dx and dy lie transposed, a token to a
- * lane. dx_t[k - k_begin, t] = sum over n, in order, of W[n, k] dy_t[n, t]; W[n, k] has the bits that decode_row of
- * tensor/quantize.h gives. The weight is unpacked once for all tokens of the call. */
+/* dx += dy W for columns [k_begin, k_end) of a packed weight, which is unpacked once for all tokens of the call, with
+ * the bits that decode_row of tensor/quantize.h gives.
+ *
+ * Float weights: dx[t, k] begins with what it holds and adds W[n, k] dy[t, n] in the order of n.
+ *
+ * Quantised weights: the sum is cut into blocks of 128 rows. In each, dy is rounded to 14 bits (quantize_gradient) and
+ * every column of W to 12, against the largest magnitude; the products and their sum are whole numbers, and
+ * dx = fma(float(sum), d_y * d_w, dx), one step for each block. Numbers that are not finite make the block's part NaN.
+ *
+ * AMX reads dy for all formats. */
+constexpr int kGradientBlock = 128;
+constexpr float kGradientMax = 8191, kGradientWeightMax = 2047; /* 128 products of them stay below 2^31 */
 struct MatmulTransposedArgs {
-  const uint8_t* weight;  /* first group of the matrix */
-  int64_t groups;         /* of 16 rows */
-  int64_t k;              /* K, the row length of the weight */
+  const uint8_t* weight;  /* its first group */
+  int64_t n, k;           /* N rows of K numbers */
   int64_t k_begin, k_end; /* multiples of 32; k_end may be K */
-  const float* dy_t;      /* [16 * groups, tokens], `ld` floats between rows; rows beyond N are zeros */
-  int64_t tokens;         /* a multiple of 16 */
-  int64_t ld;
-  float* dx_t; /* [k_end - k_begin, tokens], `ld_dx` floats between rows; overwritten */
+  const float* dy;        /* [tokens, N], `ld_dy` floats between rows */
+  int64_t ld_dy;
+  const int16_t* q16; /* [tokens, N] as quantize_gradient gives it, `ld_q16` numbers between rows, zeros to whole
+                         blocks; read for quantised weights where the table says integer_gradients */
+  int64_t ld_q16;
+  const float* scale; /* [tokens, ceil(N / 128)] d_y */
+  int64_t tokens;
+  float* dx; /* [tokens, K], `ld_dx` floats between rows; nothing but the columns asked for is touched */
   int64_t ld_dx;
   void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
 };
@@ -155,6 +168,12 @@ struct AttentionArgs {
 };
 constexpr int kAttentionScratchFloats = kAttentionRowsMax * kAttentionTile;
 
+struct ScoresBackwardArgs {
+  float scale, softcap; /* as in AttentionArgs */
+  float lse, sum;       /* of the row: log of the sum of e^z; sum of out * dout */
+  int64_t first, end;   /* of the n scores, those that the row sees */
+};
+
 enum PeakKind : uint32_t { kPeakInt8 = 0, kPeakBF16 = 1, kPeakF32 = 2 };
 
 struct KernelTable {
@@ -162,6 +181,10 @@ struct KernelTable {
 
   void (*matmul[kPackedFormatCount])(const MatmulArgs*);
   void (*matmul_transposed[kPackedFormatCount])(const MatmulTransposedArgs*);
+  bool integer_gradients;
+  /* One row of dy [n] in blocks of 128: q in [-8191, 8191], zeros up to a whole block; scale [ceil(n / 128)], NaN
+   * where a number is not finite, 0 where all are below 1e-30. */
+  void (*quantize_gradient)(const float* dy, int64_t n, int16_t* q, float* scale);
   void (*gemm)(const GemmArgs*);
 
   /* One row of activations, x [K], K a multiple of 32; `out` points to the places of this row. A block of zeros has
@@ -172,7 +195,9 @@ struct KernelTable {
   void (*rms_norm)(const float* x, const float* w, float eps, int64_t n, float* y);
   void (*add)(const float* a, const float* b, int64_t n, float* y);
   void (*scale)(const float* a, float s, int64_t n, float* y);
-  void (*scale_add)(const float* a, float s, int64_t n, float* y);           /* y += s * a */
+  void (*scale_add)(const float* a, float s, int64_t n, float* y); /* y += s * a */
+  /* to[j * ld_to + i] = from[i * ld_from + j], i < rows, j < cols; the two do not overlap. */
+  void (*transpose)(const float* from, int64_t ld_from, int64_t rows, int64_t cols, float* to, int64_t ld_to);
   void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y); /* silu(gate) * up */
   void (*gelu_mul)(const float* gate, const float* up, int64_t n, float* y); /* gelu_tanh(gate) * up */
   void (*softcap)(const float* x, float cap, int64_t n, float* y);
@@ -189,6 +214,11 @@ struct KernelTable {
   void (*silu_mul_backward)(const float* gate, const float* up, int64_t n, const float* dy, float* dgate, float* dup);
   void (*gelu_mul_backward)(const float* gate, const float* up, int64_t n, const float* dy, float* dgate, float* dup);
   void (*softcap_backward)(const float* y, float cap, int64_t n, const float* dy, float* dx); /* y: the output */
+
+  /* One row of attention, scores s [n] and the gradients dp [n] of what they became, both in place: with
+   * z = softcap(scale s) (0: no cap), s = e^(z - lse) where first <= i < end and 0 elsewhere, and
+   * dp = s (dp - sum) scale dz / d(scale s), the gradient of s. */
+  void (*attention_scores_backward)(float* s, float* dp, int64_t n, const ScoresBackwardArgs* args);
 
   /* Softmax cross-entropy of one row: returns logsumexp(logits) - logits[target], target in [0, n). `gradient` (may be
    * null, may be `logits`) is overwritten by weight * (softmax(logits) - onehot(target)). A logit that is not finite

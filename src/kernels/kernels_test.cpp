@@ -44,7 +44,7 @@ std::vector<float> multiply(const KernelTable& table, const Weight& w, const Inp
   Buffer<uint8_t> scratch(kMatmulScratchBytes);
   // In two pieces, as two threads would.
   for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, groups / 2}, {groups / 2, groups}}) {
-    const MatmulArgs args = {w.packed.data(), begin, end, x.view(), y.data(), groups * 16, scratch.data()};
+    const MatmulArgs args = {w.packed.data(), begin, end, x.view(), y.data(), groups * 16, scratch.data(), false};
     table.matmul[packed_format(w.dtype)](&args);
   }
   return y;

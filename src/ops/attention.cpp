@@ -1,7 +1,7 @@
 // Attention over cached keys and values, and its backward (Dao et al. 2022, arXiv 2205.14135, appendix B.4).
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <vector>
 
 #include "base/check.h"
 #include "ops/each_row.h"
@@ -110,10 +110,10 @@ void Ops::record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, 
                         k,
                         v,
                         out,
-                        tape_->keep(q),
-                        tape_->keep(k),
-                        tape_->keep(v),
-                        tape_->keep(out),
+                        keep(q),
+                        keep(k),
+                        keep(v),
+                        keep(out),
                         lse,
                         nullptr,
                         static_cast<int64_t>(segments.size())};
@@ -123,149 +123,159 @@ void Ops::record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, 
     ANDIRON_CHECK(segment.position == 0 && segment.cache->format() == kKvF16);
   }
   for (const Rows rows : {kept.kept_k, kept.kept_v}) {
-    std::vector<uint16_t> half(static_cast<size_t>(rows.cols));
-    for (int64_t t = 0; t < rows.rows; ++t) {
-      to_kept_f16(kernels_, rows.row(t), rows.cols, half.data());
-      kernels_.from_f16(half.data(), rows.cols, rows.row(t));
-    }
+    each_row(team_, rows.rows, rows.cols, [&](int64_t t) {
+      std::array<uint16_t, 64> half;
+      for (int64_t i = 0; i < rows.cols; i += 64) {
+        const int64_t count = std::min<int64_t>(64, rows.cols - i);
+        to_kept_f16(kernels_, rows.row(t) + i, count, half.data());
+        kernels_.from_f16(half.data(), count, rows.row(t) + i);
+      }
+    });
   }
   tape_->record([=](Ops& ops) { ops.attention_backward(kept); });
 }
 
 namespace {
 
-// Rows of queries and of keys that are dealt with at a time: the four square matrices of a step fit the L2 cache.
-constexpr int64_t kTileRows = 64;
+// Rows of queries and of keys that are dealt with at a time: the two matrices of a step stay in the L2 cache.
+constexpr int64_t kQueryRows = 64, kKeyRows = 96;
 
-// The backward of one kv head of one segment: S = scale Q K^T, P = exp(S - lse), O = P V, row by row; with
+// Where a head's gradients of keys and values go: rows of d, `stride` apart, the first that of the segment's first row.
+struct HeadGradients {
+  float* dk;
+  float* dv;
+  int64_t stride;
+};
+
+// The backward of one query head of one segment: S = scale Q K^T, P = exp(S - lse), O = P V, row by row; with
 // D = rowsum(dO * O): dS = P * (dO V^T - D), dQ = scale dS K, dK = scale dS^T Q, dV = P^T dO.
 class HeadBackward {
  public:
   static int64_t floats(int64_t rows, int64_t d) {
     const int64_t padded = (rows + 15) / 16 * 16;
-    return 2 * d * padded + 2 * kTileRows * kTileRows + kTileRows + 64;
+    return 2 * d * padded + 2 * kQueryRows * kKeyRows + kQueryRows;
   }
 
-  HeadBackward(const KernelTable& kernels, const AttentionTape& tape, const BatchSegment& segment, int64_t kv_head,
-               float* memory, void* gemm_scratch)
+  HeadBackward(const KernelTable& kernels, const AttentionTape& tape, const BatchSegment& segment, int64_t head,
+               const HeadGradients& gradients, float* memory, void* gemm_scratch)
       : kernels_(kernels),
         tape_(tape),
         segment_(segment),
-        kv_head_(kv_head),
+        head_(head),
+        kv_head_(head / (tape.shape.heads / tape.shape.kv_heads)),
         d_(tape.shape.head_dim),
         padded_((segment.rows + 15) / 16 * 16),
+        gradients_(gradients),
+        dout_(tape.tape->gradient(tape.out)),
+        dq_(tape.tape->gradient(tape.q)),
         k_t_(memory),
         v_t_(k_t_ + d_ * padded_),
         p_(v_t_ + d_ * padded_),
-        ds_(p_ + kTileRows * kTileRows),
-        row_sum_(ds_ + kTileRows * kTileRows),
+        ds_(p_ + kQueryRows * kKeyRows),
+        row_sum_(ds_ + kQueryRows * kKeyRows),
         gemm_scratch_(gemm_scratch) {}
 
   void run() {
-    transpose(tape_.kept_k, k_t_);
-    transpose(tape_.kept_v, v_t_);
-    const int64_t per_token = tape_.shape.heads / tape_.shape.kv_heads;
-    for (int64_t head = kv_head_ * per_token; head < (kv_head_ + 1) * per_token; ++head) {
-      for (int64_t first = 0; first < segment_.rows; first += kTileRows) query_tile(head, first);
+    for (const auto& [from, to] : {std::pair{tape_.kept_k, k_t_}, {tape_.kept_v, v_t_}}) {
+      kernels_.transpose(from.row(segment_.first_row) + kv_head_ * d_, from.stride, segment_.rows, d_, to, padded_);
     }
+    for (int64_t first = 0; first < segment_.rows; first += kQueryRows) query_tile(first);
   }
 
  private:
-  void transpose(Rows from, float* to) const {
-    for (int64_t t = 0; t < segment_.rows; ++t) {
-      const float* row = from.row(segment_.first_row + t) + kv_head_ * d_;
-      for (int64_t i = 0; i < d_; ++i) to[i * padded_ + t] = row[i];
-    }
-  }
-
   void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t ldb,
             float* c, int64_t ldc, bool accumulate) const {
     const GemmArgs args = {m, n, k, a, a_row, a_col, b, ldb, c, ldc, accumulate, gemm_scratch_};
     kernels_.gemm(&args);
   }
 
-  // Queries [first, first + 64) of one head against all keys they see.
-  void query_tile(int64_t head, int64_t first) {
-    const int64_t rows = std::min(kTileRows, segment_.rows - first), at = segment_.first_row + first;
-    const Rows dout = tape_.tape->gradient(tape_.out);
+  // Queries [first, first + 64) against all keys they see.
+  void query_tile(int64_t first) {
+    const int64_t rows = std::min(kQueryRows, segment_.rows - first), at = segment_.first_row + first;
     for (int64_t i = 0; i < rows; ++i) {
       row_sum_[i] =
-          static_cast<float>(kernels_.dot(dout.row(at + i) + head * d_, tape_.kept_out.row(at + i) + head * d_, d_));
+          static_cast<float>(kernels_.dot(dout_.row(at + i) + head_ * d_, tape_.kept_out.row(at + i) + head_ * d_, d_));
     }
     const int64_t window = tape_.shape.window;
-    const int64_t begin = window > 0 ? std::max<int64_t>(0, first + 1 - window) / kTileRows * kTileRows : 0;
-    for (int64_t key = begin; key < first + rows; key += kTileRows) key_tile(head, first, rows, key);
+    const int64_t begin = window > 0 ? std::max<int64_t>(0, first + 1 - window) / kKeyRows * kKeyRows : 0;
+    for (int64_t key = begin; key < first + rows; key += kKeyRows) {
+      key_tile(first, rows, key, std::min(kKeyRows, first + rows - key));
+    }
   }
 
-  void key_tile(int64_t head, int64_t first, int64_t rows, int64_t key) {
-    const int64_t keys = std::min(kTileRows, segment_.rows - key), at = segment_.first_row + first;
-    const Rows dout = tape_.tape->gradient(tape_.out);
-    const float* q = tape_.kept_q.row(at) + head * d_;
-    const float* dout_head = dout.row(at) + head * d_;
-    gemm(rows, keys, d_, q, tape_.kept_q.stride, 1, k_t_ + key, padded_, p_, kTileRows, false);
-    gemm(rows, keys, d_, dout_head, dout.stride, 1, v_t_ + key, padded_, ds_, kTileRows, false);
-    for (int64_t i = 0; i < rows; ++i) score_row(head, first + i, i, key, keys);
-    add_gradients(head, rows, key, keys, at, q, dout_head, dout.stride);
+  void key_tile(int64_t first, int64_t rows, int64_t key, int64_t keys) const {
+    const int64_t at = segment_.first_row + first, key_at = segment_.first_row + key;
+    const float* q = tape_.kept_q.row(at) + head_ * d_;
+    const float* dout = dout_.row(at) + head_ * d_;
+    gemm(rows, keys, d_, q, tape_.kept_q.stride, 1, k_t_ + key, padded_, p_, kKeyRows, false);
+    gemm(rows, keys, d_, dout, dout_.stride, 1, v_t_ + key, padded_, ds_, kKeyRows, false);
+    for (int64_t i = 0; i < rows; ++i) score_row(first + i, i, key, keys);
+    const float* k = tape_.kept_k.row(key_at) + kv_head_ * d_;
+    gemm(rows, d_, keys, ds_, kKeyRows, 1, k, tape_.kept_k.stride, dq_.row(at) + head_ * d_, dq_.stride, true);
+    const int64_t to = key * gradients_.stride, stride = gradients_.stride;
+    gemm(keys, d_, rows, ds_, 1, kKeyRows, q, tape_.kept_q.stride, gradients_.dk + to, stride, true);
+    gemm(keys, d_, rows, p_, 1, kKeyRows, dout, dout_.stride, gradients_.dv + to, stride, true);
   }
 
   // One row of the tile: scores to P, and dP to scale dS.
-  void score_row(int64_t head, int64_t query, int64_t i, int64_t key, int64_t keys) {
+  void score_row(int64_t query, int64_t i, int64_t key, int64_t keys) const {
     const AttentionShape& shape = tape_.shape;
-    float* p = p_ + i * kTileRows;
-    float* ds = ds_ + i * kTileRows;
-    const float lse = tape_.lse[head * tape_.q.rows + segment_.first_row + query];
-    kernels_.scale(p, shape.scale, keys, p);
-    float capped[kTileRows];
-    if (shape.softcap > 0) {
-      kernels_.softcap(p, shape.softcap, keys, p);
-      std::copy_n(p, keys, capped);
-    }
-    kernels_.exp_sub(p, lse, keys, p);
+    const float lse = tape_.lse[head_ * tape_.q.rows + segment_.first_row + query];
     const int64_t seen_from = shape.window > 0 ? query + 1 - shape.window : 0;
-    for (int64_t j = 0; j < keys; ++j) {
-      if (key + j > query || key + j < seen_from) p[j] = 0;
-      ds[j] = p[j] * (ds[j] - row_sum_[i]) * shape.scale;
-      if (shape.softcap > 0) ds[j] *= 1 - capped[j] / shape.softcap * (capped[j] / shape.softcap);
-    }
-  }
-
-  void add_gradients(int64_t head, int64_t rows, int64_t key, int64_t keys, int64_t at, const float* q,
-                     const float* dout, int64_t dout_stride) const {
-    const Rows dq = tape_.tape->gradient(tape_.q), dk = tape_.tape->gradient(tape_.k),
-               dv = tape_.tape->gradient(tape_.v);
-    const int64_t key_at = segment_.first_row + key, column = kv_head_ * d_;
-    const float* k = tape_.kept_k.row(key_at) + column;
-    gemm(rows, d_, keys, ds_, kTileRows, 1, k, tape_.kept_k.stride, dq.row(at) + head * d_, dq.stride, true);
-    gemm(keys, d_, rows, ds_, 1, kTileRows, q, tape_.kept_q.stride, dk.row(key_at) + column, dk.stride, true);
-    gemm(keys, d_, rows, p_, 1, kTileRows, dout, dout_stride, dv.row(key_at) + column, dv.stride, true);
+    const ScoresBackwardArgs args = {shape.scale, shape.softcap, lse, row_sum_[i], seen_from - key, query + 1 - key};
+    kernels_.attention_scores_backward(p_ + i * kKeyRows, ds_ + i * kKeyRows, keys, &args);
   }
 
   const KernelTable& kernels_;
   const AttentionTape& tape_;
   const BatchSegment& segment_;
-  int64_t kv_head_, d_, padded_;
+  int64_t head_, kv_head_, d_, padded_;
+  HeadGradients gradients_;
+  Rows dout_, dq_;
   float *k_t_, *v_t_;  // [d, T]
-  float *p_, *ds_;     // [64, 64]
-  float* row_sum_;     // [64] D
+  float *p_, *ds_;     // [kQueryRows, kKeyRows]
+  float* row_sum_;     // [kQueryRows] D
   void* gemm_scratch_;
 };
 
 }  // namespace
 
+// A head of queries at a time. Where several share keys and values, each has gradients of its own, which are then added
+// up in their order: so there is work for more threads, and the sums are the same for any number of them.
 void Ops::attention_backward(const AttentionTape& kept) {
   const OpScope scope(clock_, OpKind::kAttentionBackward);
+  const int64_t heads = kept.shape.heads, per_token = heads / kept.shape.kv_heads, d = kept.shape.head_dim;
   int64_t rows = 0;
   for (int64_t i = 0; i < kept.segments_count; ++i) rows = std::max(rows, kept.segments[i].rows);
-  const int64_t floats = (HeadBackward::floats(rows, kept.shape.head_dim) + 15) / 16 * 16;
-  attention_heads_.make_room(team_.size() * floats);
-  team_.parallel_for(kept.segments_count * kept.shape.kv_heads, [&](int64_t i, int worker) {
-    HeadBackward(kernels_, kept, kept.segments[i / kept.shape.kv_heads], i % kept.shape.kv_heads,
-                 attention_heads_.data() + worker * floats,
+  const int64_t floats = (HeadBackward::floats(rows, d) + 15) / 16 * 16, of_head = kept.q.rows * d;
+  attention_heads_.make_room(team_.size() * floats + (per_token > 1 ? 2 * heads * of_head : 0));
+  float* own = attention_heads_.data() + team_.size() * floats;  // [H, 2, T, d]
+  const Rows dk = kept.tape->gradient(kept.k), dv = kept.tape->gradient(kept.v);
+  ANDIRON_CHECK(dk.stride == dv.stride);
+  team_.parallel_for(kept.segments_count * heads, [&](int64_t i, int worker) {
+    const BatchSegment& segment = kept.segments[i / heads];
+    const int64_t head = i % heads;
+    HeadGradients to = {dk.row(segment.first_row) + head * d, dv.row(segment.first_row) + head * d, dk.stride};
+    if (per_token > 1) {
+      to = {own + 2 * head * of_head + segment.first_row * d, own + (2 * head + 1) * of_head + segment.first_row * d,
+            d};
+      std::fill_n(to.dk, segment.rows * d, 0.0f);
+      std::fill_n(to.dv, segment.rows * d, 0.0f);
+    }
+    HeadBackward(kernels_, kept, segment, head, to, attention_heads_.data() + worker * floats,
                  matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes)
         .run();
   });
   const Rows dout = kept.tape->gradient(kept.out);
-  for (int64_t t = 0; t < dout.rows; ++t) std::fill_n(dout.row(t), dout.cols, 0.0f);
+  each_row(team_, dout.rows, dout.cols, [&](int64_t t) {
+    std::fill_n(dout.row(t), dout.cols, 0.0f);
+    for (int64_t head = 0; per_token > 1 && head < heads; ++head) {
+      const int64_t column = head / per_token * d;
+      const float* from = own + 2 * head * of_head + t * d;
+      kernels_.add(dk.row(t) + column, from, d, dk.row(t) + column);
+      kernels_.add(dv.row(t) + column, from + of_head, d, dv.row(t) + column);
+    }
+  });
 }
 
 }  // namespace andiron

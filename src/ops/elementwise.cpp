@@ -22,15 +22,19 @@ void record_in_place(Tape* tape, Rows y, F f) {
 
 }  // namespace
 
-// dy, which becomes zeros: what an op wrote had other numbers before.
-Rows Ops::take(Rows dy) {
-  taken_.make_room(dy.rows * dy.cols);
-  const Rows out = {taken_.data(), dy.rows, dy.cols, dy.cols};
-  each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
-    std::copy_n(dy.row(t), dy.cols, out.row(t));
-    std::fill_n(dy.row(t), dy.cols, 0.0f);
+// Calls f(t, row) with each row of dy, which becomes zeros: what an op wrote had other numbers before.
+template <typename F>
+void Ops::take_rows(Rows dy, F f) {
+  taken_.make_room(team_.size() * dy.cols);
+  const int64_t step = std::max<int64_t>(1, dy.rows / (4 * team_.size()));
+  team_.parallel_for((dy.rows + step - 1) / step, dy.rows * dy.cols / kElementsPerNs, [&](int64_t block, int worker) {
+    float* row = taken_.data() + worker * dy.cols;
+    for (int64_t t = block * step; t < std::min(dy.rows, (block + 1) * step); ++t) {
+      std::copy_n(dy.row(t), dy.cols, row);
+      std::fill_n(dy.row(t), dy.cols, 0.0f);
+      f(t, row);
+    }
   });
-  return out;
 }
 
 void Ops::rms_norm(Rows x, const float* w, float eps, Rows y) {
@@ -52,21 +56,20 @@ void Ops::head_norm(Rows x, int64_t head_dim, const float* w, float eps) {
 // dx += the norm's Jacobian times dy, in runs of `width` columns; dw += the sum over rows. y may be x.
 void Ops::record_norm(Rows x, int64_t width, const float* w, float eps, Rows y) {
   const Tape* tape = tape_;
-  const Rows kept = tape_->keep(x);
+  const Rows kept = keep(x);
   tape_->record([=](Ops& ops) {
     const OpScope scope(ops.clock_, OpKind::kElementwise);
     const Rows dy = tape->gradient(y), dx = tape->gradient(x);
     float* dw = tape->gradient(w);
     const int64_t runs = x.cols / width;
-    const Rows taken = ops.take(dy);
-    each_row(ops.team_, dy.rows, dy.cols, [&](int64_t t) {
+    if (dw != nullptr) ops.norm_weight_gradient(kept, width, eps, dy, dw);
+    ops.take_rows(dy, [&](int64_t t, const float* taken) {
       if (dx.data == nullptr) return;
       for (int64_t run = 0; run < runs; ++run) {
         const int64_t at = run * width;
-        ops.kernels_.rms_norm_backward(kept.row(t) + at, w, eps, width, taken.row(t) + at, dx.row(t) + at, nullptr);
+        ops.kernels_.rms_norm_backward(kept.row(t) + at, w, eps, width, taken + at, dx.row(t) + at, nullptr);
       }
     });
-    if (dw != nullptr) ops.norm_weight_gradient(kept, width, eps, taken, dw);
   });
 }
 
@@ -139,13 +142,12 @@ void Ops::gelu_mul(Rows gate, Rows up, Rows y) {
 // y may be gate or up.
 void Ops::record_gate(GateBackward backward, Rows gate, Rows up, Rows y) {
   const Tape* tape = tape_;
-  const Rows kept_gate = tape_->keep(gate), kept_up = tape_->keep(up);
+  const Rows kept_gate = keep(gate), kept_up = keep(up);
   tape_->record([=](Ops& ops) {
     const OpScope scope(ops.clock_, OpKind::kElementwise);
     const Rows dy = tape->gradient(y), dgate = tape->gradient(gate), dup = tape->gradient(up);
-    const Rows taken = ops.take(dy);
-    each_row(ops.team_, dy.rows, dy.cols, [&](int64_t t) {
-      backward(kept_gate.row(t), kept_up.row(t), dy.cols, taken.row(t), dgate.row(t), dup.row(t));
+    ops.take_rows(dy, [&](int64_t t, const float* taken) {
+      backward(kept_gate.row(t), kept_up.row(t), dy.cols, taken, dgate.row(t), dup.row(t));
     });
   });
 }
@@ -154,7 +156,7 @@ void Ops::softcap(Rows x, float cap) {
   const OpScope scope(clock_, OpKind::kElementwise);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.softcap(x.row(i), cap, x.cols, x.row(i)); });
   if (tape_ == nullptr) return;
-  const Rows y = tape_->keep(x);  // d tanh = 1 - tanh^2: the result is all that is needed
+  const Rows y = keep(x);  // d tanh = 1 - tanh^2: the result is all that is needed
   record_in_place(tape_, x, [=](Ops&, float* dx, int64_t t) {
     for (int64_t i = 0; i < y.cols; ++i) {
       const float s = y.row(t)[i] / cap;
@@ -167,7 +169,7 @@ void Ops::softmax(Rows x) {
   const OpScope scope(clock_, OpKind::kElementwise);
   each_row(team_, x.rows, x.cols, [&](int64_t i) { kernels_.softmax(x.row(i), x.cols); });
   if (tape_ == nullptr) return;
-  const Rows y = tape_->keep(x);
+  const Rows y = keep(x);
   record_in_place(tape_, x, [=](Ops&, float* dx, int64_t t) {
     const float* p = y.row(t);
     float mean = 0;

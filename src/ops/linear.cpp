@@ -48,7 +48,8 @@ void Ops::multiply(const Activations& x, const LinearJob& job, int64_t begin, in
                            x,
                            job.y.data,
                            job.y.stride,
-                           matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes};
+                           matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes,
+                           job.accumulate};
   kernels_.matmul[layer.format](&args);
   if (layer.bias == nullptr) return;
   const int64_t first = begin * kGroupRows;
@@ -102,7 +103,7 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   if (any_float) x = contiguous(x);
   if (any_quantized) quantize(x);
   product(activations(x), jobs);
-  const float* kept_x = tape_ != nullptr && learns ? tape_->keep(x).data : nullptr;
+  const float* kept_x = tape_ != nullptr && learns ? keep(x).data : nullptr;
   for (const LinearJob& job : jobs) {
     if (tape_ != nullptr) record_linear(place, job, kept_x);
     add_deltas({x.data, x.rows, x.cols, x.cols}, job, place, kept_x);
@@ -116,52 +117,41 @@ void Ops::gemm(GemmArgs args, int worker) {
   kernels_.gemm(&args);
 }
 
-// to [cols, ld] = from^T, what lies beyond the rows of `from` zero; ld >= rows.
-void Ops::transpose(Rows from, float* to, int64_t ld) {
-  constexpr int64_t kTile = 32;  // two tiles fit the L1 cache many times over
-  team_.parallel_for((from.cols + kTile - 1) / kTile, [&](int64_t tile, int) {
-    const int64_t begin = tile * kTile, end = std::min(from.cols, begin + kTile);
-    for (int64_t t0 = 0; t0 < from.rows; t0 += kTile) {
-      const int64_t t1 = std::min(from.rows, t0 + kTile);
-      for (int64_t c = begin; c < end; ++c) {
-        for (int64_t t = t0; t < t1; ++t) to[c * ld + t] = from.row(t)[c];
-      }
-    }
-    for (int64_t c = begin; c < end; ++c) std::fill(to + c * ld + from.rows, to + (c + 1) * ld, 0.0f);
-  });
-}
-
-// dx += dy W.
+// dx += dy W. Pieces of two of a kernel's panels or more, some for each worker, as they come free.
 void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) {
-  const int64_t tokens = (dy.rows + 15) / 16 * 16, rows = padded_columns(layer.n);
-  dy_t_.make_room(rows * tokens);
-  dx_t_.make_room(layer.k * tokens);
-  transpose(dy, dy_t_.data(), tokens);
-  std::fill(dy_t_.data() + layer.n * tokens, dy_t_.data() + rows * tokens, 0.0f);
-  // The kernel unpacks 256 columns at a time and shares each copy of dy among them: fewer columns copy more often.
-  constexpr int64_t kColumns = 256;
-  const int64_t threads = team_.size();
-  const int64_t pieces = ((layer.k + kColumns - 1) / kColumns + threads - 1) / threads * threads;
-  const int64_t columns = ((layer.k + pieces - 1) / pieces + 31) / 32 * 32;
+  ANDIRON_CHECK(dy.rows == dx.rows && dy.cols == layer.n && dx.cols == layer.k);
+  constexpr int64_t kColumns = 96, kTokens = 512;
+  const bool integers = kernels_.integer_gradients && !is_float(layer.format);
+  const int64_t blocks_n = (layer.n + kGradientBlock - 1) / kGradientBlock;
+  const int64_t ld_q16 = blocks_n * kGradientBlock + 32;  // a line more, for the sets of the cache
+  if (integers) {
+    gradient16_.make_room(dy.rows * ld_q16);
+    gradient_scale_.make_room(dy.rows * blocks_n);
+    each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
+      kernels_.quantize_gradient(dy.row(t), dy.cols, gradient16_.data() + t * ld_q16,
+                                 gradient_scale_.data() + t * blocks_n);
+    });
+  }
+  const int64_t wide = layer.k >= 4 * kColumns * team_.size() ? 2 * kColumns : kColumns;
+  const int64_t pieces = (layer.k + wide - 1) / wide, blocks = (dy.rows + kTokens - 1) / kTokens;
   const int64_t work = dy.rows * layer.n * layer.k / kProductsPerNs;
-  team_.parallel_for((layer.k + columns - 1) / columns, work, [&](int64_t piece, int worker) {
-    const int64_t begin = piece * columns, end = std::min(layer.k, begin + columns);
-    float* out = dx_t_.data() + begin * tokens;
+  team_.parallel_for(pieces * blocks, work, [&](int64_t i, int worker) {
+    const int64_t begin = i % pieces * wide, first = i / pieces * kTokens;
     const MatmulTransposedArgs args = {layer.weight,
-                                       rows / kGroupRows,
+                                       layer.n,
                                        layer.k,
                                        begin,
-                                       end,
-                                       dy_t_.data(),
-                                       tokens,
-                                       tokens,
-                                       out,
-                                       tokens,
+                                       std::min(layer.k, begin + wide),
+                                       dy.row(first),
+                                       dy.stride,
+                                       gradient16_.data() + first * ld_q16,
+                                       ld_q16,
+                                       gradient_scale_.data() + first * blocks_n,
+                                       std::min(kTokens, dy.rows - first),
+                                       dx.row(first),
+                                       dx.stride,
                                        matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes};
     kernels_.matmul_transposed[layer.format](&args);
-    for (int64_t t = 0; t < dx.rows; ++t) {
-      for (int64_t k = begin; k < end; ++k) dx.row(t)[k] += out[(k - begin) * tokens + t];
-    }
   });
 }
 

@@ -13,7 +13,7 @@ namespace andiron {
 namespace {
 
 // Pieces of a product that are small enough to share and large enough to be worth a call.
-constexpr int64_t kPieceRows = 64, kPieceColumns = 256;
+constexpr int64_t kPieceRows = 64, kPieceColumns = 192;
 
 constexpr int64_t kMaskColumns = 64;
 
@@ -99,7 +99,7 @@ void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows 
     });
   }
   KeptDelta* kept = tape_ != nullptr ? tape_->room<KeptDelta>(static_cast<int64_t>(list.size())) : nullptr;
-  const float* kept_base = tape_ != nullptr && has_gain ? tape_->keep(base).data : nullptr;
+  const float* kept_base = tape_ != nullptr && has_gain ? keep(base).data : nullptr;
   for (size_t i = 0; i < list.size(); ++i) {
     KeptDelta one;
     one.x = kept_x;
@@ -137,28 +137,40 @@ void Ops::add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta
     x = dropped(delta, kept.stream, x);
     kept.x = x.data;
   }
-  const auto times = [&](Rows in, const Linear& matrix, Rows out) {
-    const LinearJob job = {&matrix, out};
-    product({in.data, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, in.rows, in.cols}, std::span(&job, 1));
-  };
   const Rows wide = {delta_low_.data(), x.rows, rank, padded};
-  times(x, delta.a, wide);
-  const Rows low = {delta_low_.data() + rows_max_ * padded, x.rows, rank, rank};
-  for (int64_t t = 0; t < x.rows; ++t) std::copy_n(wide.row(t), rank, low.row(t));
+  float* room = tape_ != nullptr ? tape_->room<float>(x.rows * rank) : delta_low_.data() + rows_max_ * padded;
+  const Rows low = {room, x.rows, rank, rank};
   const Rows high = {delta_high_.data(), x.rows, n, padded_columns(n)};
-  times(low, delta.b, high);
-  if (tape_ != nullptr) {
-    kept.low = tape_->keep(low).data;
-    if (delta.gain != nullptr) kept.high = tape_->keep(high).data;
+  const bool has_gain = delta.gain != nullptr;
+  const LinearJob to_low = {&delta.a, wide}, to_high = {&delta.b, has_gain ? high : y, !has_gain};
+  const auto scale_low = [&](int64_t t) { kernels_.scale(wide.row(t), delta.scale, rank, low.row(t)); };
+  const auto floats = [](Rows rows) {
+    return Activations{rows.data, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows.rows, rows.cols};
+  };
+  if (x.rows <= kStreamTokensMax) {
+    product(floats(x), std::span(&to_low, 1));
+    for (int64_t t = 0; t < x.rows; ++t) scale_low(t);
+    product(floats(low), std::span(&to_high, 1));
+  } else {
+    team_.parallel_for((x.rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
+      const int64_t first = piece * kPieceRows, count = std::min(kPieceRows, x.rows - first);
+      const auto part = [&](const LinearJob& job) {
+        return LinearJob{job.layer, job.y.slice(first, count), job.accumulate};
+      };
+      multiply(floats(x.slice(first, count)), part(to_low), 0, padded / kGroupRows, worker);
+      for (int64_t t = first; t < first + count; ++t) scale_low(t);
+      multiply(floats(low.slice(first, count)), part(to_high), 0, padded_columns(n) / kGroupRows, worker);
+    });
   }
+  if (tape_ != nullptr) {
+    kept.low = low.data;
+    if (has_gain) kept.high = keep(high).data;
+  }
+  if (!has_gain) return;
   each_row(team_, x.rows, n, [&](int64_t t) {
-    if (delta.gain == nullptr) {
-      kernels_.scale_add(high.row(t), delta.scale, n, y.row(t));
-      return;
-    }
     for (int64_t i = 0; i < n; ++i) {
       const float g = delta.gain[i];
-      y.row(t)[i] += delta.strength * ((g - 1) * base.row(t)[i] + g * delta.scale * high.row(t)[i]);
+      y.row(t)[i] += delta.strength * ((g - 1) * base.row(t)[i] + g * high.row(t)[i]);
     }
   });
 }
@@ -203,16 +215,35 @@ void Ops::magnitude_gradient(const Tape& tape, const LoraDelta& delta, const Kep
     for (int64_t j = piece * kPieceRows; j < std::min(n, (piece + 1) * kPieceRows); ++j) {
       float sum = 0;
       for (int64_t t = 0; t < dy.rows; ++t) {
-        sum += dy.row(t)[j] * (kept.base[t * n + j] + delta.scale * kept.high[t * n + j]);
+        sum += dy.row(t)[j] * (kept.base[t * n + j] + kept.high[t * n + j]);
       }
       if (delta.magnitude[j] != 0) gradient[j] += delta.strength * sum * delta.gain[j] / delta.magnitude[j];
     }
   });
 }
 
-// dlow = scale dhigh B; dB += scale dhigh^T low; dA += dlow^T x; dx += dlow A.
+// dB += dhigh^T low, with the scale in low. As (low^T dhigh)^T, whose lanes are columns of dhigh.
+void Ops::delta_b_gradient(Rows dhigh, const float* low, int64_t rank, float* db) {
+  const int64_t n = dhigh.cols;
+  delta_piece_.make_room(team_.size() * rank * kPieceColumns);
+  team_.parallel_for((n + kPieceColumns - 1) / kPieceColumns, [&](int64_t piece, int worker) {
+    const int64_t begin = piece * kPieceColumns, count = std::min(kPieceColumns, n - begin);
+    float* turned = delta_piece_.data() + worker * rank * kPieceColumns;
+    for (int64_t i = 0; i < rank; ++i) {
+      for (int64_t j = 0; j < count; ++j) turned[i * kPieceColumns + j] = db[(begin + j) * rank + i];
+    }
+    gemm(
+        {rank, count, dhigh.rows, low, 1, rank, dhigh.data + begin, dhigh.stride, turned, kPieceColumns, true, nullptr},
+        worker);
+    for (int64_t j = 0; j < count; ++j) {
+      for (int64_t i = 0; i < rank; ++i) db[(begin + j) * rank + i] = turned[i * kPieceColumns + j];
+    }
+  });
+}
+
+// dlow = scale dhigh B; dB += dhigh^T low; dA += dlow^T x; dx += dlow A.
 void Ops::delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx) {
-  const int64_t rows = dhigh.rows, rank = delta.a.n, n = delta.b.n, k = delta.a.k;
+  const int64_t rows = dhigh.rows, rank = delta.a.n, padded = padded_columns(rank), n = delta.b.n, k = delta.a.k;
   const float* a = delta.a.master;
   const float* b = delta.b.master;
   ANDIRON_CHECK(a != nullptr && b != nullptr);
@@ -220,30 +251,27 @@ void Ops::delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDel
   const bool drops = kept.stream != 0;
   if (drops) delta_input_.make_room(rows_max_ * k);
   const Rows dinput = drops ? Rows{delta_input_.data(), rows, k, k} : dx;
-  const Rows dlow = {delta_low_.data(), rows, rank, rank};
-  const Rows low = {delta_low_.data() + rows_max_ * rank, rows, rank, rank};
+  delta_b_.make_room(n * padded);
+  const Rows wide_b = {delta_b_.data(), n, padded, padded};
+  each_row(team_, n, padded,
+           [&](int64_t i) { std::fill_n(std::copy_n(b + i * rank, rank, wide_b.row(i)), padded - rank, 0.0f); });
+  const Rows dlow = {delta_low_.data(), rows, rank, padded};
   team_.parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
     const int64_t begin = piece * kPieceRows, count = std::min(kPieceRows, rows - begin);
-    gemm({count, rank, n, dhigh.row(begin), dhigh.stride, 1, b, rank, dlow.row(begin), rank, false, nullptr}, worker);
-    kernels_.scale(dlow.row(begin), delta.scale, count * rank, dlow.row(begin));
-    kernels_.scale(kept.low + begin * rank, delta.scale, count * rank, low.row(begin));
+    gemm({count, padded, n, dhigh.row(begin), dhigh.stride, 1, wide_b.data, padded, dlow.row(begin), padded, false,
+          nullptr},
+         worker);
+    kernels_.scale(dlow.row(begin), delta.scale, count * padded, dlow.row(begin));
   });
-  if (float* db = tape.gradient(b); db != nullptr) {
-    team_.parallel_for((n + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
-      const int64_t begin = piece * kPieceRows, count = std::min(kPieceRows, n - begin);
-      gemm({count, rank, rows, dhigh.data + begin, 1, dhigh.stride, low.data, rank, db + begin * rank, rank, true,
-            nullptr},
-           worker);
-    });
-  }
+  if (float* db = tape.gradient(b); db != nullptr) delta_b_gradient(dhigh, kept.low, rank, db);
   float* da = tape.gradient(a);
   team_.parallel_for((k + kPieceColumns - 1) / kPieceColumns, [&](int64_t piece, int worker) {
     const int64_t begin = piece * kPieceColumns, count = std::min(kPieceColumns, k - begin);
     if (da != nullptr) {
-      gemm({rank, count, rows, dlow.data, 1, rank, kept.x + begin, k, da + begin, k, true, nullptr}, worker);
+      gemm({rank, count, rows, dlow.data, 1, padded, kept.x + begin, k, da + begin, k, true, nullptr}, worker);
     }
     if (dx.data == nullptr) return;
-    gemm({rows, count, rank, dlow.data, rank, 1, a + begin, k, dinput.data + begin, dinput.stride, !drops, nullptr},
+    gemm({rows, count, rank, dlow.data, padded, 1, a + begin, k, dinput.data + begin, dinput.stride, !drops, nullptr},
          worker);
   });
   if (!drops || dx.data == nullptr) return;

@@ -1,5 +1,9 @@
 #include "ops/ops.h"
 
+#include <cstring>
+
+#include "ops/each_row.h"
+
 namespace andiron {
 
 Ops::Ops(const KernelTable& kernels, ThreadTeam& team, int64_t rows_max, int64_t k_max)
@@ -15,6 +19,13 @@ Ops::Ops(const KernelTable& kernels, ThreadTeam& team, int64_t rows_max, int64_t
   const auto workers = static_cast<size_t>(team_.size());
   matmul_scratch_ = Buffer<uint8_t>(workers * kMatmulScratchBytes);
   attention_scratch_ = Buffer<float>(workers * kAttentionScratchFloats);
+}
+
+Rows Ops::keep(Rows x) {
+  const Rows out = {tape_->room<float>(x.rows * x.cols), x.rows, x.cols, x.cols};
+  each_row(team_, x.rows, x.cols,
+           [&](int64_t t) { std::memcpy(out.row(t), x.row(t), static_cast<size_t>(x.cols) * sizeof(float)); });
+  return out;
 }
 
 }  // namespace andiron

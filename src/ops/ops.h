@@ -33,6 +33,7 @@ inline int64_t padded_columns(int64_t n) { return (n + kGroupRows - 1) / kGroupR
 struct LinearJob {
   const Linear* layer;
   Rows y;
+  bool accumulate = false;  // y += instead of y =; F32 weights without a bias, within ops
 };
 
 // Called by Ops::linear with the input of every layer, before the product; on the calling thread, which may use the
@@ -64,9 +65,9 @@ struct AttentionShape {
 // What the backward of one delta reads.
 struct KeptDelta {
   const float* x = nullptr;     // [T, k] its input, after dropout
-  const float* low = nullptr;   // [T, r] A x
+  const float* low = nullptr;   // [T, r] scale A x
   const float* base = nullptr;  // [T, n] W x; with a magnitude only
-  const float* high = nullptr;  // [T, n] B A x; likewise
+  const float* high = nullptr;  // [T, n] scale B A x; likewise
   uint64_t stream = 0;          // of the dropout; 0: none
 };
 
@@ -121,6 +122,7 @@ class Ops {
   void attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments, Rows out);
 
  private:
+  Rows keep(Rows x);  // as Tape's, by the team
   // ops/linear.cpp
   void quantize(Rows x);
   Rows contiguous(Rows x);
@@ -129,7 +131,6 @@ class Ops {
   void product(const Activations& x, std::span<const LinearJob> jobs);
   void record_linear(Rows x, const LinearJob& job, const float* kept_x);
   void gemm(GemmArgs args, int worker);  // args.scratch is set here
-  void transpose(Rows from, float* to, int64_t ld);
   void weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x);
   // ops/lora.cpp
   bool adapted(const Linear& layer) const;
@@ -140,10 +141,12 @@ class Ops {
   void add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta& kept);
   void delta_list_backward(const Tape& tape, std::span<const LoraDelta> list, const KeptDelta* kept, Rows dy, Rows dx);
   void magnitude_gradient(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dy);
+  void delta_b_gradient(Rows dhigh, const float* low, int64_t rank, float* db);
   void delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx);
   // ops/elementwise.cpp
   using GateBackward = decltype(KernelTable::silu_mul_backward);
-  Rows take(Rows dy);
+  template <typename F>
+  void take_rows(Rows dy, F f);
   void record_norm(Rows x, int64_t width, const float* w, float eps, Rows y);
   void norm_weight_gradient(Rows x, int64_t width, float eps, Rows dy, float* dw);
   void record_scale_add(Rows x, float s, Rows into);
@@ -170,12 +173,15 @@ class Ops {
   Buffer<uint8_t> matmul_scratch_;   // kMatmulScratchBytes for each worker
   Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
   Buffer<float> delta_low_;          // [2, T, r] A x, with its padding and without
-  Buffer<float> delta_high_;         // [T, n] B A x
+  Buffer<float> delta_high_;         // [T, n] scale B A x
   Buffer<float> delta_base_;         // [T, n] W x; with DoRA only
   Buffer<float> delta_input_;        // [T, k] inputs with dropout, or their gradients
-  Buffer<float> dy_t_, dx_t_;        // transposed gradients of one product
-  Buffer<float> taken_;              // a gradient that is being passed on
-  Buffer<float> attention_heads_;    // what each worker's backward of attention holds
+  Buffer<float> delta_b_;            // [n, r] B with padding
+  Buffer<float> delta_piece_;        // [r, kPieceColumns] of the gradient of B^T, for each worker
+  Buffer<int16_t> gradient16_;       // dy of one product, rounded
+  Buffer<float> gradient_scale_;
+  Buffer<float> taken_;            // a row of gradients that is being passed on, for each worker
+  Buffer<float> attention_heads_;  // what each worker's backward of attention holds
 };
 
 // cos and sin of position * inv_freq[i] times `magnitude`, for consecutive positions: out [rows, half, 2].

@@ -69,7 +69,7 @@ OpCase quantised_case(DType dtype) {
     });
   };
   OpCase c = {dtype_info(dtype).name.data(), {{5, 256}, {1, 21, true}}, 5, 21, run, formula, 300, 17};
-  c.rounds_inputs = !dtype_info(dtype).is_float;
+  c.rounds_inputs = c.rounds_gradients = !dtype_info(dtype).is_float;
   c.amx_rounds = true;
   return c;
 }

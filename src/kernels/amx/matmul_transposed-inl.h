@@ -1,73 +1,68 @@
-/* dx = dy W on AMX tiles: pieces of 256 rows x 256 columns of the weight are unpacked to bf16, a row of an A tile being
- * 32 rows of the weight in one column; the gradient is turned into pairs of rows, which are B tiles. Sums are f32,
- * carried in dx_t from piece to piece. */
+/* dx += dy W on AMX tiles: pieces of 256 rows x 192 columns of the weight are unpacked to bf16 in pairs of rows, which
+ * are B tiles of 16 columns; the rows of the gradient, rounded to bf16, are the A tiles. Sums are f32, carried in dx
+ * from piece to piece. */
 #pragma once
 
 #include "kernels/amx/tiles.h"
+#include "kernels/generic/lanes-inl.h"
 #include "kernels/generic/unpack-inl.h"
 
 namespace andiron {
 namespace {
 
-constexpr int kTilePieceRows = 256, kTilePieceColumns = 256;
+constexpr int kTilePieceRows = 256, kTilePieceColumns = 192;
 
 struct __attribute__((aligned(64))) TransposedTiles {
-  uint16_t piece[kTilePieceColumns][kTilePieceRows + 32]; /* a line more, for the sets of the cache */
-  uint16_t pairs[2][kTilePieceRows / 2][16][2];           /* [token half][pair of rows][token][row of the pair] */
-  float unpacked[32 * kUnpackStride];
+  uint16_t pairs[kTilePieceColumns / 16][kTilePieceRows / 2][16][2]; /* [][pair of rows][column][row of the pair] */
+  uint16_t gradient[32][kTilePieceRows + 32];                        /* a line more, for the sets of the cache */
+  float block[32 * kUnpackStride];
+  float turned[16][16];
   float edge[32][32];
 };
 static_assert(sizeof(TransposedTiles) <= kMatmulScratchBytes, "the pieces must fit the scratch");
 
-/* `groups` groups from `group`, columns [column, column + columns); zeros up to whole tiles. */
+/* `rows` rows of the weight from `row`, columns [column, column + columns); zeros up to whole tiles. */
 template <class Unpack>
-void fill_tile_piece(const MatmulTransposedArgs* a, int64_t group, int64_t groups, int64_t column, int64_t columns,
-                     TransposedTiles* s) {
+void fill_weight_pairs(const MatmulTransposedArgs* a, int64_t row, int64_t rows, int64_t column, int64_t columns,
+                       TransposedTiles* s) {
   const int64_t group_bytes = Unpack::group_bytes(a->k);
-  if (groups % 2 != 0 || columns % 32 != 0) __builtin_memset(s->piece, 0, sizeof s->piece);
-  for (int64_t c = 0; c < columns; c += 32) {
-    const int64_t count = columns - c < 32 ? columns - c : 32;
-    for (int64_t g = 0; g < groups; ++g) {
-      Unpack::unpack(a->weight + (group + g) * group_bytes, column + c, count, s->unpacked);
-      for (int64_t i = 0; i < count; ++i)
-        V::f_to_bf16(s->piece[c + i] + 16 * g, V::f_load(s->unpacked + i * kUnpackStride));
+  if (rows % 32 != 0 || columns % 32 != 0) __builtin_memset(s->pairs, 0, sizeof s->pairs);
+  for (int64_t i = 0; i < rows; i += 16) {
+    const uint8_t* group = a->weight + (row + i) / 16 * group_bytes;
+    for (int64_t c = 0; c < columns; c += 32) {
+      const int64_t count = columns - c < 32 ? columns - c : 32;
+      if (count < 32) __builtin_memset(s->block, 0, sizeof s->block);
+      Unpack::unpack(group, column + c, count, s->block);
+      for (int64_t half = 0; half < count; half += 16) {
+        V::f_transpose(s->block + half * kUnpackStride, kUnpackStride, s->turned[0], 16);
+        for (int64_t r = 0; r < 16 && i + r < rows; r += 2) {
+          const V::I even = V::f_bf16_bits(V::f_load(s->turned[r]));
+          const V::I odd = i + r + 1 < rows ? V::f_bf16_bits(V::f_load(s->turned[r + 1])) : V::i_set1(0);
+          V::i_store(s->pairs[(c + half) / 16][(i + r) / 2], V::i_add(even, V::i_shl<16>(odd)));
+        }
+      }
     }
   }
 }
 
-/* 32 tokens (missing ones zero) of `rows` rows of the gradient, rows up to a whole tile zero. */
-inline void fill_pairs(const float* dy, int64_t ld, int64_t rows, int64_t tokens, TransposedTiles* s) {
-  for (int half = 0; half < 2; ++half) {
-    for (int64_t pair = 0; pair < (rows + 31) / 32 * 16; ++pair) {
-      const bool inside = 2 * pair < rows && 16 * half < tokens;
-      const float* p = dy + 2 * pair * ld + 16 * half;
-      const V::I even = inside ? V::f_bf16_bits(V::f_load(p)) : V::i_set1(0);
-      const V::I odd = inside ? V::f_bf16_bits(V::f_load(p + ld)) : V::i_set1(0);
-      V::i_store(s->pairs[half][pair], V::i_add(even, V::i_shl<16>(odd)));
-    }
-  }
+/* `tokens` rows of the gradient, at most 32, `rows` numbers each; zeros up to whole tiles. */
+inline void fill_gradient(const float* dy, int64_t ld, int64_t rows, int64_t tokens, TransposedTiles* s) {
+  if (tokens < 32 || rows % 32 != 0) __builtin_memset(s->gradient, 0, sizeof s->gradient);
+  for (int64_t t = 0; t < tokens; ++t) to_halves(dy + t * ld, rows, s->gradient[t], V::f_to_bf16);
 }
 
-/* 32 columns of the piece against 32 tokens: c [32, 32] += , `ldc` floats between rows. */
-inline void transposed_tile(const TransposedTiles* s, int64_t column, int64_t rows, bool accumulate, float* c,
-                            int64_t ldc) {
+/* 32 tokens against 32 columns: c [32, 32] += , `ldc` floats between rows. */
+inline void transposed_tile(const TransposedTiles* s, int64_t column, int64_t rows, float* c, int64_t ldc) {
   const int64_t stride = ldc * 4;
-  if (accumulate) {
-    TILE_LOAD(0, c, stride);
-    TILE_LOAD(1, c + 16, stride);
-    TILE_LOAD(2, c + 16 * ldc, stride);
-    TILE_LOAD(3, c + 16 * ldc + 16, stride);
-  } else {
-    TILE_ZERO(0);
-    TILE_ZERO(1);
-    TILE_ZERO(2);
-    TILE_ZERO(3);
-  }
+  TILE_LOAD(0, c, stride);
+  TILE_LOAD(1, c + 16, stride);
+  TILE_LOAD(2, c + 16 * ldc, stride);
+  TILE_LOAD(3, c + 16 * ldc + 16, stride);
   for (int64_t n = 0; n < rows; n += 32) {
-    TILE_LOAD(4, s->piece[column] + n, sizeof s->piece[0]);
-    TILE_LOAD(5, s->piece[column + 16] + n, sizeof s->piece[0]);
-    TILE_LOAD(6, s->pairs[0][n / 2], 64);
-    TILE_LOAD(7, s->pairs[1][n / 2], 64);
+    TILE_LOAD(4, s->gradient[0] + n, sizeof s->gradient[0]);
+    TILE_LOAD(5, s->gradient[16] + n, sizeof s->gradient[0]);
+    TILE_LOAD(6, s->pairs[column / 16][n / 2], 64);
+    TILE_LOAD(7, s->pairs[column / 16 + 1][n / 2], 64);
     TILE_DOT_BF16(0, 4, 6);
     TILE_DOT_BF16(1, 4, 7);
     TILE_DOT_BF16(2, 5, 6);
@@ -79,13 +74,13 @@ inline void transposed_tile(const TransposedTiles* s, int64_t column, int64_t ro
   TILE_STORE(3, c + 16 * ldc + 16, stride);
 }
 
-/* The same where fewer than 32 columns or tokens are left, by way of a copy. */
-inline void transposed_edge(TransposedTiles* s, int64_t column, int64_t columns, int64_t rows, int64_t tokens,
-                            bool accumulate, float* c, int64_t ldc) {
+/* The same where fewer than 32 tokens or columns are left, by way of a copy. */
+inline void transposed_edge(TransposedTiles* s, int64_t tokens, int64_t column, int64_t columns, int64_t rows, float* c,
+                            int64_t ldc) {
   __builtin_memset(s->edge, 0, sizeof s->edge);
-  for (int64_t i = 0; i < columns && accumulate; ++i) __builtin_memcpy(s->edge[i], c + i * ldc, 4 * (size_t)tokens);
-  transposed_tile(s, column, rows, accumulate, s->edge[0], 32);
-  for (int64_t i = 0; i < columns; ++i) __builtin_memcpy(c + i * ldc, s->edge[i], 4 * (size_t)tokens);
+  for (int64_t t = 0; t < tokens; ++t) __builtin_memcpy(s->edge[t], c + t * ldc, 4 * (size_t)columns);
+  transposed_tile(s, column, rows, s->edge[0], 32);
+  for (int64_t t = 0; t < tokens; ++t) __builtin_memcpy(c + t * ldc, s->edge[t], 4 * (size_t)columns);
 }
 
 template <class Unpack>
@@ -95,19 +90,19 @@ void matmul_transposed_tiles(const MatmulTransposedArgs* a) {
   tiles_configure(&config);
   for (int64_t column = a->k_begin; column < a->k_end; column += kTilePieceColumns) {
     const int64_t columns = a->k_end - column < kTilePieceColumns ? a->k_end - column : kTilePieceColumns;
-    for (int64_t n = 0; n < 16 * a->groups; n += kTilePieceRows) {
-      const int64_t rows = 16 * a->groups - n < kTilePieceRows ? 16 * a->groups - n : kTilePieceRows;
-      fill_tile_piece<Unpack>(a, n / 16, rows / 16, column, columns, s);
+    for (int64_t row = 0; row < a->n; row += kTilePieceRows) {
+      const int64_t rows = a->n - row < kTilePieceRows ? a->n - row : kTilePieceRows;
+      fill_weight_pairs<Unpack>(a, row, rows, column, columns, s);
       for (int64_t t = 0; t < a->tokens; t += 32) {
         const int64_t tokens = a->tokens - t < 32 ? a->tokens - t : 32;
-        fill_pairs(a->dy_t + n * a->ld + t, a->ld, rows, tokens, s);
+        fill_gradient(a->dy + t * a->ld_dy + row, a->ld_dy, rows, tokens, s);
         for (int64_t i = 0; i < columns; i += 32) {
           const int64_t count = columns - i < 32 ? columns - i : 32;
-          float* c = a->dx_t + (column - a->k_begin + i) * a->ld_dx + t;
+          float* c = a->dx + t * a->ld_dx + column + i;
           if (count == 32 && tokens == 32) {
-            transposed_tile(s, i, rows, n > 0, c, a->ld_dx);
+            transposed_tile(s, i, rows, c, a->ld_dx);
           } else {
-            transposed_edge(s, i, count, rows, tokens, n > 0, c, a->ld_dx);
+            transposed_edge(s, tokens, i, count, rows, c, a->ld_dx);
           }
         }
       }

@@ -70,6 +70,12 @@ struct V {
     return _mm_cvtss_f32(_mm_max_ss(h2, _mm_movehdup_ps(h2)));
   }
 
+  /* In squares of 8. */
+  static void f_transpose(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+    for (int i = 0; i < 16; i += 8)
+      for (int j = 0; j < 16; j += 8) transpose_square(from + i * ld_from + j, ld_from, to + j * ld_to + i, ld_to);
+  }
+
   static F f_from_f16(const uint16_t* p) {
     return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p)),
             _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(p + 8)))};
@@ -132,6 +138,10 @@ struct V {
     return _mm_cvtsi128_si32(_mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0xb1)));
   }
   static I i_round(F v) { return {_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)}; }
+  /* 16 int32 that fit 16 bits. */
+  static void i_store_shorts(int16_t* p, I v) {
+    _mm256_storeu_si256((__m256i*)p, _mm256_permute4x64_epi64(_mm256_packs_epi32(v.a, v.b), 0xd8));
+  }
   static void i_store_bytes(void* p, I v) {
     const __m256i low = _mm256_set1_epi32(0xff);
     const __m256i words =
@@ -222,6 +232,28 @@ struct V {
     return Signed ? _mm256_srai_epi32(_mm256_slli_epi32(x, 24 - 8 * J), 24)
                   : _mm256_and_si256(_mm256_srli_epi32(x, 8 * J), _mm256_set1_epi32(255));
   }
+  static KERNEL_INLINE void transpose_square(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+    __m256 r[8], t[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) r[i] = _mm256_loadu_ps(from + i * ld_from);
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+      t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+      t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+      r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+      r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+      r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+      r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      _mm256_storeu_ps(to + i * ld_to, _mm256_permute2f128_ps(r[i], r[4 + i], 0x20));
+      _mm256_storeu_ps(to + (4 + i) * ld_to, _mm256_permute2f128_ps(r[i], r[4 + i], 0x31));
+    }
+  }
   static __m256 half_from_bf16(const uint16_t* p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16));
   }
@@ -282,6 +314,10 @@ struct P {
   static F f_mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F f_fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F f_from_i(I v) { return _mm256_cvtepi32_ps(v); }
+  static I i_zero() { return _mm256_setzero_si256(); }
+  static I i_load_panel(const int16_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static I i_pair(const int16_t* p) { return V::quad_at(p, 0); }
+  static I i_dot_pairs(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 
   /* out[0][t] = sum over Quads quads of (w - offset) times the activations of token t. */
   template <int Bits, int Quads, int G, int NT>

@@ -53,6 +53,36 @@ struct V {
   }
   static float f_hmax(F v) { return _mm512_reduce_max_ps(v); }
 
+  /* In pairs, in fours, then the four quarters of the registers. */
+  static KERNEL_INLINE void f_transpose(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+    F r[16], t[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) r[i] = f_load(from + i * ld_from);
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+      t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+      t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+      r[i] = join_pairs<0>(t[i], t[i + 2]);
+      r[i + 1] = join_pairs<1>(t[i], t[i + 2]);
+      r[i + 2] = join_pairs<0>(t[i + 1], t[i + 3]);
+      r[i + 3] = join_pairs<1>(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const F even_a = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88),
+              even_b = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
+      const F odd_a = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xdd),
+              odd_b = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xdd);
+      f_store(to + i * ld_to, _mm512_shuffle_f32x4(even_a, even_b, 0x88));
+      f_store(to + (4 + i) * ld_to, _mm512_shuffle_f32x4(odd_a, odd_b, 0x88));
+      f_store(to + (8 + i) * ld_to, _mm512_shuffle_f32x4(even_a, even_b, 0xdd));
+      f_store(to + (12 + i) * ld_to, _mm512_shuffle_f32x4(odd_a, odd_b, 0xdd));
+    }
+  }
+
   static F f_from_f16(const uint16_t* p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p)); }
   static void f_to_f16(uint16_t* p, F v) {
     _mm256_storeu_si256((__m256i*)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -101,6 +131,17 @@ struct V {
   }
   static int32_t i_sum(I v) { return _mm512_reduce_add_epi32(v); }
   static I i_round(F v) { return _mm512_cvtps_epi32(v); }
+  static I i_zero() { return _mm512_setzero_si512(); }
+  /* Pairs of 16-bit numbers: of 16 columns; one pair for all; sum + a . b of each lane. */
+  static I i_load_panel(const int16_t* p) { return _mm512_loadu_si512(p); }
+  static I i_pair(const int16_t* p) { return i_set1(quad_at(p, 0)); }
+  /* In asm: of the intrinsic GCC 12 keeps a second copy of every sum, and stores it. */
+  static I i_dot_pairs(I sum, I a, I b) {
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+    return sum;
+  }
+  /* 16 int32 that fit 16 bits. */
+  static void i_store_shorts(int16_t* p, I v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(v)); }
   /* The low bytes of 16 int32. */
   static void i_store_bytes(void* p, I v) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(v)); }
 
@@ -211,6 +252,14 @@ struct V {
         for (int g = 0; g < G; ++g) out[g][t] = _mm512_dpbusd_epi32(out[g][t], x, w[g]);
       }
     }
+  }
+
+ private:
+  /* Of each quarter of two registers the first or the second pair of floats. */
+  template <int Second>
+  static F join_pairs(F a, F b) {
+    const __m512d x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+    return _mm512_castpd_ps(Second ? _mm512_unpackhi_pd(x, y) : _mm512_unpacklo_pd(x, y));
   }
 };
 

@@ -74,6 +74,25 @@ void softcap_backward(const float* y, float cap, int64_t n, const float* dy, flo
   }
 }
 
+void attention_scores_backward(float* s, float* dp, int64_t n, const ScoresBackwardArgs* args) {
+  const V::F one = V::f_set1(1), scale = V::f_set1(args->scale), lse = V::f_set1(args->lse);
+  const V::F sum = V::f_set1(args->sum), cap = V::f_set1(args->softcap);
+  for (int64_t i = 0; i < n; i += 16) {
+    const int64_t left = n - i;
+    V::F z = V::f_mul(load_some(s + i, left), scale), slope = scale;
+    if (args->softcap > 0) {
+      z = softcap_lanes(z, args->softcap);
+      const V::F t = V::f_div(z, cap);
+      slope = V::f_mul(scale, V::f_sub(one, V::f_mul(t, t)));
+    }
+    const V::F p = exp_lanes(V::f_sub(z, lse));
+    store_some(s + i, p, left);
+    store_some(dp + i, V::f_mul(V::f_mul(p, V::f_sub(load_some(dp + i, left), sum)), slope), left);
+  }
+  for (int64_t i = 0; i < args->first && i < n; ++i) s[i] = dp[i] = 0;
+  for (int64_t i = args->end > 0 ? args->end : 0; i < n; ++i) s[i] = dp[i] = 0;
+}
+
 float cross_entropy(const float* logits, int64_t n, int64_t target, float weight, float* gradient) {
   V::F tops = V::f_set1(logits[0]);
   V::F finite = V::f_zero(); /* x - x is 0, or NaN for what is not finite */

@@ -63,6 +63,16 @@ void scale_add(const float* a, float s, int64_t n, float* y) {
   map2(a, y, n, y, [s](V::F v, V::F w) { return V::f_fma(v, V::f_set1(s), w); });
 }
 
+void transpose(const float* from, int64_t ld_from, int64_t rows, int64_t cols, float* to, int64_t ld_to) {
+  const int64_t whole_rows = rows / 16 * 16, whole_cols = cols / 16 * 16;
+  for (int64_t i = 0; i < whole_rows; i += 16)
+    for (int64_t j = 0; j < whole_cols; j += 16) {
+      V::f_transpose(from + i * ld_from + j, ld_from, to + j * ld_to + i, ld_to);
+    }
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = i < whole_rows ? whole_cols : 0; j < cols; ++j) to[j * ld_to + i] = from[i * ld_from + j];
+}
+
 void silu_mul(const float* gate, const float* up, int64_t n, float* y) {
   map2(gate, up, n, y, [](V::F g, V::F u) { return V::f_mul(gated(g, g), u); });
 }

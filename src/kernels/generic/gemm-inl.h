@@ -60,6 +60,9 @@ int64_t gemm_rows(const GemmArgs& g, int64_t row, const float* b, int64_t ldb, i
                   float* tile) {
   for (; row + R <= g.m; row += R) {
     float* c = g.c + row * g.ldc + column;
+    /* Of the tile that follows: far apart, and so what the hardware does not foresee. */
+    for (int r = 0; r < R; ++r)
+      for (int64_t j = 0; j < width; j += 16) __builtin_prefetch(c + (R + r) * g.ldc + j, 1, 3);
     if (width == N * P::kLanes) {
       gemm_tile<R, N>(g, row, b, ldb, c, g.ldc);
     } else {
@@ -75,6 +78,15 @@ void gemm_panel(const GemmArgs& g, const float* b, int64_t ldb, int64_t column, 
   int64_t row = gemm_rows<P::kGemmRows, N>(g, 0, b, ldb, column, width, tile);
   row = gemm_rows<2, N>(g, row, b, ldb, column, width, tile);
   gemm_rows<1, N>(g, row, b, ldb, column, width, tile);
+}
+
+/* The panel of columns of C from `column`. */
+inline void gemm_columns(const GemmArgs& g, const float* b, int64_t ldb, int64_t column, float* tile) {
+  const int64_t width = g.n - column < kGemmWidth ? g.n - column : kGemmWidth;
+  const int64_t vectors = (width + P::kLanes - 1) / P::kLanes;
+  if (vectors == 1) gemm_panel<1>(g, b, ldb, column, width, tile);
+  if (vectors == 2) gemm_panel<2>(g, b, ldb, column, width, tile);
+  if (vectors == 3) gemm_panel<3>(g, b, ldb, column, width, tile);
 }
 
 /* Columns [column, column + width) of B, end to end, zeros beyond the row. */
@@ -97,17 +109,14 @@ inline void gemm_slab(const GemmArgs& g, GemmScratch* scratch) {
     const int64_t width = g.n - column < kGemmWidth ? g.n - column : kGemmWidth;
     const float* b = scratch->panel;
     int64_t ldb = kGemmWidth;
-    /* A copy that few rows would use is not worth making. */
-    if (g.m <= 4 * P::kGemmRows && width % P::kLanes == 0) {
+    /* A copy that few rows would use is not worth making, nor one of what is a panel already. */
+    if ((g.m <= 4 * P::kGemmRows || g.ldb <= kGemmWidth) && width % P::kLanes == 0) {
       b = g.b + column;
       ldb = g.ldb;
     } else {
       gemm_pack(g, column, width, scratch->panel);
     }
-    const int64_t vectors = (width + P::kLanes - 1) / P::kLanes;
-    if (vectors == 1) gemm_panel<1>(g, b, ldb, column, width, scratch->tile);
-    if (vectors == 2) gemm_panel<2>(g, b, ldb, column, width, scratch->tile);
-    if (vectors == 3) gemm_panel<3>(g, b, ldb, column, width, scratch->tile);
+    gemm_columns(g, b, ldb, column, scratch->tile);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "kernels/generic/matmul_float-inl.h"
 #include "kernels/generic/matmul_quant-inl.h"
 #include "kernels/generic/matmul_transposed-inl.h"
+#include "kernels/generic/matmul_transposed_integer-inl.h"
 #include "kernels/generic/peak-inl.h"
 
 namespace andiron {
@@ -23,7 +24,7 @@ void install_float(KernelTable* table, PackedFormat format) {
 template <class Fmt>
 void install_quant(KernelTable* table, PackedFormat format) {
   table->matmul[format] = matmul_quant<Fmt>;
-  table->matmul_transposed[format] = matmul_transposed<UnpackQuant<Fmt>>;
+  table->matmul_transposed[format] = matmul_transposed_integer<UnpackQuant<Fmt>>;
 }
 
 void install(KernelTable* table, const char* name) {
@@ -43,11 +44,14 @@ void install(KernelTable* table, const char* name) {
   install_quant<FormatQ6_K>(table, kPackedQ6_K);
   install_quant<FormatIQ4_NL>(table, kPackedIQ4_NL);
   install_quant<FormatIQ4_XS>(table, kPackedIQ4_XS);
+  table->integer_gradients = true;
+  table->quantize_gradient = quantize_gradient;
   table->quantize_row = quantize_row;
   table->rms_norm = rms_norm;
   table->add = add;
   table->scale = scale;
   table->scale_add = scale_add;
+  table->transpose = transpose;
   table->silu_mul = silu_mul;
   table->gelu_mul = gelu_mul;
   table->softcap = softcap;
@@ -58,6 +62,7 @@ void install(KernelTable* table, const char* name) {
   table->silu_mul_backward = silu_mul_backward;
   table->gelu_mul_backward = gelu_mul_backward;
   table->softcap_backward = softcap_backward;
+  table->attention_scores_backward = attention_scores_backward;
   table->cross_entropy = cross_entropy;
   table->adamw = adamw;
   table->adamw8 = adamw8;

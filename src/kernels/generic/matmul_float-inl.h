@@ -33,7 +33,10 @@ void float_tile(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t
   for (int g = 0; g < G; ++g) {
     p[g] = a->weight + (group + g * stride) * group_bytes;
 #pragma GCC unroll 6
-    for (int t = 0; t < NT; ++t) acc[g][t] = V::f_zero();
+    for (int t = 0; t < NT; ++t) {
+      const float* y = a->y + (token + t) * a->ldy + (group + g * stride) * 16;
+      acc[g][t] = a->accumulate ? V::f_load(y) : V::f_zero();
+    }
   }
   for (int64_t i = 0; i < k; i += 2) {
 #pragma GCC unroll 4

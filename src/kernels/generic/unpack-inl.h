@@ -7,9 +7,8 @@
 namespace andiron {
 namespace {
 
-/* Floats between columns: 128 rows of the weight, and a line more, for columns a power of two apart would share few
- * cache sets. */
-constexpr int kUnpackStride = 128 + 16;
+/* Floats between columns. */
+constexpr int kUnpackStride = 16;
 
 /* Columns 4 j .. 4 j + 3 of a block, 16 rows each. A product of a whole number with a scale is exact in f32 for every
  * format, so adding the minimum is the only rounding, as in decode_row. */

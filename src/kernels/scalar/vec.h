@@ -93,6 +93,12 @@ struct V {
     return m;
   }
 
+  /* to[j][i] = from[i][j], 16 by 16; the two do not overlap. */
+  static void f_transpose(const float* from, int64_t ld_from, float* to, int64_t ld_to) {
+    for (int i = 0; i < 16; ++i)
+      for (int j = 0; j < 16; ++j) to[j * ld_to + i] = from[i * ld_from + j];
+  }
+
   static F f_from_f16(const uint16_t* p) {
     return lanes<F>([&](int i) { return f16_to_f32(p[i]); });
   }
@@ -161,6 +167,24 @@ struct V {
       const float r = rintf(v.v[i]);
       return r >= -2147483648.0f && r < 2147483648.0f ? (int32_t)r : INT32_MIN;
     });
+  }
+  static I i_zero() { return i_set1(0); }
+  /* Pairs of 16-bit numbers: of 16 columns; one pair for all; sum + a . b of each lane. */
+  static I i_load_panel(const int16_t* p) { return i_load(p); }
+  static I i_pair(const int16_t* p) {
+    int32_t v;
+    __builtin_memcpy(&v, p, 4);
+    return i_set1(v);
+  }
+  static I i_dot_pairs(I sum, I a, I b) {
+    return lanes<I>([&](int i) {
+      const int32_t low = (int16_t)(a.v[i] & 0xffff) * (int16_t)(b.v[i] & 0xffff);
+      return sum.v[i] + low + (a.v[i] >> 16) * (b.v[i] >> 16);
+    });
+  }
+  /* 16 int32 that fit 16 bits. */
+  static void i_store_shorts(int16_t* p, I v) {
+    for (int i = 0; i < 16; ++i) p[i] = (int16_t)v.v[i];
   }
   static void i_store_bytes(void* p, I v) {
     for (int i = 0; i < 16; ++i) ((uint8_t*)p)[i] = (uint8_t)(v.v[i] & 0xff);
