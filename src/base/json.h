@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -70,6 +71,9 @@ class Json {
   bool bool_or(bool otherwise) const { return is_bool() ? as_bool() : otherwise; }
   double number_or(double otherwise) const { return is_number() ? as_double() : otherwise; }
   std::string_view text_or(std::string_view otherwise) const { return is_string() ? as_string() : otherwise; }
+  std::span<const Json> items_or_none() const {
+    return is_array() ? std::span<const Json>(items()) : std::span<const Json>();
+  }
   // Appends a member (no check for a duplicate) or an item; the value must be an object or an array.
   Json& set(std::string key, Json value);
   Json& push(Json value);

@@ -171,7 +171,9 @@ TEST(Json, WritesOnlyWhatIsJson) {
 }
 
 TEST(Json, GivesMembersAndValuesOrWhatStandsInForThem) {
-  Json object = parse_json(R"({"yes": true, "half": 0.5, "two": 2, "text": "a", "in": {"text": "b"}})", "toy").value();
+  Json object =
+      parse_json(R"({"yes": true, "half": 0.5, "two": 2, "text": "a", "list": [1, 2], "in": {"text": "b"}})", "toy")
+          .value();
   EXPECT_EQ(object.member("in").member("text").text_or("none"), "b");
   EXPECT_TRUE(object.member("missing").member("text").is_null());
   EXPECT_TRUE(object.member("text").member("text").is_null()) << "a text has no members";
@@ -181,6 +183,8 @@ TEST(Json, GivesMembersAndValuesOrWhatStandsInForThem) {
   EXPECT_EQ(object.member("two").number_or(7), 2);
   EXPECT_EQ(object.member("text").number_or(7), 7);
   EXPECT_EQ(object.member("two").text_or("none"), "none");
+  EXPECT_EQ(object.member("list").items_or_none().size(), 2U);
+  EXPECT_TRUE(object.member("text").items_or_none().empty());
   *object.find("two") = Json("changed");
   EXPECT_EQ(object.member("two").text_or("none"), "changed");
 }

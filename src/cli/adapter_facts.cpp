@@ -11,7 +11,9 @@
 #include "base/atomic_file.h"
 #include "base/strings.h"
 #include "cli/version.h"
+#include "train/loss_log.h"
 #include "train/run_record.h"
+#include "train/verdict.h"
 
 namespace andiron {
 
@@ -28,21 +30,14 @@ Json read_record_file(const std::string& path) {
   return json.ok() && json->is_object() ? std::move(*json) : Json();
 }
 
-std::string text_in(const Json& object, std::string_view key) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_string() ? found->as_string() : std::string();
-}
-
 double loss_in(const Json& run, std::string_view when) {
-  const Json* results = run.find(when);
-  const Json* loss = results != nullptr ? results->find("held_out_loss") : nullptr;
-  return loss != nullptr && loss->is_number() ? loss->as_double() : std::nan("");
+  return run.member(when).member(kHeldOutLoss).number_or(kNotMeasured);
 }
 
 // "2026-11-22T22:30:00+01:00" as "2026-11-22 22:30".
-std::string short_date(const std::string& timestamp) {
-  if (timestamp.size() < 16 || timestamp[10] != 'T') return timestamp;
-  return timestamp.substr(0, 10) + " " + timestamp.substr(11, 5);
+std::string short_date(std::string_view timestamp) {
+  if (timestamp.size() < 16 || timestamp[10] != 'T') return std::string(timestamp);
+  return format("{} {}", timestamp.substr(0, 10), timestamp.substr(11, 5));
 }
 
 std::string last_part(std::string_view path) {
@@ -75,26 +70,25 @@ void add_config(const std::string& path, AdapterFacts& facts) {
 
 void add_run(AdapterFacts& facts) {
   const Json& run = facts.run;
-  if (const std::string method = text_in(run, "method"); !method.empty()) facts.method = method;
-  if (facts.base.empty()) facts.base = last_part(text_in(run, "base_path"));
-  facts.verdict = text_in(run, "verdict");
+  facts.method = run.member("method").text_or(facts.method);
+  if (facts.base.empty()) facts.base = last_part(run.member("base_path").text_or(""));
+  facts.verdict = run.member("verdict").text_or("");
   for (const char* key : {"ended", "started"}) {
-    if (const std::string date = text_in(run, key); !date.empty()) {
+    if (const std::string_view date = run.member(key).text_or(""); !date.empty()) {
       facts.date = short_date(date);
       break;
     }
   }
   facts.loss_before = loss_in(run, "before");
   facts.loss_after = loss_in(run, "after");
-  const Json* reasons = run.find("reasons");
-  for (size_t i = 0; reasons != nullptr && reasons->is_array() && i < reasons->items().size(); ++i) {
-    if (reasons->items()[i].is_string()) facts.reasons.push_back(reasons->items()[i].as_string());
+  for (const Json& reason : run.member("reasons").items_or_none()) {
+    if (reason.is_string()) facts.reasons.push_back(reason.as_string());
   }
 }
 
 void add_origin(AdapterFacts& facts) {
-  const std::string made = text_in(facts.origin, "made");
-  if (made == "merge") facts.method = format("merge {}", text_in(facts.origin, "method"));
+  const std::string_view made = facts.origin.member("made").text_or("");
+  if (made == "merge") facts.method = format("merge {}", facts.origin.member("method").text_or(""));
   if (facts.verdict.empty()) facts.verdict = made == "merge" ? "merged" : made == "import" ? "imported" : "";
 }
 
@@ -106,7 +100,7 @@ AdapterFacts adapter_facts(std::string name, const std::string& path) {
   AdapterFacts facts;
   facts.name = std::move(name);
   facts.path = path;
-  facts.loss_before = facts.loss_after = std::nan("");
+  facts.loss_before = facts.loss_after = kNotMeasured;
   if (!is_folder(path)) {
     add_file(path, facts);
     return facts;

@@ -56,39 +56,33 @@ void print_adapter(const Adapter& adapter, uint64_t bytes) {
 
 // The data of a run, as its record has it.
 void print_data(const Json& run) {
-  const Json* data = run.find("data");
-  if (data == nullptr || !data->is_array()) return;
-  for (const Json& file : data->items()) {
+  const auto files = run.member("data").items_or_none();
+  for (const Json& file : files) {
     const auto text = [&](std::string_view key) {
-      const Json* found = file.find(key);
-      return found == nullptr ? "?" : found->is_string() ? found->as_string() : found->dump();
+      const Json& found = file.member(key);
+      return found.is_null() ? "?" : found.is_string() ? found.as_string() : found.dump();
     };
-    say(&file == &data->items().front() ? "data" : "",
+    say(&file == &files.front() ? "data" : "",
         format("{} ({}, {} rows, {})", text("path"), text("format"), text("rows"), text("xxh3")));
   }
 }
 
 // Results of a run that are numbers, before and after.
 void print_results(const Json& run) {
-  const Json* before = run.find("before");
-  const Json* after = run.find("after");
-  if (before == nullptr || !before->is_object()) return;
-  for (const auto& [key, value] : before->members()) {
+  const Json& before = run.member("before");
+  if (!before.is_object()) return;
+  for (const auto& [key, value] : before.members()) {
     if (!value.is_number()) continue;
-    const Json* then = after != nullptr ? after->find(key) : nullptr;
+    const Json& then = run.member("after").member(key);
     std::string label = key;
     std::replace(label.begin(), label.end(), '_', ' ');
-    const std::string later =
-        then != nullptr && then->is_number() ? format(" before, {:.4f} after", then->as_double()) : " before";
+    const std::string later = then.is_number() ? format(" before, {:.4f} after", then.as_double()) : " before";
     say("", format("{} {:.4f}{}", label, value.as_double(), later));
   }
 }
 
 void print_run(const Json& run) {
-  const auto number = [&](std::string_view key) {
-    const Json* found = run.find(key);
-    return found != nullptr && found->is_number() ? found->as_double() : 0.0;
-  };
+  const auto number = [&](std::string_view key) { return run.member(key).number_or(0); };
   const Json* seed = run.find("seed");
   say("trained", format("{:.0f} steps in {}, seed {}", number("steps"), human_seconds(number("seconds")),
                         seed != nullptr ? seed->dump() : "unknown"));
@@ -99,16 +93,14 @@ void print_run(const Json& run) {
 
 // Where it was imported from, or what it was merged of.
 void print_origin(const Json& origin) {
-  const Json* from = origin.find("from");
-  if (from != nullptr && from->is_string()) say("origin", format("imported from {}", from->as_string()));
-  const Json* parts = origin.find("parts");
-  if (parts == nullptr || !parts->is_array()) return;
-  for (const Json& part : parts->items()) {
-    const Json* name = part.find("name");
-    const Json* weight = part.find("weight");
-    if (name == nullptr || !name->is_string() || weight == nullptr || !weight->is_number()) continue;
-    say(&part == &parts->items().front() ? "origin" : "",
-        format("{} times {}", weight->as_double(), name->as_string()));
+  const Json& from = origin.member("from");
+  if (from.is_string()) say("origin", format("imported from {}", from.as_string()));
+  const auto parts = origin.member("parts").items_or_none();
+  for (const Json& part : parts) {
+    const Json& name = part.member("name");
+    const Json& weight = part.member("weight");
+    if (!name.is_string() || !weight.is_number()) continue;
+    say(&part == &parts.front() ? "origin" : "", format("{} times {}", weight.as_double(), name.as_string()));
   }
 }
 

@@ -7,20 +7,12 @@
 
 namespace andiron {
 
-namespace {
-
-double number_in(const Json& object, std::string_view key) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_number() ? found->as_double() : kNotMeasured;
-}
-
-}  // namespace
-
 void judge(RunRecord& record, double general_harm_max) {
   record.reasons.clear();
-  const double loss_before = number_in(record.before, kHeldOutLoss), loss_after = number_in(record.after, kHeldOutLoss);
-  const double general_before = number_in(record.before, kGeneralPerplexity);
-  const double general_after = number_in(record.after, kGeneralPerplexity);
+  const double loss_before = record.before.member(kHeldOutLoss).number_or(kNotMeasured);
+  const double loss_after = record.after.member(kHeldOutLoss).number_or(kNotMeasured);
+  const double general_before = record.before.member(kGeneralPerplexity).number_or(kNotMeasured);
+  const double general_after = record.after.member(kGeneralPerplexity).number_or(kNotMeasured);
   if (!std::isfinite(loss_after)) {
     record.reasons.push_back("nothing was held out, so what it learned was not measured");
   } else if (loss_after >= loss_before) {
