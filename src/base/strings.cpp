@@ -41,7 +41,7 @@ std::string human_count(int64_t count) {
 }
 
 std::string counted(int64_t count, std::string_view noun) {
-  return format("{} {}{}", count, noun, count == 1 ? "" : "s");
+  return format("{} {}{}", human_count(count), noun, count == 1 ? "" : "s");
 }
 
 std::string quoted(std::string_view text, size_t limit) {

@@ -31,7 +31,7 @@ std::string human_bytes(uint64_t bytes);
 std::string human_seconds(double seconds);
 // "12,345"
 std::string human_count(int64_t count);
-// "1 row", "2 rows".
+// "1 row", "2,000 rows".
 std::string counted(int64_t count, std::string_view noun);
 
 // Text for an error message: control characters and bytes that are not UTF-8 escaped as \xNN,

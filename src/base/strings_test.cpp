@@ -30,7 +30,7 @@ TEST(HumanCount, PutsCommasBetweenThousands) {
   EXPECT_EQ(human_count(-123), "-123");
   EXPECT_EQ(counted(0, "row"), "0 rows");
   EXPECT_EQ(counted(1, "row"), "1 row");
-  EXPECT_EQ(counted(1234, "row"), "1234 rows");
+  EXPECT_EQ(counted(2000, "row"), "2,000 rows");
 }
 
 TEST(HumanSeconds, TakesTwoUnits) {

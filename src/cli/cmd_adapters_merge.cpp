@@ -30,8 +30,6 @@ Status check_merge_options(const AdapterMergeOptions& o) {
 
 namespace {
 
-std::string counted(size_t adapters) { return format("{} adapter{}", adapters, adapters == 1 ? "" : "s"); }
-
 struct Part {
   Adapter adapter;
   float weight = 1;
@@ -99,8 +97,9 @@ Result<int> merge_into_adapter(const GlobalOptions& global, const AdapterMergeOp
   TRY(write_peft(merged, folder, DType::kF32, {&origin, 1}));
   say_notes(global, notes);
   if (!global.quiet) {
-    std::fprintf(stderr, "%s: %s, %zu matrices, rank %lld\n", printable(folder).c_str(), counted(parts.size()).c_str(),
-                 merged.matrices.size(), static_cast<long long>(merged.rank));
+    std::fprintf(stderr, "%s: %s, %zu matrices, rank %lld\n", printable(folder).c_str(),
+                 counted(std::ssize(parts), "adapter").c_str(), merged.matrices.size(),
+                 static_cast<long long>(merged.rank));
   }
   return 0;
 }
@@ -149,7 +148,7 @@ Result<int> merge_into_model(const GlobalOptions& global, const AdapterMergeOpti
   say_notes(global, report.notes);
   if (!global.quiet) {
     std::fprintf(stderr, "%s: %s with %s, %s\n", printable(options.out).c_str(), printable(options.into).c_str(),
-                 counted(parts.size()).c_str(), human_bytes(report.bytes_after).c_str());
+                 counted(std::ssize(parts), "adapter").c_str(), human_bytes(report.bytes_after).c_str());
   }
   return 0;
 }

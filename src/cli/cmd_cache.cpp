@@ -26,7 +26,7 @@ int print_list(const std::string& folder, const std::vector<PackedCacheEntry>& e
     std::fprintf(stdout, "%10s  %s  %s\n", human_bytes(entry.bytes).c_str(), date(entry.last_used).c_str(),
                  entry.source.empty() ? "(unreadable)" : printable(entry.source).c_str());
   }
-  std::fprintf(stdout, "%zu packed model%s, %s, in %s\n", entries.size(), entries.size() == 1 ? "" : "s",
+  std::fprintf(stdout, "%s, %s, in %s\n", counted(std::ssize(entries), "packed model").c_str(),
                human_bytes(total).c_str(), printable(folder).c_str());
   return 0;
 }

@@ -183,8 +183,8 @@ Result<PrefillReport> Chat::read_prompt() {
   TRY_ASSIGN(const auto rendered, asking_.prompt.render(conversation_.all()));
   const auto tokens = asking_.prompt.tokens(rendered);
   if (static_cast<int64_t>(tokens.size()) >= session_.context() && conversation_.exchanges() > 1) {
-    return make_error("the conversation has {} tokens and does not fit: the context holds {}. {}", tokens.size(),
-                      session_.context(), room_advice());
+    return make_error("the conversation has {} tokens and does not fit: the context holds {}. {}",
+                      human_count(std::ssize(tokens)), human_count(session_.context()), room_advice());
   }
   Progress progress("reading", Progress::Unit::kTokens, global_.quiet);
   auto report =
@@ -297,7 +297,7 @@ Status Chat::save(const std::string& path) const {
   json.set("model", loaded_.model->source().path());
   json.set("messages", messages);
   TRY(write_text_file(path, json.dump(2) + "\n", /*private_to_user=*/true));
-  say(format("{} written to {}", counted(static_cast<int64_t>(messages.items().size()), "message"), path));
+  say(format("{} written to {}", counted(std::ssize(messages.items()), "message"), path));
   return {};
 }
 
@@ -306,7 +306,7 @@ Status Chat::load(const std::string& path) {
   TRY_ASSIGN(const std::string text, read_text_file(path));
   TRY_ASSIGN(const Json json, parse_json(text, path));
   TRY_ASSIGN(conversation_, Conversation::from_json(json, path));
-  say(format("{} read from {}", counted(static_cast<int64_t>(conversation_.all().items().size()), "message"), path));
+  say(format("{} read from {}", counted(std::ssize(conversation_.all().items()), "message"), path));
   return {};
 }
 
@@ -320,7 +320,8 @@ void Chat::show_stats() const {
              counted(report_.tokens, "token"), report_.tokens_per_s(), report_.first_token_ms,
              finish_reason_name(report_.reason)));
   if (report_.drafted > 0) say(format("guesses     {} of {} right", report_.draft_accepted, report_.drafted));
-  say(format("context     {} of {} tokens", session_.tokens().size(), session_.context()));
+  say(format("context     {} of {} tokens", human_count(std::ssize(session_.tokens())),
+             human_count(session_.context())));
   say(format("memory      {} at most so far", human_bytes(peak_memory_bytes())));
   say(format("seed        {}", sampling_.seed));
 }

@@ -35,7 +35,7 @@ void describe(const RowProblems& problems, std::vector<std::string>& out) {
     out.push_back(format("    {}{}: {}", quoted(problem.file, 200), line, problem.reason));
   }
   const auto shown = static_cast<int64_t>(problems.examples.size());
-  if (problems.count > shown) out.push_back(format("    and {} more", problems.count - shown));
+  if (problems.count > shown) out.push_back(format("    and {} more", human_count(problems.count - shown)));
 }
 
 Json problems_to_json(const RowProblems& problems) {
@@ -88,8 +88,8 @@ std::vector<std::string> describe_report(const DataReport& report) {
   for (const DataFile& file : report.files) {
     std::string line = format("{}: {}, {}, {}", quoted(file.path, 200), data_format_name(file.format),
                               human_bytes(file.bytes), counted(file.rows, "row"));
-    if (file.duplicates > 0) line += format(", {} of them seen before", file.duplicates);
-    if (file.bad.count > 0) line += format(", {} of them bad:", file.bad.count);
+    if (file.duplicates > 0) line += format(", {} of them seen before", human_count(file.duplicates));
+    if (file.bad.count > 0) line += format(", {} of them bad:", human_count(file.bad.count));
     out.push_back(std::move(line));
     describe(file.bad, out);
   }
@@ -114,9 +114,11 @@ std::vector<std::string> describe_report(const DataReport& report) {
     out.push_back("the model has no chat template: conversations are written with the built-in plain one");
   }
   out.push_back(format("{} used of {} read: {}, {} of them with loss", counted(report.rows_used, "row"),
-                       report.rows_read(), counted(report.train_tokens, "token"), report.trained_tokens));
-  out.push_back(format("held out: {} of {} ({}, {})", counted(report.held_out_documents, "document"), report.documents,
-                       counted(report.held_out_rows, "row"), counted(report.held_out_tokens, "token")));
+                       human_count(report.rows_read()), counted(report.train_tokens, "token"),
+                       human_count(report.trained_tokens)));
+  out.push_back(format("held out: {} of {} ({}, {})", counted(report.held_out_documents, "document"),
+                       human_count(report.documents), counted(report.held_out_rows, "row"),
+                       counted(report.held_out_tokens, "token")));
   return out;
 }
 

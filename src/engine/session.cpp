@@ -73,7 +73,8 @@ Status Session::check_fits(size_t tokens) const {
   return make_error(
       "the prompt has {} and does not fit: the context holds {}, of which an answer needs at least 1. Shorten "
       "the prompt by {}, or ask for a larger context (this model was trained for {})",
-      counted(needed, "token"), context(), counted(needed - context() + 1, "token"), model_->config().context);
+      counted(needed, "token"), human_count(context()), counted(needed - context() + 1, "token"),
+      human_count(model_->config().context));
 }
 
 void Session::wear(std::shared_ptr<const AdapterStack> adapters) {

@@ -24,11 +24,6 @@ constexpr double kReserve = 0.08;                          // of a budget: speed
 constexpr double kHeldOutShare = 0.1;                      // of the time, for measuring on held-out rows
 constexpr int64_t kMeasurementsMax = 20;
 
-// "1 row", "2,000 rows".
-std::string counted(int64_t count, std::string_view what) {
-  return format("{} {}{}", human_count(count), what, count == 1 ? "" : "s");
-}
-
 class Planner {
  public:
   explicit Planner(const PlanInput& input) : in_(input) {
