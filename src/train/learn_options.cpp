@@ -2,10 +2,9 @@
 
 #include <array>
 #include <cmath>
-#include <set>
-#include <type_traits>
 #include <utility>
 
+#include "base/json_fields.h"
 #include "base/strings.h"
 
 namespace andiron {
@@ -43,79 +42,44 @@ std::string_view find_name(const Names<E, N>& names, E wanted) {
   return {};
 }
 
-// Names of the values of each enumeration, and back.
-std::string_view name_of(LearnMethod value) { return learn_method_name(value); }
-std::string_view name_of(Checkpointing value) { return checkpointing_name(value); }
-std::string_view name_of(LossOn value) { return find_name(kLossOn, value); }
-std::string_view name_of(LongRows value) { return find_name(kLongRows, value); }
-std::string_view name_of(LossKind value) { return loss_kind_name(value); }
-std::string_view name_of(Schedule::Kind value) { return schedule_kind_name(value); }
-std::string_view name_of(DataFormat value) { return data_format_name(value); }
-Result<LearnMethod> value_of(std::string_view name, LearnMethod) { return learn_method_from_name(name); }
-Result<LossOn> value_of(std::string_view name, LossOn) { return find_value(kLossOn, name, "what a loss is on"); }
-Result<LongRows> value_of(std::string_view name, LongRows) { return find_value(kLongRows, name, "a way with rows"); }
-Result<LossKind> value_of(std::string_view name, LossKind) { return loss_kind_from_name(name); }
-Result<Schedule::Kind> value_of(std::string_view name, Schedule::Kind) { return schedule_kind_from_name(name); }
-Result<DataFormat> value_of(std::string_view name, DataFormat) { return parse_data_format(name); }
+}  // namespace
 
-template <typename T>
-Json to_json(const T& value) {
-  if constexpr (std::is_enum_v<T>) {
-    return Json(name_of(value));
-  } else if constexpr (std::is_floating_point_v<T>) {
-    return Json(static_cast<double>(value));
-  } else {
-    return Json(value);
-  }
+// Values of each enumeration by name: what base/json_fields.h writes and reads.
+template <typename E>
+static bool take(const Result<E>& found, E& value) {
+  if (found.ok()) value = *found;
+  return found.ok();
 }
-Json to_json(const std::vector<std::string>& value) {
-  Json out = Json::array();
-  for (const std::string& item : value) out.push(item);
-  return out;
-}
-template <typename T>
-Json to_json(const std::optional<T>& value) {
-  return value ? to_json(*value) : Json();
-}
+static Json to_json(LearnMethod value) { return Json(learn_method_name(value)); }
+static Json to_json(LossOn value) { return Json(find_name(kLossOn, value)); }
+static Json to_json(LongRows value) { return Json(find_name(kLongRows, value)); }
+static Json to_json(LossKind value) { return Json(loss_kind_name(value)); }
+static Json to_json(Schedule::Kind value) { return Json(schedule_kind_name(value)); }
+static Json to_json(DataFormat value) { return Json(data_format_name(value)); }
+static Json to_json(Checkpointing value) { return Json(checkpointing_name(value)); }
 
-template <typename T>
-bool from_json(const Json& json, T& value) {
-  if constexpr (std::is_same_v<T, bool>) {
-    if (!json.is_bool()) return false;
-    value = json.as_bool();
-  } else if constexpr (std::is_enum_v<T>) {
-    if (!json.is_string()) return false;
-    const auto found = value_of(json.as_string(), T{});
-    if (!found.ok()) return false;
-    value = *found;
-  } else if constexpr (std::is_integral_v<T>) {
-    if (!json.is_int() || json.as_int() < 0) return false;
-    value = static_cast<T>(json.as_int());
-  } else {
-    if (!json.is_number()) return false;
-    value = static_cast<T>(json.as_double());
-  }
-  return true;
+static bool from_json(const Json& json, LearnMethod& value) {
+  return json.is_string() && take(learn_method_from_name(json.as_string()), value);
 }
-bool from_json(const Json& json, std::vector<std::string>& value) {
-  if (!json.is_array()) return false;
-  value.clear();
-  for (const Json& item : json.items()) {
-    if (!item.is_string()) return false;
-    value.push_back(item.as_string());
-  }
-  return true;
+static bool from_json(const Json& json, LossOn& value) {
+  return json.is_string() && take(find_value(kLossOn, json.as_string(), "what a loss is on"), value);
 }
-template <typename T>
-bool from_json(const Json& json, std::optional<T>& value) {
-  if (json.is_null()) {
-    value.reset();
-    return true;
-  }
-  return from_json(json, value.emplace());
+static bool from_json(const Json& json, LongRows& value) {
+  return json.is_string() && take(find_value(kLongRows, json.as_string(), "a way with long rows"), value);
+}
+static bool from_json(const Json& json, LossKind& value) {
+  return json.is_string() && take(loss_kind_from_name(json.as_string()), value);
+}
+static bool from_json(const Json& json, Schedule::Kind& value) {
+  return json.is_string() && take(schedule_kind_from_name(json.as_string()), value);
+}
+static bool from_json(const Json& json, DataFormat& value) {
+  return json.is_string() && take(parse_data_format(json.as_string()), value);
 }
 
-// One list of members serves writing and reading. Those that change no number come last.
+namespace {
+
+// Those that change numbers, and the others.
 template <typename Options, typename Fields>
 void counting_fields(Options& o, Fields&& at) {
   at("method", o.method);
@@ -164,25 +128,6 @@ void other_fields(Options& o, Fields&& at) {
   at("memory", o.memory_bytes);
   at("checkpointing", o.checkpointing);
 }
-
-struct Writer {
-  Json& out;
-  template <typename T>
-  void operator()(const char* key, const T& value) {
-    out.set(key, to_json(value));
-  }
-};
-
-// Remembers the first member that is missing or of another kind.
-struct Reader {
-  const Json& in;
-  std::string& wrong;
-  template <typename T>
-  void operator()(const char* key, T& value) {
-    const Json* found = in.find(key);
-    if (wrong.empty() && (found == nullptr || !from_json(*found, value))) wrong = key;
-  }
-};
 
 std::string flag_of(std::string_view key) {
   std::string out = format("--{}", key);
@@ -264,13 +209,13 @@ Status check_learn_options(const LearnOptions& o) {
 
 Json learn_options_that_count(const LearnOptions& options) {
   Json out = Json::object();
-  counting_fields(options, Writer{out});
+  counting_fields(options, JsonWriter{out});
   return out;
 }
 
 Json learn_options_json(const LearnOptions& options) {
   Json out = learn_options_that_count(options);
-  other_fields(options, Writer{out});
+  other_fields(options, JsonWriter{out});
   return out;
 }
 
@@ -286,10 +231,11 @@ Result<LearnOptions> resumed_options(const LearnOptions& given, const RunRecord&
   }
   LearnOptions out = given;
   std::string wrong;
-  counting_fields(out, Reader{record.options, wrong});
+  counting_fields(out, JsonReader{record.options, wrong});
   if (!wrong.empty()) {
     return make_error("{}: not the record of a run: its option \"{}\" is missing or of another kind", source, wrong);
   }
+  TRY(check_learn_options(out));
   return out;
 }
 
