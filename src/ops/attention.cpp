@@ -152,8 +152,7 @@ struct HeadGradients {
 class HeadBackward {
  public:
   static int64_t floats(int64_t rows, int64_t d) {
-    const int64_t padded = (rows + 15) / 16 * 16;
-    return 2 * d * padded + 2 * kQueryRows * kKeyRows + kQueryRows;
+    return 2 * d * turned_stride(rows) + 2 * kQueryRows * kKeyRows + kQueryRows;
   }
 
   HeadBackward(const KernelTable& kernels, const AttentionTape& tape, const BatchSegment& segment, int64_t head,
@@ -164,7 +163,7 @@ class HeadBackward {
         head_(head),
         kv_head_(head / (tape.shape.heads / tape.shape.kv_heads)),
         d_(tape.shape.head_dim),
-        padded_((segment.rows + 15) / 16 * 16),
+        padded_(turned_stride(segment.rows)),
         gradients_(gradients),
         dout_(tape.tape->gradient(tape.out)),
         dq_(tape.tape->gradient(tape.q)),
@@ -183,6 +182,9 @@ class HeadBackward {
   }
 
  private:
+  // A line more: rows a power of two apart would share few cache sets.
+  static int64_t turned_stride(int64_t rows) { return (rows + 15) / 16 * 16 + 16; }
+
   void gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t ldb,
             float* c, int64_t ldc, bool accumulate) const {
     const GemmArgs args = {m, n, k, a, a_row, a_col, b, ldb, c, ldc, accumulate, gemm_scratch_};

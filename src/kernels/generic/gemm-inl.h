@@ -12,6 +12,8 @@ constexpr int64_t kGemmWidth = P::kGemmVectors * P::kLanes;
 /* Rows of B in a panel: 24 KiB at the greatest width leave room for A and C in a 32 KiB L1. */
 constexpr int64_t kGemmDepth = 128;
 
+constexpr int64_t kGemmFewRows = 96;
+
 struct __attribute__((aligned(64))) GemmScratch {
   float panel[kGemmDepth * kGemmWidth];
   float tile[P::kGemmRows * kGemmWidth]; /* where a tile at the right edge is computed */
@@ -110,7 +112,7 @@ inline void gemm_slab(const GemmArgs& g, GemmScratch* scratch) {
     const float* b = scratch->panel;
     int64_t ldb = kGemmWidth;
     /* A copy that few rows would use is not worth making, nor one of what is a panel already. */
-    if ((g.m <= 4 * P::kGemmRows || g.ldb <= kGemmWidth) && width % P::kLanes == 0) {
+    if ((g.m <= kGemmFewRows || g.ldb <= kGemmWidth) && width % P::kLanes == 0) {
       b = g.b + column;
       ldb = g.ldb;
     } else {
