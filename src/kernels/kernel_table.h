@@ -11,6 +11,7 @@
  *                       acc = fma(float(sum of int8 products), d_w * d_x, acc), one step per block of 32 (or 16);
  *                       formats with a minimum add acc = fma(m_w, d_x * sum(x), acc).
  *   float weights:      acc = fma(w[k], x[k], acc), k = 0, 1, 2, ...
+ * Gradients meet weights in the same two ways (MatmulTransposedArgs).
  * Two exceptions, both with AMX: BF16 weights multiply activations rounded to bf16 (tdpbf16ps), at every batch size;
  * matmul_transposed multiplies weights and gradients rounded to bf16. Their sums are f32.
  *

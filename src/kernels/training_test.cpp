@@ -199,6 +199,51 @@ TEST(Rows, DotIsExactToDouble) {
   for (const KernelTable& table : all_tables()) EXPECT_NEAR(table.dot(huge.data(), huge.data(), 40), 3.6e78, 1e73);
 }
 
+// Blocks of 128: every number to the nearest step of the block's largest / 8191; zeros to the end of the last block.
+TEST(Rows, QuantizeGradient) {
+  Vectors v;
+  std::fill_n(v.dy.begin() + 128, 128, 0.0F);
+  std::fill_n(v.dy.begin() + 256, 128, 1e-31F);  // hardly there
+  v.dy[390] = INFINITY;
+  v.dy[520] = NAN;
+  constexpr int64_t kBlocks = (kCount + kGradientBlock - 1) / kGradientBlock;
+  std::vector<int16_t> reference;
+  for (const KernelTable& table : all_tables()) {
+    std::vector<int16_t> q(kBlocks * kGradientBlock, 77);
+    std::vector<float> scale(kBlocks);
+    table.quantize_gradient(v.dy.data(), kCount, q.data(), scale.data());
+    if (reference.empty()) reference = q;
+    EXPECT_EQ(q, reference) << table.name;
+    EXPECT_EQ(scale[1], 0);
+    EXPECT_EQ(scale[2], 0);
+    EXPECT_TRUE(std::isnan(scale[3]));
+    EXPECT_TRUE(std::isnan(scale[4]));
+    for (int64_t i = 0; i < kBlocks * kGradientBlock; ++i) {
+      const float d = scale[i / kGradientBlock];
+      if (std::isnan(d)) continue;
+      const double x = i < kCount && d > 0 ? v.dy[i] : 0;
+      ASSERT_LE(std::abs(q[i]), kGradientMax);
+      ASSERT_NEAR(q[i] * double{d}, x, 0.501 * d) << table.name << " " << i;
+    }
+  }
+}
+
+TEST(Rows, Transpose) {
+  const Vectors v;
+  for (const auto& [rows, cols] : {std::pair{1, 1}, {16, 16}, {31, 20}, {5, 33}}) {
+    for (const KernelTable& table : all_tables()) {
+      std::vector<float> to(static_cast<size_t>(cols * 40), NAN);
+      table.transpose(v.a.data(), 33, rows, cols, to.data(), 40);
+      for (int j = 0; j < cols; ++j) {
+        for (int i = 0; i < 40; ++i) {
+          const float got = to[j * 40 + i];
+          ASSERT_TRUE(i < rows ? got == v.a[i * 33 + j] : std::isnan(got)) << table.name << " " << i << " " << j;
+        }
+      }
+    }
+  }
+}
+
 TEST(Rows, ExpSub) {
   const Vectors v;
   std::vector<float> reference(kCount);
