@@ -184,7 +184,7 @@ struct KernelTable {
   void (*matmul_transposed[kPackedFormatCount])(const MatmulTransposedArgs*);
   bool integer_gradients;
   /* One row of dy [n] in blocks of 128: q in [-8191, 8191], zeros up to a whole block; scale [ceil(n / 128)], NaN
-   * where a number is not finite, 0 where all are below 1e-30. */
+   * (and zeros in q) where a number is not finite, 0 where all are below 1e-30. */
   void (*quantize_gradient)(const float* dy, int64_t n, int16_t* q, float* scale);
   void (*gemm)(const GemmArgs*);
 

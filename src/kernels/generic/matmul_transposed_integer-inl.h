@@ -30,7 +30,8 @@ inline void round_columns(const float* from, int64_t rows, int16_t* pairs, float
     top = V::f_max(top, V::f_abs(v));
     finite = V::f_add(finite, V::f_sub(v, v)); /* 0, or NaN */
   }
-  const V::F inverse = inverse_scale(top, kGradientWeightMax);
+  /* 0 also in lanes that are not finite: what NaN becomes has zeros in its lower half. */
+  const V::F inverse = V::f_select_ge(finite, V::f_zero(), inverse_scale(top, kGradientWeightMax), V::f_zero());
   const V::F d = V::f_select_ge(top, V::f_set1(1e-30f), V::f_div(top, V::f_set1(kGradientWeightMax)), V::f_zero());
   V::f_store(scale, V::f_add(d, finite));
   for (int64_t i = 0; i < rows; i += 2) {
@@ -50,9 +51,14 @@ void quantize_gradient(const float* dy, int64_t n, int16_t* q, float* scale) {
       top = V::f_max(top, V::f_abs(v));
       finite = V::f_add(finite, V::f_sub(v, v));
     }
-    const float largest = V::f_hmax(top), bad = V::f_sum(finite);
+    const float largest = V::f_hmax(top);
+    if (!(V::f_sum(finite) == 0.0f)) {
+      *scale++ = __builtin_nanf("");
+      __builtin_memset(q + block, 0, kGradientBlock * sizeof *q);
+      continue;
+    }
     const V::F inverse = inverse_scale(V::f_set1(largest), kGradientMax);
-    *scale++ = (largest >= 1e-30f ? largest / kGradientMax : 0.0f) + bad;
+    *scale++ = largest >= 1e-30f ? largest / kGradientMax : 0.0f;
     for (int64_t i = block; i < block + kGradientBlock; i += 16) {
       const V::F v = i < end ? load_some(dy + i, end - i) : V::f_zero();
       V::i_store_shorts(q + i, V::i_round(V::f_mul(v, inverse)));
