@@ -256,7 +256,7 @@ void print_text(const TrainMeasurement& m, const Machine& machine, const Model& 
                human_bytes(m.peak_bytes).c_str(), static_cast<long long>(m.rows),
                static_cast<long long>(m.checkpointed), static_cast<long long>(m.layers));
   std::fprintf(stdout, "limits   %s %.4g Gflop/s in registers; dx = dy W in bf16 (%s) %.4g\n",
-               m.limits.bf16_ops > 1.2 * m.limits.f32_ops ? "bf16" : "f32", m.limits.bf16_ops, m.gemm_shape.c_str(),
+               m.limits.bf16_ops > 2 * m.limits.f32_ops ? "bf16" : "f32", m.limits.bf16_ops, m.gemm_shape.c_str(),
                m.gemm);
   std::fprintf(stdout, "reached  %.4g Mflop a token: %.1f%% of the former, %.1f%% of the latter\n",
                1e-6 * m.flop_per_token, 100 * m.share_of(m.limits.bf16_ops), 100 * m.share_of(m.gemm));

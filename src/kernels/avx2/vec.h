@@ -317,7 +317,11 @@ struct P {
   static I i_zero() { return _mm256_setzero_si256(); }
   static I i_load_panel(const int16_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
   static I i_pair(const int16_t* p) { return V::quad_at(p, 0); }
-  static I i_dot_pairs(I sum, I a, I b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
+  static I i_dot_pairs(I sum, I a, I b) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+    __asm__("" : "+x"(sum)); /* keeps all products from being computed before the first is added */
+    return sum;
+  }
 
   /* out[0][t] = sum over Quads quads of (w - offset) times the activations of token t. */
   template <int Bits, int Quads, int G, int NT>
