@@ -106,8 +106,14 @@ TEST_F(AdaptersTest, DiffAnswersAsRunDoes) {
             "== none ==\n" + run({}) + "\n\n== me+work:0.5 ==\n" + run({"me", "work:0.5"}) + "\n");
   words[4] = "base";
   EXPECT_TRUE(json(words).find("same")->as_bool());
-  words[4] = "me+nobody";
-  expect_fails(words, {"nobody"});
+  for (const auto& [stack, part] : {std::pair("me+nobody", "nobody"),
+                                    {"me+", "expected the name of an adapter"},
+                                    {"me:much", "the strength in \"me:much\": expected a number"},
+                                    {"me:inf", "the strength in \"me:inf\""},
+                                    {"../me", "expected the name of an adapter"}}) {
+    words[4] = stack;
+    expect_fails(words, {part});
+  }
 }
 
 TEST_F(AdaptersTest, AConcatenationIsTheStack) {

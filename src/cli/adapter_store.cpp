@@ -1,6 +1,7 @@
 #include "cli/adapter_store.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "adapter/adapter_base.h"
@@ -64,14 +65,21 @@ Result<StackEntry> parse_adapter(const std::string& text) {
   std::string name = text;
   if (!std::filesystem::exists(name, error)) {
     if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
-      TRY_ASSIGN(const double strength, parse_double(std::string_view(text).substr(colon + 1), "--adapter"));
+      TRY_ASSIGN(const double strength, parse_double(std::string_view(text).substr(colon + 1),
+                                                     format("the strength in \"{}\"", andiron::quoted(text))));
       entry.strength = static_cast<float>(strength);
+      if (!std::isfinite(entry.strength)) {
+        return make_error("the strength in \"{}\" is not a finite number", andiron::quoted(text));
+      }
       name = text.substr(0, colon);
     }
   }
   entry.path = name;
   if (std::filesystem::exists(name, error)) return entry;
-  if (!is_name(name)) return make_error("{}: there is no such adapter", andiron::quoted(name));
+  if (!is_name(name)) {
+    return make_error("\"{}\": expected the name of an adapter, a PEFT folder or a GGUF adapter; there is none such",
+                      andiron::quoted(name));
+  }
   TRY_ASSIGN(entry.path, adapter_folder(name));
   if (std::filesystem::exists(entry.path, error)) return entry;
   return make_error(

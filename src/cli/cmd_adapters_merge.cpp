@@ -1,5 +1,4 @@
 // andiron adapters merge: several adapters into one, or into a model.
-#include <cmath>
 #include <cstdio>
 
 #include "adapter/adapter_base.h"
@@ -41,7 +40,6 @@ Result<std::vector<Part>> read_parts(const AdapterMergeOptions& options, const s
   TRY_ASSIGN(const auto entries, parse_adapters(options.adapters));
   std::vector<Part> parts;
   for (const StackEntry& entry : entries) {
-    if (!std::isfinite(entry.strength)) return make_error("{}: its weight is not a finite number", entry.path);
     TRY_ASSIGN(Adapter adapter, read_named_adapter(entry.path, model));
     parts.push_back({std::move(adapter), entry.strength, entry.path});
   }

@@ -50,8 +50,8 @@ class Loader {
 
   Status take(Example&& example) {
     if (!serves(example, options_.use)) {
-      return make_error("{}:{}: the file is {} data, but this kind of training needs {}", path_of(example),
-                        example.line, data_format_name(report_.files[example.file].format), use_name(options_.use));
+      return make_error("{}:{}: the file is {} data, but {} are needed here", path_of(example), example.line,
+                        data_format_name(report_.files[example.file].format), use_name(options_.use));
     }
     if (!encoder_ && example.kind != Example::Kind::kText) TRY(make_encoder());
     const bool chat = example.kind == Example::Kind::kChat || example.kind == Example::Kind::kPreference;
@@ -208,7 +208,7 @@ Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer
   DataReader reader(out.report, [&](Example&& example) { return loader.take(std::move(example)); });
   TRY(reader.read(paths, options.format));
   loader.flush();
-  if (loader.rows().rows.empty()) return nothing_left("there is nothing to train on", out.report);
+  if (loader.rows().rows.empty()) return nothing_left("there is no row to use", out.report);
   split(std::move(loader.rows()), loader.orders(), options, out);
   return out;
 }

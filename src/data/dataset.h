@@ -58,8 +58,7 @@ struct DataSet {
 };
 
 // Reads `paths`: files, and folders with all that is below them. Rows with something wrong are counted in the report;
-// it is an Error when a path given cannot be read as data, or nothing to train on is left. `model_name` is for
-// messages.
+// it is an Error when a path given cannot be read as data, or no row is left. `model_name` is for messages.
 Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
                           std::string_view model_name, const DataOptions& options, ThreadTeam& team);
 

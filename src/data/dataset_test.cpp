@@ -165,8 +165,8 @@ TEST_F(LoadData, PairsAndLabels) {
   const auto wrong = load({path});
   ASSERT_FALSE(wrong.ok());
   EXPECT_EQ(wrong.error().message, path +
-                                       ":1: the file is preference data, but this kind of training needs texts, "
-                                       "conversations or completions");
+                                       ":1: the file is preference data, but texts, "
+                                       "conversations or completions are needed here");
   EXPECT_FALSE(load({chat_file(3)}, {.use = DataUse::kPairs}).ok());
 }
 
@@ -174,9 +174,8 @@ TEST_F(LoadData, NothingToTrainOnIsAnErrorThatSaysWhy) {
   const std::string path = folder_.write("rows.jsonl", std::string_view("{\"text\": \"\"}\n"));
   const auto data = load({path});
   ASSERT_FALSE(data.ok());
-  EXPECT_EQ(data.error().message.rfind(
-                "there is nothing to train on\n" + path + ": text-rows, 13 B, 1 row, 1 of them bad:", 0),
-            0U)
+  EXPECT_EQ(
+      data.error().message.rfind("there is no row to use\n" + path + ": text-rows, 13 B, 1 row, 1 of them bad:", 0), 0U)
       << data.error().message;
   fs::create_directory(folder_.file("empty"));
   EXPECT_FALSE(load({folder_.file("empty")}).ok());
