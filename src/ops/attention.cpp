@@ -142,9 +142,9 @@ constexpr int64_t kQueryRows = 64, kKeyRows = 96;
 
 // Where a head's gradients of keys and values go: rows of d, `stride` apart, the first that of the segment's first row.
 struct HeadGradients {
-  float* dk;
-  float* dv;
-  int64_t stride;
+  float* dk = nullptr;
+  float* dv = nullptr;
+  int64_t stride = 0;
 };
 
 // The backward of one query head of one segment: S = scale Q K^T, P = exp(S - lse), O = P V, row by row; with
@@ -257,10 +257,12 @@ void Ops::attention_backward(const AttentionTape& kept) {
   team_.parallel_for(kept.segments_count * heads, [&](int64_t i, int worker) {
     const BatchSegment& segment = kept.segments[i / heads];
     const int64_t head = i % heads;
-    HeadGradients to = {dk.row(segment.first_row) + head * d, dv.row(segment.first_row) + head * d, dk.stride};
-    if (per_token > 1) {
-      to = {own + 2 * head * of_head + segment.first_row * d, own + (2 * head + 1) * of_head + segment.first_row * d,
-            d};
+    HeadGradients to;
+    if (per_token == 1) {
+      to = {dk.row(segment.first_row) + head * d, dv.row(segment.first_row) + head * d, dk.stride};
+    } else {
+      float* of_segment = own + 2 * head * of_head + segment.first_row * d;
+      to = {of_segment, of_segment + of_head, d};
       std::fill_n(to.dk, segment.rows * d, 0.0f);
       std::fill_n(to.dv, segment.rows * d, 0.0f);
     }
