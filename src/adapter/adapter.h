@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "tensor/dtype.h"
@@ -86,14 +87,16 @@ Result<Adapter> read_gguf_adapter(std::span<const uint8_t> bytes, const AdapterB
 // Writes a PEFT folder: a new one appears complete or not at all; in one that is there its two files are replaced and
 // any others kept (base/atomic_folder.h). `dtype`: kF32, or kF16, where a number beyond its range is an Error. What is
 // read back is the same adapter, with kF32 to the last bit. `beside`: texts that appear in the folder with it.
+// `existing`: whether anything there makes it an Error instead.
 struct TextFile {
   std::string name, text;
 };
 Status write_peft(const Adapter& adapter, const std::string& folder, DType dtype = DType::kF32,
-                  std::span<const TextFile> beside = {});
+                  std::span<const TextFile> beside = {}, Existing existing = Existing::kReplaced);
 
 // Writes one GGUF file that llama.cpp can load too. GGUF knows one alpha and no rank stabilisation: alpha is written so
 // that the scale comes out right, and where the matrices differ in it b is multiplied. It cannot hold DoRA: an Error.
-Status write_gguf_adapter(const Adapter& adapter, const std::string& path, DType dtype = DType::kF32);
+Status write_gguf_adapter(const Adapter& adapter, const std::string& path, DType dtype = DType::kF32,
+                          Existing existing = Existing::kReplaced);
 
 }  // namespace andiron

@@ -198,7 +198,7 @@ Result<Adapter> read_gguf_adapter(std::span<const uint8_t> bytes, const AdapterB
   return GgufAdapterReader(bytes, source).read(base);
 }
 
-Status write_gguf_adapter(const Adapter& adapter, const std::string& path, DType dtype) {
+Status write_gguf_adapter(const Adapter& adapter, const std::string& path, DType dtype, Existing existing) {
   TRY(check_adapter(adapter, path));
   if (adapter.dora) {
     return make_error(
@@ -228,7 +228,7 @@ Status write_gguf_adapter(const Adapter& adapter, const std::string& path, DType
   }
   TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, keys_of(adapter, alpha), infos));
   for (const auto& bytes : data) TRY(writer.append(bytes));
-  return writer.finish();
+  return writer.finish(existing);
 }
 
 }  // namespace andiron

@@ -215,7 +215,8 @@ Result<Adapter> read_peft(std::string_view config, std::span<const uint8_t> weig
   return PeftReader(weights, source).read(config, base);
 }
 
-Status write_peft(const Adapter& adapter, const std::string& folder, DType dtype, std::span<const TextFile> beside) {
+Status write_peft(const Adapter& adapter, const std::string& folder, DType dtype, std::span<const TextFile> beside,
+                  Existing existing) {
   TRY(check_adapter(adapter, folder));
   OutFile out;
   std::vector<std::string> modules;
@@ -228,7 +229,7 @@ Status write_peft(const Adapter& adapter, const std::string& folder, DType dtype
   TRY(write_safetensors(files.file(kPeftWeights), out.tensors, origin_of(adapter)));
   TRY(write_text_file(files.file(kPeftConfig), write_peft_config(adapter, modules).dump(2) + "\n"));
   for (const TextFile& file : beside) TRY(write_text_file(files.file(file.name), file.text));
-  return files.commit();
+  return files.commit(existing);
 }
 
 }  // namespace andiron

@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -35,6 +36,10 @@ Result<std::string> replaceable(const std::string& path) {
   if (S_ISREG(info.st_mode)) return target;
   return make_error("{}: expected a file that may be replaced, or nothing there; it is {}", path,
                     S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+}
+
+Error taken(const std::string& path) {
+  return make_error("{}: there is something of this name already, which is not overwritten; choose another name", path);
 }
 
 std::string temporary_path(const std::string& path) {
@@ -161,7 +166,7 @@ Status AtomicFile::pad_to(uint64_t multiple) {
   return write(zeros);
 }
 
-Status AtomicFile::commit_unsynced() {
+Status AtomicFile::commit_unsynced(Existing existing) {
   if (temporary_ == nullptr) {
     const std::string self = format("/proc/self/fd/{}", fd_);
     const auto link_to = [&](const std::string& name) {
@@ -171,6 +176,7 @@ Status AtomicFile::commit_unsynced() {
       ::close(std::exchange(fd_, -1));
       return {};
     }
+    if (errno == EEXIST && existing == Existing::kKept) return taken(path_);
     // A name beside the target, for the moment until it is renamed over it.
     const std::string name = temporary_path(path_);
     if (errno != EEXIST || !link_to(name)) {
@@ -179,7 +185,9 @@ Status AtomicFile::commit_unsynced() {
     }
     temporary_ = std::make_unique<TemporaryName>(name);
   }
-  if (::rename(temporary_->path().c_str(), path_.c_str()) != 0) {
+  if (existing == Existing::kKept) {
+    TRY(rename_to_free(temporary_->path(), path_));
+  } else if (::rename(temporary_->path().c_str(), path_.c_str()) != 0) {
     return make_error("{}: cannot put it in place: {}; the old file, if any, is untouched", path_,
                       std::strerror(errno));
   }
@@ -188,12 +196,12 @@ Status AtomicFile::commit_unsynced() {
   return {};
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(Existing existing) {
   if (fsync(fd_) != 0) {
     return make_error("{}: cannot sync it to disk: {}; the old file, if any, is untouched", path_,
                       std::strerror(errno));
   }
-  TRY(commit_unsynced());
+  TRY(commit_unsynced(existing));
   return sync_folder(parent_of(path_));
 }
 
@@ -241,6 +249,26 @@ Status write_text_file(const std::string& path, std::string_view text, bool priv
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, private_to_user));
   TRY(file.write(text));
   return file.commit();
+}
+
+Status check_free(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) == 0) return taken(path);
+  if (errno == ENOENT) return {};
+  return make_error("{}: cannot see whether there is something of this name: {}", path, std::strerror(errno));
+}
+
+Status rename_to_free(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+  // Some file systems know no such renaming. A second link never replaces; a folder can have none, but is renamed only
+  // over a folder in which there is nothing.
+  if (errno == EINVAL || errno == ENOSYS) {
+    const bool moved = is_folder(from) ? ::rename(from.c_str(), to.c_str()) == 0
+                                       : ::link(from.c_str(), to.c_str()) == 0 && ::unlink(from.c_str()) == 0;
+    if (moved) return {};
+  }
+  if (errno == EEXIST || errno == ENOTEMPTY) return taken(to);
+  return make_error("{}: cannot put it in place: {}", to, std::strerror(errno));
 }
 
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

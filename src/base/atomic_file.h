@@ -18,6 +18,9 @@
 
 namespace andiron {
 
+// What commit() does with what has come to be there: replaces it, or fails with the Error of check_free().
+enum class Existing { kReplaced, kKept };
+
 class AtomicFile {
  public:
   // `private_to_user`: mode 0600 instead of the user's default.
@@ -40,10 +43,10 @@ class AtomicFile {
   uint64_t offset() const { return offset_; }
   // Changes the name, in the same folder, under which the file will appear.
   void rename_to(std::string path) { path_ = std::move(path); }
-  Status commit();
+  Status commit(Existing existing = Existing::kReplaced);
   // As commit(), but leaves the syncing to the system, for a file that can be made again: after a crash of the machine
   // (not of the process) it may be there and hold anything.
-  Status commit_unsynced();
+  Status commit_unsynced(Existing existing = Existing::kReplaced);
 
  private:
   class TemporaryName;  // in the file system
@@ -63,6 +66,11 @@ Status write_text_file(const std::string& path, std::string_view text, bool priv
 std::string parent_of(const std::string& path);
 // Puts on disk what was made, renamed or removed in a folder; where the file system cannot, nothing is done.
 Status sync_folder(const std::string& path);
+
+// An Error where there is something of any kind, a link to nothing too, or where that cannot be told.
+Status check_free(const std::string& path);
+// Gives what is at `from` the name `to`, which must be free; otherwise the Error of check_free().
+Status rename_to_free(const std::string& from, const std::string& to);
 
 bool file_exists(const std::string& path);  // of any kind, a folder too
 bool is_folder(const std::string& path);

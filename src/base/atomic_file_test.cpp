@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -184,6 +185,42 @@ TEST(AtomicFile, AFileThatNobodyWritesIsAbandoned) {
   for (const std::string& name : names_in(folder.path())) {
     EXPECT_EQ(AtomicFile::is_abandoned(folder.file(name)), name == "left.part-1-0") << name;
   }
+}
+
+// The other file comes after create(), as a second process makes it.
+TEST(AtomicFile, WhatOthersMadeMeanwhileIsKeptWhenAsked) {
+  const TestFolder folder;
+  const std::string path = folder.file("x");
+  for (const bool named : {false, true}) {
+    auto file = named ? AtomicFile::create_named(path) : AtomicFile::create(path);
+    ASSERT_TRUE(file.ok() && file->write("mine").ok());
+    folder.write("x", "theirs");
+    const Status committed = file->commit(Existing::kKept);
+    ASSERT_FALSE(committed.ok());
+    EXPECT_NE(committed.error().message.find(path + ": there is something of this name already"), std::string::npos)
+        << committed.error().message;
+    EXPECT_EQ(read_text_file(path).value(), "theirs");
+    std::filesystem::remove(path);
+    ASSERT_TRUE(file->commit(Existing::kKept).ok()) << "free again";
+    EXPECT_EQ(read_text_file(path).value(), "mine");
+    std::filesystem::remove(path);
+  }
+  EXPECT_EQ(files_in(folder.path()), 0u);
+}
+
+TEST(Paths, FreeIsWhatIsNotThere) {
+  const TestFolder folder;
+  const std::string path = folder.write("x", "");
+  ASSERT_EQ(symlink("nowhere", folder.file("link").c_str()), 0);
+  EXPECT_TRUE(check_free(folder.file("y")).ok());
+  for (const std::string& taken : {path, folder.path(), folder.file("link")}) {
+    const Status free = check_free(taken);
+    ASSERT_FALSE(free.ok()) << taken;
+    EXPECT_NE(free.error().message.find("something of this name already"), std::string::npos);
+  }
+  const Status unknown = check_free(folder.file(std::string(300, 'n')));
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_NE(unknown.error().message.find("File name too long"), std::string::npos) << unknown.error().message;
 }
 
 TEST(AtomicFile, MayBeRenamedBeforeItAppears) {

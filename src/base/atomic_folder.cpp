@@ -83,10 +83,12 @@ std::string AtomicFolder::file(std::string_view name) const {
   return format("{}/{}", temporary_, name);
 }
 
-Status AtomicFolder::commit() {
+Status AtomicFolder::commit(Existing existing) {
   TRY(sync_folder(temporary_));
   struct stat info {};
-  if (::stat(path_.c_str(), &info) == 0) {
+  if (existing == Existing::kKept) {
+    TRY(rename_to_free(temporary_, path_));
+  } else if (::stat(path_.c_str(), &info) == 0) {
     ::chmod(temporary_.c_str(), info.st_mode & 07777);  // an exchanged folder keeps its mode
     TRY(replace_folder());
   } else if (::rename(temporary_.c_str(), path_.c_str()) != 0) {

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/result.h"
 
 namespace andiron {
@@ -29,7 +30,7 @@ class AtomicFolder {
 
   // Where to write one of its files until commit(). Plain names only: there are no folders within.
   std::string file(std::string_view name) const;
-  Status commit();
+  Status commit(Existing existing = Existing::kReplaced);
 
  private:
   AtomicFolder(std::string path, std::string temporary) : path_(std::move(path)), temporary_(std::move(temporary)) {}

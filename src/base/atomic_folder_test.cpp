@@ -76,6 +76,25 @@ TEST(AtomicFolder, OtherFilesStay) {
   EXPECT_EQ(names_in(test.path()), Names{"x"});
 }
 
+// The other folder comes after create(), as a second process makes it.
+TEST(AtomicFolder, WhatOthersMadeMeanwhileIsKeptWhenAsked) {
+  const TestFolder test;
+  {
+    auto mine = AtomicFolder::create(test.file("x"));
+    ASSERT_TRUE(mine.ok() && write_text_file(mine->file("a"), "mine").ok());
+    fs::create_directory(test.file("x"));
+    EXPECT_FALSE(mine->commit(Existing::kKept).ok()) << "an empty folder too";
+    test.write("x/a", "theirs");
+    const Status committed = mine->commit(Existing::kKept);
+    ASSERT_FALSE(committed.ok());
+    EXPECT_NE(committed.error().message.find("something of this name already"), std::string::npos);
+  }
+  EXPECT_EQ(names_in(test.path()), Names{"x"});
+  EXPECT_EQ(read_text_file(test.file("x/a")).value(), "theirs");
+  auto another = AtomicFolder::create(test.file("y"));
+  ASSERT_TRUE(another.ok() && another->commit(Existing::kKept).ok());
+}
+
 TEST(AtomicFolder, ALinkStaysOne) {
   const TestFolder test;
   ASSERT_TRUE(write_pair(test.file("x"), "old").ok());

@@ -110,15 +110,12 @@ Result<Adapter> read_named_adapter(const std::string& text, const std::string& m
   return make_error("{}: --model MODEL", adapter.error().message);
 }
 
-Status check_free(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::symlink_status(path, error).type() == std::filesystem::file_type::not_found) return {};
-  return make_error("{}: there is something of this name already, which is not overwritten; choose another name", path);
-}
-
 Result<std::string> new_adapter_folder(const std::string& name) {
   TRY_ASSIGN(std::string folder, adapter_folder(name));
-  if (check_free(folder).ok()) return folder;
+  if (!file_exists(folder)) {
+    TRY(check_free(folder));
+    return folder;
+  }
   return make_error(
       "\"{0}\": there is an adapter of this name already, which is not overwritten; choose another name, or remove it "
       "first: andiron adapters remove {0}",

@@ -25,8 +25,6 @@ Result<std::vector<StackEntry>> parse_adapters(const std::vector<std::string>& t
 // Reads an adapter for its own sake, to which no strength belongs. `model`: its base, or "" where the adapter itself
 // says what it is for.
 Result<Adapter> read_named_adapter(const std::string& text, const std::string& model);
-// An Error where there is something already: nothing is overwritten.
-Status check_free(const std::string& path);
 // The folder of a new adapter of that name; an Error where there is one already.
 Result<std::string> new_adapter_folder(const std::string& name);
 // "me+work:0.5"; "none" and "base" are no adapters at all. A path that exists wins over what a "+" in it would mean.

@@ -110,7 +110,7 @@ Result<int> import_adapter_command(const GlobalOptions& global, const AdapterImp
   std::error_code ignored;
   const auto from = std::filesystem::absolute(options.path, ignored);
   beside.push_back(origin_file(Json(Json::Object{{"made", Json("import")}, {"from", Json(from.string())}})));
-  const Status written = write_peft(adapter, folder, DType::kF32, beside);
+  const Status written = write_peft(adapter, folder, DType::kF32, beside, Existing::kKept);
   if (!written.ok() && options.model.empty() && written.error().message.ends_with("give the model with it")) {
     return make_error("{}: --model MODEL", written.error().message);
   }
@@ -125,7 +125,8 @@ Result<int> import_adapter_command(const GlobalOptions& global, const AdapterImp
 Result<int> export_adapter_command(const GlobalOptions& global, const AdapterExportOptions& options) {
   TRY(check_free(options.out));
   TRY_ASSIGN(const Adapter adapter, read_named_adapter(options.adapter, options.model));
-  TRY(options.format == "gguf" ? write_gguf_adapter(adapter, options.out) : write_peft(adapter, options.out));
+  TRY(options.format == "gguf" ? write_gguf_adapter(adapter, options.out, DType::kF32, Existing::kKept)
+                               : write_peft(adapter, options.out, DType::kF32, {}, Existing::kKept));
   if (!global.quiet) {
     std::fprintf(stderr, "%s: %s as %s\n", printable(options.out).c_str(), printable(options.adapter).c_str(),
                  options.format == "gguf" ? "a GGUF adapter" : "a PEFT folder");

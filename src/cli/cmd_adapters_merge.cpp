@@ -92,7 +92,7 @@ Result<int> merge_into_adapter(const GlobalOptions& global, const AdapterMergeOp
   TRY_ASSIGN(Adapter merged, merge_adapters(weighted, merge, *machine.team));
   merged.name = options.name;
   const TextFile origin = merge_origin(options, merge.method, parts);
-  TRY(write_peft(merged, folder, DType::kF32, {&origin, 1}));
+  TRY(write_peft(merged, folder, DType::kF32, {&origin, 1}, Existing::kKept));
   say_notes(global, notes);
   if (!global.quiet) {
     std::fprintf(stderr, "%s: %s, %zu matrices, rank %lld\n", printable(folder).c_str(),
@@ -129,6 +129,7 @@ Result<int> merge_into_model(const GlobalOptions& global, const AdapterMergeOpti
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const auto folded, fold_source(*source, std::move(worn), *machine.team));
   QuantizeOptions quantize;
+  quantize.existing = Existing::kKept;
   if (options.type.empty()) {
     quantize.formats_of = source.get();
   } else {

@@ -208,7 +208,7 @@ Result<QuantizeReport> quantize_model(const ModelSource& source, const std::stri
     TRY(encoder.encode(source.tensors()[i], targets[i], report.bytes_before));
   }
   encoder.add_notes();
-  if (!report.cancelled) TRY(writer.finish());
+  if (!report.cancelled) TRY(writer.finish(options.existing));
   return report;
 }
 

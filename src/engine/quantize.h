@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "engine/imatrix.h"
@@ -21,8 +22,9 @@ struct QuantizeOptions {
   QuantType type;
   // Each tensor in the number format it has there, instead of `type`; then the source's own file type is kept.
   const ModelSource* formats_of = nullptr;
-  bool pure = false;                       // no recipe: see plan_tensor
-  const Importance* importance = nullptr;  // weighs the errors; null: all columns alike
+  bool pure = false;                        // no recipe: see plan_tensor
+  Existing existing = Existing::kReplaced;  // what is at `out`
+  const Importance* importance = nullptr;   // weighs the errors; null: all columns alike
   const std::atomic<bool>* cancel = nullptr;
   // Bytes of the source that are done; `tensor` is being worked on.
   std::function<void(uint64_t done, uint64_t total, std::string_view tensor)> progress = {};

@@ -44,7 +44,7 @@ class GgufWriter {
   // is complete makes way for the next.
   Status append(std::span<const uint8_t> bytes);
   // An Error when a tensor lacks bytes; the target is then as it was.
-  Status finish();
+  Status finish(Existing existing = Existing::kReplaced);
 
  private:
   GgufWriter(std::string path, AtomicFile file, uint64_t alignment)

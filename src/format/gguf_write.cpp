@@ -174,12 +174,12 @@ Status GgufWriter::append(std::span<const uint8_t> bytes) {
   return file_.pad_to(alignment_);
 }
 
-Status GgufWriter::finish() {
+Status GgufWriter::finish(Existing existing) {
   if (current_ < tensors_.size()) {
     return make_error("{}: tensor \"{}\" got {} of its {} bytes; the file is not written", path_,
                       quoted(tensors_[current_].name), written_, tensors_[current_].bytes);
   }
-  return file_.commit();
+  return file_.commit(existing);
 }
 
 }  // namespace andiron
