@@ -222,8 +222,15 @@ Status sync_folder(const std::string& path) {
 }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // Without O_NONBLOCK a pipe that nobody writes to would be waited for here.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return make_error("{}: cannot open it: {}", path, std::strerror(errno));
+  struct stat info {};
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(fd);
+    return make_error("{}: cannot read it: expected a file; it is {}", path,
+                      S_ISDIR(info.st_mode) ? "a folder" : "a device or pipe");
+  }
   std::string text;
   char buffer[1 << 16];
   while (true) {

@@ -127,6 +127,12 @@ TEST(ReadTextFile, HasALimit) {
   EXPECT_NE(read_text_file(path, 999).error().message.find("larger than the 999 B allowed"), std::string::npos);
   EXPECT_FALSE(read_text_file(folder.file("absent")).ok());
   EXPECT_FALSE(read_text_file(folder.path()).ok()) << "a folder is no text";
+  const std::string pipe = folder.file("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  const auto read = read_text_file(pipe);  // nobody writes to it
+  ASSERT_FALSE(read.ok());
+  EXPECT_NE(read.error().message.find(pipe + ": cannot read it: expected a file; it is a device or pipe"),
+            std::string::npos);
 }
 
 TEST(AtomicFile, ReplacesFilesOnlyAndKeepsLinks) {

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <limits>
+#include <memory>
 #include <random>
 
 #include "base/atomic_file.h"
@@ -76,7 +78,10 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source, const std::string& template_file) {
   TRY_ASSIGN(auto spec, tokenizer_spec(source));
   if (!template_file.empty()) {
-    TRY_ASSIGN(spec.chat_template, read_text_file(template_file, jinja::kMaxTemplateBytes));
+    TRY_ASSIGN(spec.chat_template, template_file == "-" ? read_text_file(template_file) : read_input(template_file));
+    if (spec.chat_template.size() > jinja::kMaxTemplateBytes) {
+      return make_error("{}: larger than the {} allowed here", template_file, human_bytes(jinja::kMaxTemplateBytes));
+    }
     if (is_blank(spec.chat_template)) {
       return make_error("{}: the chat template is empty; expected Jinja text, such as a model's chat_template.jinja",
                         template_file);
@@ -98,19 +103,35 @@ Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::strin
       model);
 }
 
-Result<std::string> read_input(const std::string& path) {
-  if (path != "-") return read_text_file(path);
+namespace {
+
+Result<std::string> read_stream(std::FILE* stream, std::string_view name) {
   std::string text;
   char buffer[1 << 16];
-  for (size_t got; (got = std::fread(buffer, 1, sizeof buffer, stdin)) > 0;) text.append(buffer, got);
-  if (std::ferror(stdin) != 0) return make_error("standard input: cannot read it: {}", std::strerror(errno));
+  for (size_t got; (got = std::fread(buffer, 1, sizeof buffer, stream)) > 0;) text.append(buffer, got);
+  if (std::ferror(stream) != 0) return make_error("{}: cannot read it: {}", name, std::strerror(errno));
   return text;
+}
+
+}  // namespace
+
+Result<std::string> read_input(const std::string& path) {
+  if (path == "-") return read_stream(stdin, "standard input");
+  // What the user names may be a pipe, from another program; what is found in a folder may not.
+  std::error_code ignored;
+  const auto type = std::filesystem::status(path, ignored).type();
+  if (type != std::filesystem::file_type::fifo && type != std::filesystem::file_type::character) {
+    return read_text_file(path);
+  }
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) return make_error("{}: cannot open it: {}", path, std::strerror(errno));
+  return read_stream(file.get(), path);
 }
 
 Result<LogitBias> parse_bias(const std::string& text) {
   const size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) {
-    return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", quoted(text));
+    return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", andiron::quoted(text));
   }
   LogitBias bias;
   const std::string_view number = std::string_view(text).substr(equals + 1);
@@ -119,10 +140,12 @@ Result<LogitBias> parse_bias(const std::string& text) {
   } else {
     TRY_ASSIGN(const double value, parse_double(number, "--logit-bias"));
     bias.bias = static_cast<float>(value);
-    if (!std::isfinite(bias.bias)) return make_error("--logit-bias {}: expected a finite number or -inf", quoted(text));
+    if (!std::isfinite(bias.bias))
+      return make_error("--logit-bias {}: expected a finite number or -inf", andiron::quoted(text));
   }
   TRY_ASSIGN(const int64_t token, parse_int(std::string_view(text).substr(0, equals), "--logit-bias"));
-  if (token < 0 || token > INT32_MAX) return make_error("--logit-bias {}: expected a token's number", quoted(text));
+  if (token < 0 || token > INT32_MAX)
+    return make_error("--logit-bias {}: expected a token's number", andiron::quoted(text));
   bias.token = static_cast<int32_t>(token);
   return bias;
 }
@@ -153,7 +176,8 @@ Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Toke
   for (const std::string& text : options.bias) {
     TRY_ASSIGN(const LogitBias bias, parse_bias(text));
     if (bias.token >= tokenizer.vocab_size()) {
-      return make_error("--logit-bias {}: expected a token from 0 to {}", quoted(text), tokenizer.vocab_size() - 1);
+      return make_error("--logit-bias {}: expected a token from 0 to {}", andiron::quoted(text),
+                        tokenizer.vocab_size() - 1);
     }
     sampling.logit_bias.push_back(bias);
   }
@@ -174,7 +198,7 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
     return make_error(
         "{}: this draft model has another vocabulary (token {} is \"{}\", the model's is \"{}\"); a "
         "draft model must share the model's vocabulary",
-        options.draft, id, quoted(other->piece(id)), quoted(tokenizer.piece(id)));
+        options.draft, id, andiron::quoted(other->piece(id)), andiron::quoted(tokenizer.piece(id)));
   }
   TRY_ASSIGN(auto draft, DraftModel::create(loaded.model, *machine.kernels, *machine.team, context));
   return std::unique_ptr<DraftSource>(std::move(draft));
