@@ -32,6 +32,9 @@ Result<Adapter> read_folder(const std::string& folder, const AdapterBase* base) 
         folder);
   }
   if (!file_exists(config_path) && !file_exists(weights_path)) {
+    if (const std::string model = folder + "/model.gguf"; file_exists(model)) {
+      return make_error("{}: is no adapter: all weights of the model were trained; run it as {}", folder, model);
+    }
     return make_error("{}: is no adapter: it has neither {} nor {}", folder, kPeftConfig, kPeftWeights);
   }
   TRY_ASSIGN(const std::string config, read_text_file(config_path, kConfigBytesMax));

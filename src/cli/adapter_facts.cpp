@@ -108,6 +108,10 @@ AdapterFacts adapter_facts(std::string name, const std::string& path) {
   facts.run = read_record_file(path + "/run.json");
   facts.origin = read_record_file(format("{}/{}", path, kOriginFile));
   add_file(format("{}/{}", path, kPeftWeights), facts);
+  if (const std::string model = path + "/model.gguf"; !facts.problem.empty() && file_exists(model)) {
+    add_file(model, facts);
+    facts.problem = format("all weights were trained: run it as {}", model);
+  }
   if (facts.problem.empty()) add_config(format("{}/{}", path, kPeftConfig), facts);
   if (!facts.origin.is_null()) add_origin(facts);
   if (!facts.run.is_null()) add_run(facts);

@@ -108,7 +108,8 @@ void print_facts(const AdapterFacts& facts, const std::optional<Adapter>& adapte
   std::fprintf(stdout, "%s\n", printable(facts.name).c_str());
   say("in", facts.path);
   if (!facts.method.empty()) {
-    say("method", format("{}, rank {}, alpha {}", facts.method, facts.rank, facts.alpha));
+    say("method",
+        facts.rank == 0 ? facts.method : format("{}, rank {}, alpha {}", facts.method, facts.rank, facts.alpha));
   }
   if (adapter) print_adapter(*adapter, facts.bytes);
   if (!facts.date.empty()) say("date", facts.date);
