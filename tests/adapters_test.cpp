@@ -1,4 +1,8 @@
 // andiron adapters, from outside.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
 
@@ -73,6 +77,18 @@ TEST_F(AdaptersTest, ShowsAllThatIsKnown) {
   const Json early = json({"adapters", "show", "me"});
   EXPECT_EQ(text(early, "problem"), "adapter_model.safetensors is missing");
   expect_fails({"adapters", "show", "nobody"}, {"nobody", "adapters list"});
+}
+
+TEST_F(AdaptersTest, SaysHowToRunAModelThatWasTrainedWhole) {
+  std::filesystem::create_directories(folder_of("whole"));
+  program_.write("data/andiron/adapters/whole/run.json", R"({"method": "full", "verdict": "kept"})");
+  program_.write("data/andiron/adapters/whole/model.gguf", "weights");
+  const Json whole = json({"adapters", "show", "whole"});
+  EXPECT_EQ(text(whole, "method"), "full");
+  EXPECT_EQ(number(whole, "bytes"), 7);
+  EXPECT_EQ(text(whole, "problem"), "all weights were trained: run it as " + folder_of("whole") + "/model.gguf");
+  EXPECT_EQ(program_.run({"adapters", "show", "whole"}).out.find("rank"), std::string::npos);
+  expect_fails({"run", model(), "--adapter", "whole", "-p", "ba"}, {"run it as " + folder_of("whole") + "/model.gguf"});
 }
 
 TEST_F(AdaptersTest, DiffAnswersAsRunDoes) {
@@ -229,7 +245,9 @@ TEST_F(AdaptersTest, WhatIsDamagedIsNotTakenIn) {
   }
   expect_fails({"adapters", "import", program_.file("nothing"), "--as", "x"}, {"nothing", "no such file"});
   expect_fails({"adapters", "import", model(), "--as", "x"}, {model()});
-  expect_fails({"adapters", "import", folder, "--as", "../x"}, {"cannot be the name of an adapter"});
+  for (const char* name : {"../x", "none", "base"}) {
+    expect_fails({"adapters", "import", folder, "--as", name}, {"cannot be the name of an adapter"});
+  }
   const Json list = json({"adapters"});
   ASSERT_EQ(list.find("adapters")->items().size(), 1U) << list.dump();
   for (const auto& entry : std::filesystem::directory_iterator(program_.file("data/andiron/adapters"))) {
@@ -254,6 +272,11 @@ TEST_F(AdaptersTest, RemovesWhenItIsSure) {
   learn("me");
   expect_fails({"adapters", "remove", "me"}, {"--yes"});
   EXPECT_TRUE(std::filesystem::exists(folder_of("me"))) << "nobody was asked";
+  const int busy = open(folder_of("me").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);  // as training does
+  ASSERT_EQ(flock(busy, LOCK_EX | LOCK_NB), 0);
+  expect_fails({"adapters", "remove", "me", "--yes"}, {folder_of("me"), "another process is training"});
+  EXPECT_TRUE(std::filesystem::exists(folder_of("me") + "/run.json"));
+  close(busy);
   EXPECT_EQ(program_.run({"adapters", "remove", "me", "--yes"}).status, 0);
   EXPECT_TRUE(std::filesystem::is_empty(program_.file("data/andiron/adapters"))) << "nothing of it is left";
   expect_fails({"adapters", "remove", "me", "--yes"}, {"no adapter of this name"});

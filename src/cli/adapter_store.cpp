@@ -18,6 +18,7 @@ namespace {
 bool is_name(std::string_view text) {
   // What a killed program leaves of a folder is named so (base/atomic_folder.h).
   if (text.find(".part-") != std::string_view::npos) return false;
+  if (text == "none" || text == "base") return false;  // what parse_stack() calls no adapter at all
   return !text.empty() && text.size() <= 100 && text[0] != '.' && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
            c == '-';
@@ -44,7 +45,7 @@ Result<std::string> adapter_folder(std::string_view name) {
   if (!is_name(name)) {
     return make_error(
         "\"{}\" cannot be the name of an adapter; letters, digits, \".\", \"_\" and \"-\" can, and no dot "
-        "first",
+        "first; \"none\" and \"base\" mean no adapter",
         andiron::quoted(name));
   }
   TRY_ASSIGN(const std::string folder, adapters_folder());

@@ -1,7 +1,10 @@
 // andiron adapters list, import, export, remove: the adapters that have names.
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
@@ -154,6 +157,28 @@ Result<bool> is_confirmed(const AdapterFacts& facts, const AdapterRemoveOptions&
 
 }  // namespace
 
+namespace {
+
+// Holds the lock that training holds while it works in a folder (train/learn.cpp).
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    taken_ = fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  bool is_taken() const { return taken_; }
+
+ private:
+  int fd_;
+  bool taken_;
+};
+
+}  // namespace
+
 Result<int> remove_adapter_command(const GlobalOptions& global, const AdapterRemoveOptions& options) {
   TRY_ASSIGN(const std::string folder, adapter_folder(options.name));
   if (check_free(folder).ok()) {
@@ -164,6 +189,11 @@ Result<int> remove_adapter_command(const GlobalOptions& global, const AdapterRem
   if (!confirmed) {
     std::fprintf(stderr, "%s was not removed\n", options.name.c_str());
     return 1;
+  }
+  const FolderLock lock(folder);
+  if (lock.is_taken()) {
+    return make_error(
+        "{}: another process is training in this folder; expected one in which nobody works, end it first", folder);
   }
   // Out of sight first: whatever happens then, no half of it is found under its name.
   std::error_code error;
