@@ -191,6 +191,11 @@ TEST_F(AdaptersTest, FoldedIntoAModelItAnswersAsWorn) {
   ASSERT_EQ(program_.run({"adapters", "merge", "me", "--into", model(), "--out", q8, "--type", "q8_0"}).status, 0);
   EXPECT_NE(formats(q8).find("Q8_0"), std::string::npos);
   expect_fails({"adapters", "merge", "me", "--into", q4, "--out", q8}, {q8, "not overwritten"});
+  const std::string huge = program_.file("huge.gguf");
+  for (const char* strength : {"me:1e9", "me:1e38", "me:-1e9"}) {
+    expect_fails({"adapters", "merge", strength, "--into", model(), "--out", huge}, {"\"blk.", "smaller strengths"});
+  }
+  EXPECT_FALSE(std::filesystem::exists(huge));
 }
 
 TEST_F(AdaptersTest, GoesOutAndComesBackUnchanged) {

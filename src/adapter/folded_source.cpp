@@ -1,6 +1,9 @@
 #include "adapter/folded_source.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "base/strings.h"
@@ -16,6 +19,20 @@ std::string_view layer_of(std::string_view tensor) {
   if (!tensor.ends_with(kWeight)) return "";
   tensor.remove_suffix(kWeight.size());
   return tensor;
+}
+
+// No adapter that helps makes weights so much larger, nor larger than the narrowest float format can hold; a model with
+// such weights computes infinities.
+constexpr float kGrowthMax = 1e4F, kWeightMax = 65504.0F;
+
+// The largest; infinity where one is not finite.
+float magnitude(std::span<const float> values) {
+  float largest = 0;
+  for (const float value : values) {
+    if (!std::isfinite(value)) return std::numeric_limits<float>::infinity();
+    largest = std::max(largest, std::abs(value));
+  }
+  return largest;
 }
 
 class FoldedSource final : public ModelSource {
@@ -45,13 +62,23 @@ class FoldedSource final : public ModelSource {
     TRY_ASSIGN(const auto bytes, base_.rows(from, first, count, raw));
     const uint64_t columns = from.columns(), row_size = row_bytes(from.dtype, columns);
     scratch.resize(count * columns * sizeof(float));
+    std::vector<float> before(count), after(count);
     team_.parallel_for(static_cast<int64_t>(count), [&](int64_t i, int) {
       const auto row = static_cast<uint64_t>(i);
       std::vector<float> values(columns);
       decode_row(from.dtype, bytes.data() + row * row_size, values.data(), columns);
+      before[row] = magnitude(values);
       fold_rows(worn_, layer, static_cast<int64_t>(first + row), 1, values);
+      after[row] = magnitude(values);
       std::memcpy(scratch.data() + row * columns * sizeof(float), values.data(), columns * sizeof(float));
     });
+    const float largest = magnitude(before), folded = magnitude(after);
+    if (folded > std::max(largest, std::min(kWeightMax, largest > 0 ? kGrowthMax * largest : kWeightMax))) {
+      return make_error(
+          "{}: tensor \"{}\": its largest weight would go from {} to {} with the adapters folded in; expected weights "
+          "of a like size: choose smaller strengths",
+          path(), quoted(tensor.name), largest, folded);
+    }
     return std::span<const uint8_t>(scratch);
   }
 
