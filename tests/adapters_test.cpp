@@ -297,6 +297,8 @@ TEST_F(AdaptersTest, WrongUsageIsStatusTwo) {
        {Words{"adapters", "no-such"}, Words{"adapters", "show"}, Words{"adapters", "diff", "model", "me"},
         Words{"adapters", "merge", "me"}, Words{"adapters", "merge", "me", "--as", "a", "--out", "b"},
         Words{"adapters", "merge", "me", "--as", "a", "--method", "mean"},
+        Words{"adapters", "merge", "me", "--as", "a", "--density", "0"},
+        Words{"adapters", "merge", "me", "--as", "a", "--density", "nan"},
         Words{"adapters", "merge", "me", "--as", "a", "--type", "q8_0"},
         Words{"adapters", "merge", "me", "--into", "m", "--as", "a"},
         Words{"adapters", "merge", "me", "--into", "m", "--out", "o", "--type", "q9"},

@@ -17,6 +17,9 @@ namespace andiron {
 
 Status check_merge_options(const AdapterMergeOptions& o) {
   TRY(merge_method_from_name(o.method));
+  if (!(o.density > 0 && o.density <= 1)) {
+    return make_error("--density {}: expected a share above 0 and at most 1", o.density);
+  }
   if (o.into.empty()) {
     if (o.name.empty() == o.out.empty()) return make_error("expected --as NAME or --out FOLDER, and not both");
     return o.type.empty() ? Status() : make_error("--type is of the file that --into makes");
