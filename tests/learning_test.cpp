@@ -54,15 +54,15 @@ TEST_F(LearningTest, PrintsTheRecordForScripts) {
 // Killed at any moment, again and again, it ends with the adapter of the run that nobody disturbed.
 TEST_F(LearningTest, KillsLoseNothing) {
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_EQ(program_.run(learning("whole")).status, 0);
+  ASSERT_EQ(program_.run(learning("whole/me")).status, 0);
   const auto whole_run = std::chrono::steady_clock::now() - begin;
   const RandomStream random(11);
   int killed = 0;
   bool ended = false;
   for (uint64_t i = 0; i < 50 && !ended; ++i) {
-    const bool begun = std::filesystem::exists(program_.file("run/run.json"));
+    const bool begun = std::filesystem::exists(program_.file("parts/me/run.json"));
     const pid_t process =
-        program_.start(learning("run", begun ? std::vector<std::string>{"--resume"} : std::vector<std::string>{}));
+        program_.start(learning("parts/me", begun ? std::vector<std::string>{"--resume"} : std::vector<std::string>{}));
     std::this_thread::sleep_for(whole_run * (0.5 * random.uniform(i)));
     ::kill(process, SIGKILL);
     const Outcome outcome = program_.wait(process);
@@ -73,11 +73,11 @@ TEST_F(LearningTest, KillsLoseNothing) {
   }
   EXPECT_GT(killed, 0);
   if (!ended) {
-    const Outcome last = program_.run(learning("run", {"--resume"}));
+    const Outcome last = program_.run(learning("parts/me", {"--resume"}));
     ASSERT_EQ(last.status, 0) << last.err;
   }
-  EXPECT_FALSE(adapter("whole").empty());
-  EXPECT_TRUE(adapter("run") == adapter("whole"));  // too many bytes to print
+  EXPECT_FALSE(adapter("whole/me").empty());
+  EXPECT_TRUE(adapter("parts/me") == adapter("whole/me"));  // too many bytes to print
 }
 
 TEST_F(LearningTest, CtrlCSavesAndSaysHowToGoOn) {

@@ -1,5 +1,4 @@
 // andiron learn: an adapter, or a whole small model, trained on a person's own words.
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
@@ -59,12 +58,11 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
 // What is seen of a run: lines that stay, and one live line.
 class LearnDisplay {
  public:
-  LearnDisplay(bool quiet, const std::atomic<bool>* stop) : quiet_(quiet) {
+  explicit LearnDisplay(bool quiet) : quiet_(quiet) {
     events_.say = [this](std::string_view line) { say(line); };
     events_.working = [this](std::string_view what, int64_t done, int64_t total) { work(what, done, total); };
-    events_.begin = [this](int64_t steps, int64_t done) { steps_.emplace(steps, done, quiet_); };
+    events_.begin = [this](int64_t steps, int64_t done) { begin(steps, done); };
     events_.step = [this](const LossRow& row) { step(row); };
-    events_.stop = stop;
   }
   const LearnEvents& events() const { return events_; }
   // Wipes the live line.
@@ -81,19 +79,33 @@ class LearnDisplay {
       std::fprintf(stderr, "%s\n", printable(line).c_str());
     }
   }
+  // Until now Ctrl-C has ended the program at once, as there was nothing to save.
+  void begin(int64_t steps, int64_t done) {
+    interrupt_.emplace(/*second_ends=*/true);
+    events_.stop = interrupt_->flag();
+    steps_.emplace(steps, done, quiet_);
+  }
+  void note_interrupt() {
+    if (noted_ || !interrupt_ || !interrupt_->interrupted()) return;
+    noted_ = true;
+    say("stopping; Ctrl-C once more ends at once, with what was saved last");
+  }
   void work(std::string_view what, int64_t done, int64_t total) {
     if (!working_) working_.emplace(std::string(what), Progress::Unit::kTokens, quiet_);
     working_->update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
     if (done >= total) working_.reset();
+    note_interrupt();
   }
   void step(const LossRow& row) {
     steps_->update(row);
     if (std::isfinite(row.held_out_loss)) {
       steps_->say(format("step {}: loss {:.4f}, held-out loss {:.4f}", row.step, row.loss, row.held_out_loss));
     }
+    note_interrupt();
   }
 
-  bool quiet_;
+  bool quiet_, noted_ = false;
+  std::optional<InterruptGuard> interrupt_;
   LearnEvents events_;
   std::optional<Progress> working_;
   std::optional<TrainProgress> steps_;
@@ -200,8 +212,7 @@ Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
-  const InterruptGuard interrupt(/*second_ends=*/true);
-  LearnDisplay display(global.quiet, interrupt.flag());
+  LearnDisplay display(global.quiet);
   TRY_ASSIGN(const LearnResult result,
              learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, display.events()));
   display.close();

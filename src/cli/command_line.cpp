@@ -1,5 +1,6 @@
 #include "cli/command_line.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -371,6 +372,21 @@ void add_learn_run(App* sub, LearnCommandOptions& o) {
       ->capture_default_str();
 }
 
+// As learn_options_json names them.
+std::vector<std::string> given_options(const App& app) {
+  std::vector<std::string> out;
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0) continue;
+    std::string name = option->get_single_name();
+    std::replace(name.begin(), name.end(), '-', '_');
+    out.push_back(name == "everything" || name == "last_answer" ? "loss_on"
+                  : name == "split_long"                        ? "long_rows"
+                  : name == "no_pack"                           ? "pack"
+                                                                : name);
+  }
+  return out;
+}
+
 void add_learn(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("learn", "Train an adapter on your own words");
   add_examples(sub,
@@ -380,14 +396,15 @@ void add_learn(App& app, CommandLine& line) {
   add_model(sub, o->model);
   sub->add_option("DATA", o->learn.data, "Files and folders: conversations, instructions, preferences, texts")
       ->required();
-  sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
-  sub->add_option("--as", o->learn.name, "Name, under which run and chat find it (and a folder without --out)");
+  auto* out = sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
+  sub->add_option("--as", o->learn.name, "Name, under which run and chat find it")->excludes(out);
   add_chat_template(sub, o->chat_template);
   add_learn_method(sub, *o);
   add_learn_data(sub, *o);
   add_learn_run(sub, *o);
   sub->add_flag("--resume", o->learn.resume, "Go on with the run in this folder");
   sub->add_flag("--json", o->json, "Print one line of JSON");
+  sub->parse_complete_callback([sub, o] { o->learn.given = given_options(*sub); });
   on_parsed(sub, line, o, learn_command);
 }
 

@@ -62,10 +62,14 @@ class RunFolder {
       return make_error("{}: there is a run in this folder; --resume goes on with it, or choose another", path_);
     }
     if (!has_run && resume) return make_error("{}: there is no run to resume in this folder", path_);
-    for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "model.gguf"}) {
+    for (const char* name :
+         {"adapter_config.json", "adapter_model.safetensors", "model.gguf", "loss.csv", "loss.svg"}) {
       if (!has_run && exists(file(name))) {
         return make_error("{}: there is a {} in this folder already, and no run; choose another", path_, name);
       }
+    }
+    if (!has_run && exists(file("checkpoints")) && !std::filesystem::is_empty(file("checkpoints"), error)) {
+      return make_error("{}: there are checkpoints in this folder already, and no run; choose another", path_);
     }
     fd_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -143,6 +147,7 @@ class Run {
   Status after_step(const StepReport& report);
   void note_held_out(int64_t step, double loss);
   Error give_up(const Error& error);
+  Status take_best();
   Result<LearnResult> finish();
 
   const Model& model_;
@@ -155,6 +160,7 @@ class Run {
   double called_;  // when learn() was
 
   LearnData data_;
+  std::string rows_hash_;
   AdapterBase base_;
   std::unique_ptr<Subject> subject_;
   MemoryInput memory_;
@@ -164,6 +170,7 @@ class Run {
   std::optional<Checkpoints> checkpoints_;
   std::optional<LossLog> log_;
   CheckpointState state_;
+  bool finishing_ = false;   // all steps are done
   int64_t saved_step_ = -1;  // of the latest checkpoint
   int64_t worse_ = 0;        // measurements in a row without a better held-out loss
   double begun_ = 0, seconds_before_ = 0;
@@ -199,6 +206,12 @@ Status Run::check_same_data() const {
   if (before.size() > data_.files.size()) {
     return make_error("{}: the run was begun with this data too; give it again", before[data_.files.size()].path);
   }
+  if (record_.rows_hash != rows_hash_) {
+    return make_error(
+        "{}: the run was begun with other rows of tokens, or others were held out: the chat template or the names of "
+        "texts have changed since",
+        o_.out);
+  }
   return {};
 }
 
@@ -210,6 +223,7 @@ Status Run::read_data() {
   TRY_ASSIGN(data_, read_learn_data(o_, tokenizer_, model_.config().context, fits, team_));
   o_.seq_len = data_.seq_len;
   for (const std::string& line : describe_report(data_.set.report)) say(line);
+  rows_hash_ = hash_rows({&data_.set.train, &data_.set.held_out, &data_.general});
   if (o_.resume) TRY(check_same_data());
   keep_first(data_.set.held_out, o_.held_out_rows.value_or(INT64_MAX));
   keep_first(data_.general, o_.general_rows.value_or(INT64_MAX));
@@ -363,6 +377,7 @@ Json Run::identity() const {
   for (const DataFileRecord& data : data_.files) files.push(data.hash);
   out.set("data", std::move(files));
   out.set("base", base_.hash);
+  out.set("rows", rows_hash_);
   out.set("options", learn_options_that_count(o_));
   return out;
 }
@@ -376,6 +391,9 @@ Status Run::start() {
   if (o_.resume) {
     TRY_ASSIGN(const auto restored, checkpoints_->restore(trainer_->optimizer(), state_.run));
     if (restored.has_value()) return go_on(*restored);
+    if (record_.steps > 0 || record_.verdict != "running" || exists(file("adapter_model.safetensors"))) {
+      return make_error("{}: its checkpoints are gone, so that it cannot go on; begin another run", o_.out);
+    }
     say("no step was saved; beginning anew");
   }
   return begin();
@@ -400,7 +418,6 @@ Status Run::go_on(const Checkpoints::Restored& restored) {
 }
 
 Status Run::begin() {
-  TRY(checkpoints_->clear());
   record_ = RunRecord{};
   record_.name = o_.name;
   record_.version = o_.version;
@@ -410,6 +427,8 @@ Status Run::begin() {
   record_.base_hash = base_.hash;
   record_.base_architecture = model_.config().architecture;
   record_.data = data_.files;
+  record_.rows_hash = rows_hash_;
+  record_.report = report_to_json(data_.set.report);
   record_.train_rows = std::ssize(data_.set.train.rows);
   record_.held_out_rows = std::ssize(held_out().rows);
   record_.train_tokens = data_.set.report.train_tokens;
@@ -421,12 +440,14 @@ Status Run::begin() {
   record_.machine.isa = kernels_.name;
   record_.machine.threads = team_.size();
   record_.started = timestamp(std::time(nullptr));
+  // First, so that all else in the folder is known to be this run's.
+  TRY(write_record());
+  TRY(checkpoints_->clear());
   TRY_ASSIGN(auto log, LossLog::create(file("loss.csv")));
   log_.emplace(std::move(log));
   TRY_ASSIGN(record_.before, measure_all());
   const Json* loss = record_.before.find(kHeldOutLoss);
   if (loss != nullptr) state_.best_loss = loss->as_double();
-  TRY(write_record());
   return save();
 }
 
@@ -435,6 +456,7 @@ Result<double> Run::measured_loss(const TokenRows& rows, std::string_view what) 
   const int64_t total = positions_of(rows);
   TRY_ASSIGN(const Measure measure, trainer_->measure(rows, [&](int64_t done) {
     if (events_.working) events_.working(what, done, total);
+    return !finishing_ || !stopped();  // between steps its number is needed
   }));
   return measure.loss;
 }
@@ -521,21 +543,33 @@ Error Run::give_up(const Error& error) {
   return Error{format("{}; the last step saved is {}, --resume goes on from there", error.message, saved_step_)};
 }
 
+// The values of the step with the best held-out loss.
+Status Run::take_best() {
+  if (state_.best_step < 0 || state_.best_step == state_.step) return {};
+  TRY(checkpoints_->load_values(state_.best_step, trainer_->optimizer().parameters()));
+  subject().repack();
+  say(format("taking step {}, whose held-out loss is the best", state_.best_step));
+  return {};
+}
+
 Result<LearnResult> Run::finish() {
   LearnResult out;
+  finishing_ = true;
   out.stopped = stopped() && !trainer_->done();
+  if (!out.stopped) {
+    TRY(take_best());
+    auto after = measure_all();
+    out.stopped = stopped();
+    if (!after.ok() && !out.stopped) return after.error();
+    if (!out.stopped) {
+      record_.after = std::move(*after);
+      judge(record_, o_.general_harm_max);
+      record_.ended = timestamp(std::time(nullptr));
+    }
+  }
   if (out.stopped) {
     record_.verdict = "stopped";
     say(format("saved after step {}; --resume goes on", state_.step));
-  } else {
-    if (state_.best_step >= 0 && state_.best_step != state_.step) {
-      TRY(checkpoints_->load_values(state_.best_step, trainer_->optimizer().parameters()));
-      subject().repack();
-      say(format("taking step {}, whose held-out loss is the best", state_.best_step));
-    }
-    TRY_ASSIGN(record_.after, measure_all());
-    judge(record_, o_.general_harm_max);
-    record_.ended = timestamp(std::time(nullptr));
   }
   TRY(subject_->write(model_, o_));
   TRY(write_record());

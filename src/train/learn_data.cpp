@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/content_hash.h"
 #include "base/strings.h"
 #include "train/learn.h"
 
@@ -78,6 +79,22 @@ Result<LearnData> read_learn_data(const LearnOptions& o, const Tokenizer& tokeni
   add_files(general.report, "general", out.files);
   out.general = std::move(general.train);
   return out;
+}
+
+std::string hash_rows(std::initializer_list<const TokenRows*> sides) {
+  ContentHash hash;
+  for (const TokenRows* rows : sides) {
+    for (const auto* list : {&rows->rows, &rows->rejected}) {
+      hash.add(list->size());
+      for (const TokenRow& row : *list) {
+        hash.add(row.tokens.size());
+        hash.add({reinterpret_cast<const uint8_t*>(row.tokens.data()), row.tokens.size() * sizeof(int32_t)});
+        hash.add(row.trained);
+      }
+    }
+    hash.add(rows->desirable);
+  }
+  return hash.digits();
 }
 
 int64_t positions_of(const TokenRows& rows) {

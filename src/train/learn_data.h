@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -26,6 +28,9 @@ struct LearnData {
 // up to 2048, to the context, and to what `fits` the memory (asked for lengths above 512 alone).
 Result<LearnData> read_learn_data(const LearnOptions& options, const Tokenizer& tokenizer, int64_t context,
                                   const std::function<bool(int64_t seq_len)>& fits, ThreadTeam& team);
+
+// Tells whether two runs have the same rows of tokens on the same sides.
+std::string hash_rows(std::initializer_list<const TokenRows*> sides);
 
 // Positions of all rows, both sides of pairs.
 int64_t positions_of(const TokenRows& rows);

@@ -1,7 +1,7 @@
 #include "train/learn_options.h"
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <utility>
 
 #include "base/json_fields.h"
@@ -130,49 +130,53 @@ void other_fields(Options& o, Fields&& at) {
 }
 
 std::string flag_of(std::string_view key) {
+  if (key == "loss_on") return "--everything, --last-answer";
+  if (key == "long_rows") return "--split-long";
+  if (key == "pack") return "--no-pack";
   std::string out = format("--{}", key);
   for (char& c : out) c = c == '_' ? '-' : c;
   return out;
 }
 
+enum class Least : uint8_t { kMayBe, kAbove };  // whether a range holds its lower end
+
 struct Range {
   const char* flag;
   double value;
-  double least, most;  // inclusive
+  double least, most;
+  Least end = Least::kMayBe;
 };
 
 Status check_ranges(const LearnOptions& o) {
-  constexpr double kTiny = 1e-12, kHuge = 1e12, kBelowOne = 0.999999;
+  constexpr double kMany = 1e12, kSequences = 65536;
   const Range ranges[] = {
       {"--rank", static_cast<double>(o.rank), 1, 4096},
-      {"--alpha", o.alpha, kTiny, kHuge},
-      {"--dropout", o.dropout, 0, kBelowOne},
-      {"--lora-plus", o.rate_ratio, kTiny, kHuge},
-      {"--beta", o.beta, kTiny, kHuge},
+      {"--alpha", o.alpha, 0, 1e6, Least::kAbove},
+      {"--dropout", o.dropout, 0, 0.99},
+      {"--lora-plus", o.rate_ratio, 0, 1e6, Least::kAbove},
+      {"--beta", o.beta, 0, 1e6, Least::kAbove},
       {"--held-out", o.reading.held_out, 0, 0.5},
-      {"--kl", o.kl_weight, 0, kHuge},
-      {"--epochs", o.epochs.value_or(1), kTiny, kHuge},
-      {"--lr", o.rate.value_or(1), 0, kHuge},
+      {"--kl", o.kl_weight, 0, 1e6},
+      {"--epochs", o.epochs.value_or(1), 0, 1e9, Least::kAbove},
+      {"--lr", o.rate.value_or(1), 0, 1e6},
       {"--warmup", o.warmup, 0, 1},
-      {"--weight-decay", static_cast<double>(o.optimizer.weight_decay), 0, kHuge},
-      {"--clip", o.optimizer.clip_norm, 0, kHuge},
-      {"--neftune", o.neftune_alpha, 0, kHuge},
-      {"--budget", o.budget_seconds, 0, kHuge},
-      {"--steps", static_cast<double>(o.steps.value_or(1)), 1, kHuge},
-      {"--seq-len", static_cast<double>(o.seq_len.value_or(2)), 2, kHuge},
-      {"--batch", static_cast<double>(o.batch.value_or(1)), 1, kHuge},
-      {"--grad-accum", static_cast<double>(o.grad_accum.value_or(1)), 1, kHuge},
-      {"--save-every", static_cast<double>(o.save_every.value_or(1)), 1, kHuge},
-      {"--eval-every", static_cast<double>(o.measure_every.value_or(1)), 1, kHuge},
-      {"--patience", static_cast<double>(o.patience), 0, kHuge},
+      {"--weight-decay", static_cast<double>(o.optimizer.weight_decay), 0, 1e6},
+      {"--clip", o.optimizer.clip_norm, 0, kMany},
+      {"--neftune", o.neftune_alpha, 0, 1e6},
+      {"--budget", o.budget_seconds, 0, kMany},
+      {"--steps", static_cast<double>(o.steps.value_or(1)), 1, kMany},
+      {"--seq-len", static_cast<double>(o.seq_len.value_or(2)), 2, kMany},
+      {"--batch", static_cast<double>(o.batch.value_or(1)), 1, kSequences},
+      {"--grad-accum", static_cast<double>(o.grad_accum.value_or(1)), 1, kSequences},
+      {"--save-every", static_cast<double>(o.save_every.value_or(1)), 1, kMany},
+      {"--eval-every", static_cast<double>(o.measure_every.value_or(1)), 1, kMany},
+      {"--patience", static_cast<double>(o.patience), 0, kMany},
   };
   for (const Range& r : ranges) {
-    if (r.value >= r.least && r.value <= r.most) continue;  // false for NaN
-    if (r.most == kHuge)
-      return make_error("{}: expected {} or more, got {}", r.flag,
-                        r.least == kTiny ? "more than 0" : format("{}", r.least), r.value);
-    return make_error("{}: expected {} to {}, got {}", r.flag, r.least,
-                      r.most == kBelowOne ? "below 1" : format("{}", r.most), r.value);
+    const bool low = r.end == Least::kAbove ? r.value > r.least : r.value >= r.least;
+    if (low && r.value <= r.most) continue;  // false for NaN
+    return make_error("{}: expected {} {} and at most {}, got {}", r.flag,
+                      r.end == Least::kAbove ? "more than" : "at least", r.least, r.most, r.value);
   }
   return {};
 }
@@ -225,7 +229,8 @@ Result<LearnOptions> resumed_options(const LearnOptions& given, const RunRecord&
   for (const auto& [key, value] : asked.members()) {
     const Json* saved = record.options.find(key);
     const std::string text = value.dump();
-    if (saved == nullptr || text == saved->dump() || text == usual.find(key)->dump()) continue;
+    const bool given_so = std::find(given.given.begin(), given.given.end(), key) != given.given.end();
+    if (saved == nullptr || text == saved->dump() || (!given_so && text == usual.find(key)->dump())) continue;
     return make_error("{}: the run to go on with has {}, and {} was asked for; leave it out, or begin another run",
                       flag_of(key), saved->dump(), text);
   }
@@ -235,7 +240,8 @@ Result<LearnOptions> resumed_options(const LearnOptions& given, const RunRecord&
   if (!wrong.empty()) {
     return make_error("{}: not the record of a run: its option \"{}\" is missing or of another kind", source, wrong);
   }
-  TRY(check_learn_options(out));
+  const Status sound = check_learn_options(out);
+  if (!sound.ok()) return make_error("{}: not the record of a run: {}", source, sound.error().message);
   return out;
 }
 

@@ -70,6 +70,9 @@ struct LearnOptions {
   Checkpointing checkpointing = Checkpointing::kAuto;
   bool resume = false;
   uint64_t seed = 0;
+  // Options that were given, as learn_options_json names them: a resumed run must have the same even where they are the
+  // usual ones.
+  std::vector<std::string> given;
 };
 
 // An Error that names the option as the command line does ("--dropout").

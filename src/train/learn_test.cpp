@@ -148,6 +148,10 @@ TEST_F(LearnTest, GoesOnOnlyWithTheSameDataAndOptions) {
     change(changed);
     return refusal(changed);
   };
+  EXPECT_TRUE(with([](LearnOptions& o) {
+                o.rank = LearnOptions{}.rank;
+                o.given = {"rank"};
+              }).starts_with("--rank: "));
   EXPECT_EQ(with([](LearnOptions& o) { o.rank = 3; }),
             "--rank: the run to go on with has 2, and 3 was asked for; leave it out, or begin another run");
   EXPECT_TRUE(with([](LearnOptions& o) { o.rate = 0.5; }).starts_with("--lr: "));
@@ -163,17 +167,59 @@ TEST_F(LearnTest, GoesOnOnlyWithTheSameDataAndOptions) {
   EXPECT_TRUE(run(again).ok());
 }
 
-TEST_F(LearnTest, BeginsAnewWhereNoStepWasSaved) {
+TEST_F(LearnTest, BeginsAnewOnlyWhereNothingWasLearned) {
   ran(options_);
   const auto whole = adapter();
   std::filesystem::remove_all(options_.out + "/checkpoints");
   LearnOptions again = options_;
   again.resume = true;
+  EXPECT_NE(refusal(again).find("its checkpoints are gone"), std::string::npos);
+  EXPECT_TRUE(adapter() == whole);
+  // As a kill before the first checkpoint leaves it.
+  auto record = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(record.ok());
+  record->steps = 0;
+  record->verdict = "running";
+  ASSERT_TRUE(write_run_record(options_.out + "/run.json", *record).ok());
+  std::filesystem::remove(options_.out + "/adapter_model.safetensors");
   ran(again);
   EXPECT_TRUE(adapter() == whole);
-  const auto record = read_run_record(options_.out + "/run.json");
+  EXPECT_EQ(read_run_record(options_.out + "/run.json")->before.members().size(), 2U);
+}
+
+// The name of a text decides what of it is held out.
+TEST_F(LearnTest, RowsThatChangedSidesAreNoticed) {
+  ASSERT_FALSE(ran_for(options_, 4));
+  LearnOptions again = options_;
+  again.resume = true;
+  again.data = {text_file("renamed.txt", 40)};
+  const std::string message = refusal(again);
+  EXPECT_NE(message.find("begun with other rows of tokens"), std::string::npos) << message;
+  again.data = options_.data;
+  tokenizer_ = byte_tokenizer(std::string(kChatmlTemplate), /*bos=*/true);
+  EXPECT_NE(refusal(again).find("begun with other rows of tokens"), std::string::npos);
+}
+
+TEST_F(LearnTest, ADamagedRecordIsRefused) {
+  ASSERT_FALSE(ran_for(options_, 4));
+  const std::string path = options_.out + "/run.json";
+  const auto record = read_run_record(path);
   ASSERT_TRUE(record.ok());
-  EXPECT_EQ(record->before.members().size(), 2U);
+  LearnOptions again = options_;
+  again.resume = true;
+  for (const auto& [key, value] :
+       {std::pair("seq_len", 1.0), {"held_out", 5.0}, {"eval_every", 0.0}, {"warmup", -3.0}}) {
+    RunRecord damaged = *record;
+    Json& option = *damaged.options.find(key);
+    option = option.is_int() ? Json(static_cast<int64_t>(value)) : Json(value);
+    ASSERT_TRUE(write_run_record(path, damaged).ok());
+    LearnOptions plain;  // nothing given that could differ
+    plain.data = options_.data;
+    plain.out = options_.out;
+    plain.resume = true;
+    const std::string message = refusal(plain);
+    EXPECT_TRUE(message.starts_with(path + ": not the record of a run: --")) << message;
+  }
 }
 
 TEST_F(LearnTest, ABudgetIsPlannedForOnce) {
@@ -218,8 +264,10 @@ TEST_F(LearnTest, RefusesWhatCannotBeBeforeAnythingIsMade) {
     EXPECT_FALSE(std::filesystem::exists(changed.out)) << message;
     return message;
   };
-  EXPECT_TRUE(with([](LearnOptions& o) { o.dropout = 1; }).starts_with("--dropout: expected 0 to below 1"));
-  EXPECT_TRUE(with([](LearnOptions& o) { o.alpha = 0; }).starts_with("--alpha: expected more than 0"));
+  EXPECT_TRUE(with([](LearnOptions& o) {
+                o.dropout = 1;
+              }).starts_with("--dropout: expected at least 0 and at most 0.99, got 1"));
+  EXPECT_TRUE(with([](LearnOptions& o) { o.alpha = 0; }).starts_with("--alpha: expected more than 0 and at most "));
   EXPECT_TRUE(with([](LearnOptions& o) { o.warmup = NAN; }).starts_with("--warmup: "));
   EXPECT_TRUE(with([](LearnOptions& o) { o.seq_len = 257; }).starts_with("--seq-len: the model has a context of 256"));
   EXPECT_TRUE(with([](LearnOptions& o) { o.memory_bytes = 1000; }).starts_with("training takes about "));
@@ -234,11 +282,14 @@ TEST_F(LearnTest, RefusesWhatCannotBeBeforeAnythingIsMade) {
               }).starts_with("--loss dpo: "));
 }
 
-TEST_F(LearnTest, AFolderWithAnAdapterOfAnotherIsLeftAlone) {
-  std::filesystem::create_directory(options_.out);
-  const std::string theirs = folder_.write("run/adapter_config.json", "{}");
-  EXPECT_NE(refusal(options_).find("adapter_config.json in this folder already"), std::string::npos);
-  EXPECT_EQ(read_text_file(theirs).value(), "{}");
+TEST_F(LearnTest, AFolderWithFilesOfAnotherIsLeftAlone) {
+  for (const char* name : {"adapter_config.json", "loss.csv", "checkpoints/step-000000100.safetensors"}) {
+    options_.out = folder_.file(format("theirs-{}", name[0]));
+    std::filesystem::create_directories(options_.out + "/checkpoints");
+    const std::string theirs = folder_.write(format("theirs-{}/{}", name[0], name), "precious");
+    EXPECT_NE(refusal(options_).find("in this folder already, and no run"), std::string::npos);
+    EXPECT_EQ(read_text_file(theirs).value(), "precious");
+  }
 }
 
 // Rows of up to four windows make longer sequences; nothing else does.

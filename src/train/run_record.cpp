@@ -43,6 +43,8 @@ void run_fields(Record& r, Fields&& at) {
   at("base_hash", r.base_hash);
   at("base_architecture", r.base_architecture);
   at("data", r.data);
+  at("rows_xxh3", r.rows_hash);
+  at("report", r.report);
   at("train_rows", r.train_rows);
   at("held_out_rows", r.held_out_rows);
   at("train_tokens", r.train_tokens);

@@ -17,7 +17,7 @@ struct DataFileRecord {
   std::string format;  // "chat", "alpaca", ...
   std::string hash;    // XXH3-128 of its bytes, 32 hexadecimal digits
   uint64_t bytes = 0;
-  int64_t rows = 0;  // used
+  int64_t rows = 0;  // read; bad and duplicate ones are of them
   int64_t bad_rows = 0;
   int64_t duplicate_rows = 0;
 };
@@ -38,6 +38,8 @@ struct RunRecord {
   std::string method;   // "lora", "rslora", "dora", "full", with "+dpo" and so on
   std::string base_path, base_hash, base_architecture;
   std::vector<DataFileRecord> data;
+  std::string rows_hash;         // of the tokens of all rows, and of which are held out
+  Json report = Json::object();  // what became of the data: data/report.h
   int64_t train_rows = 0, held_out_rows = 0;
   int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of one pass; those with a loss
   uint64_t seed = 0;

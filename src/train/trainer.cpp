@@ -355,22 +355,19 @@ Result<StepReport> Trainer::step() {
   return report;
 }
 
-Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<void(int64_t)>& progress) {
+Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool(int64_t)>& progress) {
   ScoreOptions scoring;
   scoring.packing = options_.packing;
   scoring.rows_per_pass = options_.rows_per_pass;
   if (options_.loss == LossKind::kNextToken || (!has_pairs(rows) && rows.desirable.empty())) {
-    scoring.progress = [&](int64_t done, int64_t) {
-      if (progress) progress(done);
-      return true;
-    };
+    scoring.progress = [&](int64_t done, int64_t) { return !progress || progress(done); };
     TRY_ASSIGN(const auto scores, score_rows(pass_, rows.rows, scoring));
     return sum_scores(scores);
   }
   Measure out;
   int64_t right = 0, done = 0;
   for (const auto& pass : score_passes(all_positions(rows), scoring)) {
-    if (progress) progress(done);
+    if (progress && !progress(done)) return make_error("measuring was interrupted");
     TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
     out.loss += one.loss;
     out.tokens += one.tokens;

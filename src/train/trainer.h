@@ -76,8 +76,9 @@ class Trainer {
   Result<StepReport> step();
   bool done() const { return step_ >= options_.schedule.steps; }
 
-  // The loss of rows under the model as it is, nothing recorded. `progress` gets the positions done so far.
-  Result<Measure> measure(const TokenRows& rows, const std::function<void(int64_t)>& progress = {});
+  // The loss of rows under the model as it is, nothing recorded. `progress` gets the positions done so far, and
+  // says whether to go on: if not, an Error.
+  Result<Measure> measure(const TokenRows& rows, const std::function<bool(int64_t)>& progress = {});
 
   AdamW& optimizer() { return optimizer_; }
   int64_t steps_done() const { return step_; }
