@@ -1,14 +1,16 @@
 // hello MODEL TEXT: answers a question, or goes on with a text when the model is no chat model.
 //
 // Build it against an installed andiron:
-//   cmake --install build/release --prefix ~/andiron
+//   cmake --preset release && cmake --build build/release && cmake --install build/release --prefix ~/andiron
 //   cmake -S examples/hello -B build/hello -DCMAKE_PREFIX_PATH=~/andiron && cmake --build build/hello
 #include <andiron/chat.h>
 #include <andiron/model.h>
 #include <andiron/session.h>
 
+#include <cstdint>
 #include <iostream>
 #include <string>
+#include <vector>
 
 namespace {
 

@@ -340,7 +340,9 @@ Status Run::plan() {
     lengths.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
   }
   input.row_tokens = lengths;
-  input.trained_tokens = data_.set.report.trained_tokens;
+  for (const auto* side : {&rows.rows, &rows.rejected}) {
+    for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
+  }
   input.context = model_.config().context;
   input.steps = o_.steps;
   input.epochs = o_.epochs;
