@@ -53,41 +53,48 @@ struct NameSlot {
   std::atomic<bool> ready{false};  // `path` is whole
   char path[4096];
 };
-std::array<NameSlot, 16> g_names;  // more at once are never written; beyond, a signal leaves the file
+std::array<NameSlot, 32> g_names;  // more at once are never written; beyond, a signal leaves the file
 
 }  // namespace
+
+UnfinishedName::UnfinishedName(const std::string& path) {
+  if (path.size() >= sizeof NameSlot::path) return;
+  for (size_t i = 0; i < g_names.size(); ++i) {
+    if (g_names[i].claimed.exchange(true)) continue;
+    std::memcpy(g_names[i].path, path.c_str(), path.size() + 1);
+    g_names[i].ready.store(true);
+    slot_ = static_cast<int>(i);
+    return;
+  }
+}
+
+UnfinishedName::~UnfinishedName() {
+  if (slot_ < 0) return;
+  NameSlot& slot = g_names[static_cast<size_t>(slot_)];
+  slot.ready.store(false);
+  slot.claimed.store(false);
+}
 
 // A file that was made; it goes with this object, or with remove_unfinished().
 class AtomicFile::TemporaryName {
  public:
-  explicit TemporaryName(std::string path) : path_(std::move(path)) {
-    if (path_.size() >= sizeof NameSlot::path) return;
-    for (NameSlot& slot : g_names) {
-      if (slot.claimed.exchange(true)) continue;
-      std::memcpy(slot.path, path_.c_str(), path_.size() + 1);
-      slot.ready.store(true);
-      slot_ = &slot;
-      return;
-    }
-  }
-  ~TemporaryName() {
-    ::unlink(path_.c_str());  // nothing is there after a rename
-    if (slot_ == nullptr) return;
-    slot_->ready.store(false);
-    slot_->claimed.store(false);
-  }
+  explicit TemporaryName(std::string path) : path_(std::move(path)), unfinished_(path_) {}
+  ~TemporaryName() { ::unlink(path_.c_str()); }  // nothing is there after a rename
   TemporaryName(const TemporaryName&) = delete;
   TemporaryName& operator=(const TemporaryName&) = delete;
   const std::string& path() const { return path_; }
 
  private:
   std::string path_;
-  NameSlot* slot_ = nullptr;
+  UnfinishedName unfinished_;
 };
 
 void AtomicFile::remove_unfinished() {
   for (const NameSlot& slot : g_names) {
     if (slot.ready.load()) ::unlink(slot.path);
+  }
+  for (const NameSlot& slot : g_names) {  // folders, which are empty by now
+    if (slot.ready.load()) ::rmdir(slot.path);
   }
 }
 

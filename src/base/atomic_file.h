@@ -21,13 +21,26 @@ namespace andiron {
 // What commit() does with what has come to be there: replaces it, or fails with the Error of check_free().
 enum class Existing { kReplaced, kKept };
 
+// While this lives, AtomicFile::remove_unfinished() removes what has this name: a file, or a folder in which it has
+// removed everything.
+class UnfinishedName {
+ public:
+  explicit UnfinishedName(const std::string& path);
+  ~UnfinishedName();
+  UnfinishedName(const UnfinishedName&) = delete;
+  UnfinishedName& operator=(const UnfinishedName&) = delete;
+
+ private:
+  int slot_ = -1;
+};
+
 class AtomicFile {
  public:
   // `private_to_user`: mode 0600 instead of the user's default.
   static Result<AtomicFile> create(const std::string& path, bool private_to_user = false);
   // As create() where the file system has no nameless files.
   static Result<AtomicFile> create_named(const std::string& path, bool private_to_user = false);
-  // Removes the temporary files of this process, which must end now. May be called by a signal handler.
+  // Removes the temporary files and folders of this process, which must end now. May be called by a signal handler.
   static void remove_unfinished();
   // Whether a temporary file is left over: nobody is writing it. "No" where the file system cannot tell.
   static bool is_abandoned(const std::string& temporary);

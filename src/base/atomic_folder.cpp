@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,19 @@ void remove_folder(const std::string& path) {
   ::rmdir(path.c_str());
 }
 
+// What killed processes left of folders for this path.
+void sweep(const std::string& path) {
+  const auto names = list_folder(parent_of(path));
+  if (!names.ok()) return;
+  const std::string prefix = path.substr(path.rfind('/') + 1) + ".part-";
+  for (const std::string& name : *names) {
+    if (!name.starts_with(prefix)) continue;
+    const long process = std::strtol(name.c_str() + prefix.size(), nullptr, 10);
+    if (process <= 0 || ::kill(static_cast<pid_t>(process), 0) == 0 || errno != ESRCH) continue;
+    remove_folder(format("{}/{}", parent_of(path), name));
+  }
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> list_folder(const std::string& path) {
@@ -63,6 +77,7 @@ Result<std::vector<std::string>> list_folder(const std::string& path) {
 Result<AtomicFolder> AtomicFolder::create(const std::string& wanted) {
   static std::atomic<uint32_t> counter{0};
   TRY_ASSIGN(std::string path, resolved(wanted));
+  sweep(path);
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string temporary = format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
     if (::mkdir(temporary.c_str(), 0777) == 0) return AtomicFolder(std::move(path), std::move(temporary));
@@ -71,8 +86,15 @@ Result<AtomicFolder> AtomicFolder::create(const std::string& wanted) {
   return make_error("{}: cannot make a folder beside it: {}", path, std::strerror(errno));
 }
 
+AtomicFolder::AtomicFolder(std::string path, std::string temporary)
+    : path_(std::move(path)), temporary_(std::move(temporary)) {
+  unfinished_.push_back(std::make_unique<UnfinishedName>(temporary_));
+}
+
 AtomicFolder::AtomicFolder(AtomicFolder&& other) noexcept
-    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, std::string())) {}
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, std::string())),
+      unfinished_(std::move(other.unfinished_)) {}
 
 AtomicFolder::~AtomicFolder() {
   if (!temporary_.empty()) remove_folder(temporary_);
@@ -80,7 +102,9 @@ AtomicFolder::~AtomicFolder() {
 
 std::string AtomicFolder::file(std::string_view name) const {
   ANDIRON_CHECK(!name.empty() && name.find('/') == std::string_view::npos && !temporary_.empty());
-  return format("{}/{}", temporary_, name);
+  std::string path = format("{}/{}", temporary_, name);
+  unfinished_.push_back(std::make_unique<UnfinishedName>(path));
+  return path;
 }
 
 Status AtomicFolder::commit(Existing existing) {
@@ -95,6 +119,7 @@ Status AtomicFolder::commit(Existing existing) {
     return make_error("{}: cannot put it in place: {}", path_, std::strerror(errno));
   }
   temporary_.clear();
+  unfinished_.clear();
   return sync_folder(parent_of(path_));
 }
 

@@ -6,10 +6,12 @@
 // order of their names: nothing of it is half-written and a full disk cannot come between, but whoever pulls the plug
 // between two of these moves finds new files beside old ones.
 //
-// Without commit() (an error, the destructor) the target is untouched and nothing is left behind. A process that is
-// killed leaves the folder "NAME.part-PID-COUNT". A symbolic link to a folder stays one. One owner, one thread.
+// Without commit() (an error, the destructor, AtomicFile::remove_unfinished) the target is untouched and nothing is
+// left behind. A process that is killed leaves the folder "NAME.part-PID-COUNT", which goes when the next one of that
+// name is made. A symbolic link to a folder stays one. One owner, one thread.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +35,12 @@ class AtomicFolder {
   Status commit(Existing existing = Existing::kReplaced);
 
  private:
-  AtomicFolder(std::string path, std::string temporary) : path_(std::move(path)), temporary_(std::move(temporary)) {}
+  AtomicFolder(std::string path, std::string temporary);
   Status replace_folder();
 
   std::string path_;
-  std::string temporary_;  // empty once committed
+  std::string temporary_;                                            // empty once committed
+  mutable std::vector<std::unique_ptr<UnfinishedName>> unfinished_;  // it and its files
 };
 
 // The names in a folder, sorted, without "." and "..".

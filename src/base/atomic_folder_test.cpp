@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -38,6 +40,31 @@ TEST(AtomicFolder, AppearsOnCommitAndNotBefore) {
     EXPECT_EQ(read_text_file(test.file("new/a")).value(), "text");
   }
   EXPECT_EQ(names_in(test.path()), Names{"new"}) << "nothing is left beside it, nor removed with the object";
+}
+
+// What a signal handler does, and what a process does that no handler can save.
+TEST(AtomicFolder, ProcessesThatEndLeaveNothingForLong) {
+  const TestFolder test;
+  const auto end = [&](bool handled) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      auto folder = AtomicFolder::create(test.file("x"));
+      if (folder.ok() && !write_text_file(folder->file("a"), "text").ok()) ::_exit(1);
+      if (handled) AtomicFile::remove_unfinished();
+      ::_exit(0);
+    }
+    int status = -1;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+  };
+  end(true);
+  EXPECT_EQ(names_in(test.path()), Names{});
+  end(false);
+  const std::string others = test.file("other.part-1-0");
+  fs::create_directory(others);
+  EXPECT_EQ(names_in(test.path()).size(), 2U);
+  ASSERT_TRUE(write_pair(test.file("x"), "text").ok());
+  EXPECT_EQ(names_in(test.path()), (Names{"other.part-1-0", "x"}));
 }
 
 TEST(AtomicFolder, WithoutCommitNothingIsLeft) {
