@@ -34,11 +34,7 @@ Result<std::string> adapters_folder() {
         "there is no place for named adapters: neither XDG_DATA_HOME nor HOME is an absolute path; give a folder with "
         "--out");
   }
-  std::string folder = data + "/adapters";
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return make_error("{}: the folder cannot be made: {}", folder, error.message());
-  return folder;
+  return data + "/adapters";
 }
 
 Result<std::string> adapter_folder(std::string_view name) {
@@ -54,6 +50,7 @@ Result<std::string> adapter_folder(std::string_view name) {
 
 Result<std::vector<std::string>> stored_adapters() {
   TRY_ASSIGN(const std::string folder, adapters_folder());
+  if (!file_exists(folder)) return std::vector<std::string>();
   TRY_ASSIGN(auto names, list_folder(folder));
   std::erase_if(names,
                 [&](const std::string& name) { return !is_name(name) || !is_folder(format("{}/{}", folder, name)); });
@@ -114,6 +111,10 @@ Result<Adapter> read_named_adapter(const std::string& text, const std::string& m
 Result<std::string> new_adapter_folder(const std::string& name) {
   TRY_ASSIGN(std::string folder, adapter_folder(name));
   if (!file_exists(folder)) {
+    std::error_code error;
+    const auto store = std::filesystem::path(folder).parent_path();
+    std::filesystem::create_directories(store, error);
+    if (error) return make_error("{}: the folder cannot be made: {}", store.string(), error.message());
     TRY(check_free(folder));
     return folder;
   }

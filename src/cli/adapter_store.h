@@ -11,7 +11,7 @@
 
 namespace andiron {
 
-// $XDG_DATA_HOME/andiron/adapters, or ~/.local/share/andiron/adapters. Made when it is not there.
+// $XDG_DATA_HOME/andiron/adapters, or ~/.local/share/andiron/adapters.
 Result<std::string> adapters_folder();
 // The folder of the adapter of that name there: letters, digits, ".", "_" and "-", and no dot first. It need not exist.
 Result<std::string> adapter_folder(std::string_view name);
