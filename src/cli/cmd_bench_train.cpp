@@ -26,6 +26,7 @@
 #include "kernels/packing.h"
 #include "model/quant_mix.h"
 #include "ops/op_clock.h"
+#include "train/memory_estimate.h"
 #include "train/subject.h"
 #include "train/trainer.h"
 
@@ -99,11 +100,10 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
   trainer.rows_per_pass = r.rows_;
   const auto asked = static_cast<uint64_t>(options.memory_gib * 1073741824.0);
   const uint64_t memory = asked != 0 ? asked : memory_available_bytes() / 10 * 6;
-  // Values, gradients, and copies for the kernels, in which A has whole groups of 16 rows: of rank 8, twice as many.
-  constexpr uint64_t kCopies = 4, kProcess = uint64_t{64} << 20;
-  const auto numbers = static_cast<uint64_t>(r.parameters_);
-  const uint64_t rest =
-      model->weight_bytes() + numbers * kCopies * sizeof(float) + AdamW::state_bytes(r.parameters_, false) + kProcess;
+  MemoryInput needed;
+  needed.weight_bytes = model->weight_bytes();
+  needed.parameters = r.parameters_;
+  const uint64_t rest = estimate_memory(needed, 0).total();
   const int threads = machine.team->size();
   r.checkpointed_ = TrainPass::checkpointed_within(memory > rest ? memory - rest : 0, *model, r.rows_, threads);
   TRY_ASSIGN(r.subject_, Subject::create(*model, base, *machine.kernels, *machine.team, learn));

@@ -247,7 +247,6 @@ Status Run::make_pass() {
   memory_.weight_bytes = model_.weight_bytes();
   TRY_ASSIGN(memory_.parameters, Subject::parameters_count(model_, base_, o_));
   memory_.state_8bit = o_.optimizer.state_8bit;
-  memory_.pass_bytes = [](int64_t) { return uint64_t{0}; };
   const uint64_t rest = estimate_memory(memory_, 0).total();
   TrainerOptions options;
   options.loss = o_.loss;

@@ -10,12 +10,15 @@ namespace andiron {
 namespace {
 // The program, its libraries, tokenizer and data: what a process has before it has a model.
 constexpr uint64_t kProcess = uint64_t{64} << 20;
+// In the kernels' copies A has whole groups of 16 rows: of rank 8, twice as many as it needs.
+constexpr uint64_t kCopies = 2;
 }  // namespace
 
 MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows) {
   MemoryEstimate out;
   out.weights = input.weight_bytes;
-  out.parameters = out.gradients = sizeof(float) * static_cast<uint64_t>(input.parameters);
+  out.gradients = sizeof(float) * static_cast<uint64_t>(input.parameters);
+  out.parameters = out.gradients * (1 + kCopies);
   out.optimizer = AdamW::state_bytes(input.parameters, input.state_8bit);
   out.pass = input.pass_bytes(rows);
   out.process = kProcess;

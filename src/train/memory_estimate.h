@@ -7,18 +7,21 @@
 
 namespace andiron {
 
+// Nothing at all of a pass.
+inline uint64_t no_pass_bytes(int64_t) { return 0; }
+
 struct MemoryInput {
   uint64_t weight_bytes = 0;  // packed base
   int64_t parameters = 0;     // trained numbers
   bool state_8bit = false;    // of the optimiser
   // Of a pass over so many rows (batch times sequence length): activations as checkpointing keeps them, their
-  // gradients, a chunk of logits. TrainPass::bytes_needed; not null.
-  std::function<uint64_t(int64_t rows)> pass_bytes;
+  // gradients, a chunk of logits. TrainPass::bytes_needed.
+  std::function<uint64_t(int64_t rows)> pass_bytes = no_pass_bytes;
 };
 
 struct MemoryEstimate {
   uint64_t weights = 0;
-  uint64_t parameters = 0;  // master values
+  uint64_t parameters = 0;  // master values, and copies of them for the kernels
   uint64_t gradients = 0;
   uint64_t optimizer = 0;
   uint64_t pass = 0;     // activations and logits

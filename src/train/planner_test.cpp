@@ -159,11 +159,11 @@ TEST(MemoryEstimate, IsTheSumOfItsParts) {
                        }};
   const MemoryEstimate e = estimate_memory(input, 3);
   EXPECT_EQ(e.weights, 1000u);
-  EXPECT_EQ(e.parameters, 2000u);
+  EXPECT_EQ(e.parameters, 6000u);
   EXPECT_EQ(e.gradients, 2000u);
   EXPECT_EQ(e.optimizer, 4000u);
   EXPECT_EQ(e.pass, 300u);
-  EXPECT_EQ(e.total(), 9300 + e.process);
+  EXPECT_EQ(e.total(), 13300 + e.process);
   EXPECT_EQ(describe(e).find("weights"), std::string::npos) << "hardly counts: " << describe(e);
   input.state_8bit = true;
   EXPECT_EQ(estimate_memory(input, 3).optimizer, 1000u + 2 * 8) << "two blocks with two scales each";
