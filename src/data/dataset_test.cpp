@@ -79,7 +79,7 @@ TEST_F(LoadData, TheReportSaysIt) {
   EXPECT_EQ(all, path + ": text-rows, 47 B, 3 rows, 1 of them bad:\n    " + path +
                      ":2: \"text\" is not text\n2 rows used of 3 read: " +
                      format("{} tokens, {} of them with loss\n", data.report.train_tokens, data.report.trained_tokens) +
-                     format("held out: 1 document of 2 (1 row, {} tokens)\n", data.report.held_out_tokens));
+                     format("held out: 1 row of 2 ({} tokens)\n", data.report.held_out_tokens));
   const auto parsed = parse_json(report_to_json(data.report).dump(), "report");
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(parsed->find("files")->items()[0].find("bad")->find("count")->as_int(), 1);

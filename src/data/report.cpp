@@ -116,8 +116,8 @@ std::vector<std::string> describe_report(const DataReport& report) {
   out.push_back(format("{} used of {} read: {}, {} of them with loss", counted(report.rows_used, "row"),
                        human_count(report.rows_read()), counted(report.train_tokens, "token"),
                        human_count(report.trained_tokens)));
-  out.push_back(format("held out: {} of {} ({}, {})", counted(report.held_out_documents, "document"),
-                       human_count(report.documents), counted(report.held_out_rows, "row"),
+  out.push_back(format("held out: {} of {} ({})", counted(report.held_out_rows, "row"),
+                       human_count(report.train_rows + report.held_out_rows),
                        counted(report.held_out_tokens, "token")));
   return out;
 }
