@@ -16,6 +16,7 @@
 #include "model/adapter_stack.h"
 #include "train/learn.h"
 #include "train/time_text.h"
+#include "train/verdict.h"
 
 namespace andiron {
 
@@ -141,7 +142,8 @@ Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Ma
   TRY_ASSIGN(const auto stack, AdapterStack::load({&entry, 1}, *model, *machine.kernels, *machine.team, notes));
   for (const TokenRow& row : result.samples) {
     // A text has no prompt: its first sixteen tokens.
-    const size_t cut = row.prompt_size() > 1 ? row.prompt_size() : std::min<size_t>(16, row.tokens.size());
+    constexpr size_t kLeastPrompt = 3;  // of a text's row at most a bos and the first token are not trained
+    const size_t cut = row.prompt_size() >= kLeastPrompt ? row.prompt_size() : std::min<size_t>(16, row.tokens.size());
     const std::span<const int32_t> prompt(row.tokens.data(), cut);
     Sample sample;
     sample.prompt = tokenizer.decode(prompt);
@@ -156,18 +158,21 @@ Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Ma
   return samples;
 }
 
-double number_of(const Json& object, std::string_view key) {
-  const Json* found = object.find(key);
-  return found != nullptr && found->is_number() ? found->as_double() : std::nan("");
+// How to answer with what was learned.
+std::string next_command(const LearnResult& result, const LearnCommandOptions& options, const std::string& folder) {
+  if (result.record.method.starts_with("full")) return format("andiron run {}/model.gguf", folder);
+  const bool named = options.learn.out.empty();
+  return format("andiron run {} --adapter {}", options.model, named ? options.learn.name : folder);
 }
 
-void print_result(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder) {
+void print_result(const LearnResult& result, const std::vector<Sample>& samples, const LearnCommandOptions& options,
+                  const std::string& folder) {
   const RunRecord& r = result.record;
   std::fprintf(stdout, "%-22s %10s %10s\n", "", "before", "after");
   for (const auto& [key, label] :
-       {std::pair("held_out_loss", "held-out loss"), std::pair("general_perplexity", "general perplexity")}) {
-    if (std::isnan(number_of(r.after, key))) continue;
-    std::fprintf(stdout, "%-22s %10.4f %10.4f\n", label, number_of(r.before, key), number_of(r.after, key));
+       {std::pair(kHeldOutLoss, "held-out loss"), std::pair(kGeneralPerplexity, "general perplexity")}) {
+    const double before = r.before.member(key).number_or(NAN), after = r.after.member(key).number_or(NAN);
+    if (!std::isnan(after)) std::fprintf(stdout, "%-22s %10.4f %10.4f\n", label, before, after);
   }
   for (const Sample& s : samples) {
     std::fprintf(stdout, "\nprompt   %s\nexpected %s\nbefore   %s\nafter    %s\n", printable(s.prompt).c_str(),
@@ -176,6 +181,7 @@ void print_result(const LearnResult& result, const std::vector<Sample>& samples,
   std::fprintf(stdout, "\n%s after %lld steps and %s: %s\n", r.verdict.c_str(), static_cast<long long>(r.steps),
                human_seconds(r.seconds).c_str(), printable(folder).c_str());
   for (const std::string& reason : r.reasons) std::fprintf(stdout, "  %s\n", printable(reason).c_str());
+  std::fprintf(stdout, "%s -p TEXT\n", printable(next_command(result, options, folder)).c_str());
 }
 
 Json result_json(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder) {
@@ -227,7 +233,7 @@ Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions
   if (options.json) {
     print_json(result_json(result, samples, learning.out));
   } else {
-    print_result(result, samples, learning.out);
+    print_result(result, samples, options, learning.out);
   }
   return 0;
 }
