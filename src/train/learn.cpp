@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,11 +34,6 @@ double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-bool exists(const std::string& path) {
-  struct stat status {};
-  return stat(path.c_str(), &status) == 0;
-}
-
 // The folder of a run, in which one process works at a time. One that was made and in which nothing was left is
 // removed.
 class RunFolder {
@@ -57,18 +51,18 @@ class RunFolder {
     std::error_code error;
     made_ = std::filesystem::create_directories(path_, error);
     if (error) return make_error("{}: the folder cannot be made: {}", path_, error.message());
-    const bool has_run = exists(file("run.json"));
+    const bool has_run = file_exists(file("run.json"));
     if (has_run && !resume) {
       return make_error("{}: there is a run in this folder; --resume goes on with it, or choose another", path_);
     }
     if (!has_run && resume) return make_error("{}: there is no run to resume in this folder", path_);
     for (const char* name :
          {"adapter_config.json", "adapter_model.safetensors", "model.gguf", "loss.csv", "loss.svg"}) {
-      if (!has_run && exists(file(name))) {
+      if (!has_run && file_exists(file(name))) {
         return make_error("{}: there is a {} in this folder already, and no run; choose another", path_, name);
       }
     }
-    if (!has_run && exists(file("checkpoints")) && !std::filesystem::is_empty(file("checkpoints"), error)) {
+    if (!has_run && file_exists(file("checkpoints")) && !std::filesystem::is_empty(file("checkpoints"), error)) {
       return make_error("{}: there are checkpoints in this folder already, and no run; choose another", path_);
     }
     fd_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -321,9 +315,16 @@ double Run::limit_measurements(double tokens_per_s) {
   constexpr double kHeldOutPart = 0.03, kGeneralPart = 0.01;
   const double forward_per_s = tokens_per_s / kForwardShare;
   const auto limit = [&](TokenRows& rows, double part) {
-    const double tokens_max = part * o_.budget_seconds * forward_per_s;
-    int64_t count = std::ssize(rows.rows);
-    while (count > 1 && static_cast<double>(positions_of(rows)) > tokens_max) keep_first(rows, --count);
+    double left = part * o_.budget_seconds * forward_per_s;
+    int64_t count = 0;
+    while (count < std::ssize(rows.rows)) {
+      const auto i = static_cast<size_t>(count);
+      left -= static_cast<double>(rows.rows[i].positions());
+      if (!rows.rejected.empty()) left -= static_cast<double>(rows.rejected[i].positions());
+      if (left < 0 && count > 0) break;
+      ++count;
+    }
+    keep_first(rows, count);
   };
   limit(data_.set.held_out, kHeldOutPart);
   limit(data_.general, kGeneralPart);
@@ -392,7 +393,7 @@ Status Run::start() {
   if (o_.resume) {
     TRY_ASSIGN(const auto restored, checkpoints_->restore(trainer_->optimizer(), state_.run));
     if (restored.has_value()) return go_on(*restored);
-    if (record_.steps > 0 || record_.verdict != "running" || exists(file("adapter_model.safetensors"))) {
+    if (record_.steps > 0 || record_.verdict != "running" || file_exists(file("adapter_model.safetensors"))) {
       return make_error("{}: its checkpoints are gone, so that it cannot go on; begin another run", o_.out);
     }
     say("no step was saved; beginning anew");
