@@ -14,8 +14,9 @@ double Schedule::rate(int64_t step) const {
   if (kind == Kind::kConstant) return peak;
   // The warm-up's last step has the peak; without one the first step has it.
   const int64_t from = std::max<int64_t>(warmup_steps, 1);
-  if (steps <= from) return peak;
-  const double way = std::min(1.0, static_cast<double>(step - from) / static_cast<double>(steps - from));
+  if (step <= from) return peak;
+  const int64_t way_steps = std::max<int64_t>(1, steps + 1 - from);
+  const double way = std::min(1.0, static_cast<double>(step - from) / static_cast<double>(way_steps));
   const double left = kind == Kind::kLinear ? 1 - way : 0.5 * (1 + std::cos(std::numbers::pi * way));
   return peak * (floor_share + (1 - floor_share) * left);
 }

@@ -12,12 +12,13 @@ struct Schedule {
   enum class Kind : uint8_t { kCosine, kLinear, kConstant };
   Kind kind = Kind::kCosine;
   double peak = 2e-4;        // the rate after the warm-up
-  double floor_share = 0;    // of the peak, where cosine and linear end
+  double floor_share = 0;    // of the peak, where cosine and linear end: one step after the last
   int64_t warmup_steps = 0;  // steps 1 to warmup_steps rise in a straight line: step s has s / warmup_steps of the peak
   int64_t steps = 1;         // of the whole run
 
-  // Of step `step`, 1 to steps. The last step of cosine and linear has the floor (where there is a warm-up or more than
-  // one step); beyond it the rate stays there.
+  // Of step `step`, 1 to steps. Cosine and linear reach the floor only after the last step, as in PyTorch's and
+  // Hugging Face's schedulers (whose step counts from 0): a step at a rate of 0 would change nothing. Beyond it the rate
+  // stays there.
   double rate(int64_t step) const;
 };
 

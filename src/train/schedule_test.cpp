@@ -2,24 +2,40 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <numbers>
+
 namespace andiron {
 namespace {
 
 TEST(Schedule, WarmsUpInAStraightLineAndEndsAtTheFloor) {
   for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear}) {
-    const Schedule s = {.kind = kind, .peak = 2, .floor_share = 0.1, .warmup_steps = 4, .steps = 24};
+    const Schedule s = {.kind = kind, .peak = 2, .floor_share = 0.1, .warmup_steps = 4, .steps = 23};
     EXPECT_DOUBLE_EQ(s.rate(1), 0.5);
     EXPECT_DOUBLE_EQ(s.rate(3), 1.5);
     EXPECT_DOUBLE_EQ(s.rate(4), 2);
     EXPECT_DOUBLE_EQ(s.rate(14), 1.1) << "half way down, both curves cross";
+    EXPECT_GT(s.rate(23), 0.2) << "the last step of the run learns too";
     EXPECT_DOUBLE_EQ(s.rate(24), 0.2);
     EXPECT_DOUBLE_EQ(s.rate(1000), 0.2);
     for (int step = 5; step <= 24; ++step) EXPECT_LT(s.rate(step), s.rate(step - 1));
   }
-  const Schedule cosine = {.peak = 1, .warmup_steps = 0, .steps = 5};
+  const Schedule cosine = {.peak = 1, .warmup_steps = 0, .steps = 4};
   EXPECT_DOUBLE_EQ(cosine.rate(1), 1);
   EXPECT_NEAR(cosine.rate(2), 0.85355339, 1e-8);  // (1 + cos 45 degrees) / 2
   EXPECT_DOUBLE_EQ(cosine.rate(5), 0);
+}
+
+// Hugging Face's get_linear_ and get_cosine_schedule_with_warmup without a warm-up: of step s of n, counted from 1, the
+// lambda has way = (s - 1) / n. PyTorch's LinearLR(1, 0, n) and CosineAnnealingLR(n) are the same.
+TEST(Schedule, FallsAsTheOthersDo) {
+  const Schedule linear = {.kind = Schedule::Kind::kLinear, .peak = 1, .steps = 8};
+  const Schedule cosine = {.kind = Schedule::Kind::kCosine, .peak = 1, .steps = 8};
+  for (int step = 1; step <= 8; ++step) {
+    const double way = (step - 1) / 8.0;
+    EXPECT_DOUBLE_EQ(linear.rate(step), 1 - way);
+    EXPECT_DOUBLE_EQ(cosine.rate(step), 0.5 * (1 + std::cos(std::numbers::pi * way)));
+  }
 }
 
 TEST(Schedule, ConstantStays) {
@@ -32,6 +48,7 @@ TEST(Schedule, RunsOfOneStepTrain) {
   for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant}) {
     EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .steps = 1}.rate(1)), 1);
     EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .warmup_steps = 1, .steps = 1}.rate(1)), 1);
+    EXPECT_GT((Schedule{.kind = kind, .peak = 1, .steps = 2}.rate(2)), 0.4);
     EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .warmup_steps = 5, .steps = 3}.rate(3)), 0.6) << "all of it warm-up";
   }
 }

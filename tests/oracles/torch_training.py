@@ -135,13 +135,13 @@ def clip(parameters, largest):
 
 
 def rate(settings, step):
-    """Of step 1 and on: a straight rise, then half a wave of a cosine that reaches zero with the last step."""
+    """Of step 1 and on: a straight rise, then half a wave of a cosine that would reach zero one step after the last."""
     peak, warmup, steps = settings["rate"], settings["warmup_steps"], len(settings["order"])
     if step < warmup:
         return peak * step / warmup
     if settings["schedule"] == "constant":
         return peak
-    way = (step - max(warmup, 1)) / (steps - max(warmup, 1))
+    way = (step - max(warmup, 1)) / (steps + 1 - max(warmup, 1))
     return peak * 0.5 * (1 + math.cos(math.pi * way))
 
 
