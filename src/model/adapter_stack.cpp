@@ -28,10 +28,4 @@ Result<std::shared_ptr<const AdapterStack>> AdapterStack::load(std::span<const S
   return std::shared_ptr<const AdapterStack>(std::move(stack));
 }
 
-uint64_t AdapterStack::bytes() const {
-  uint64_t sum = 0;
-  for (const auto& adapter : adapters_) sum += adapter->bytes();
-  return sum;
-}
-
 }  // namespace andiron

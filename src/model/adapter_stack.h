@@ -31,7 +31,6 @@ class AdapterStack {
                                                           std::vector<std::string>& notes);
 
   const DeltaTable& deltas() const { return deltas_; }
-  uint64_t bytes() const;
 
  private:
   AdapterStack() = default;

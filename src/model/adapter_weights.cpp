@@ -18,6 +18,13 @@ Buffer<float> copy_of(const std::vector<float>& numbers) {
   return out;
 }
 
+Buffer<float> lengths_of(const Buffer<double>& squares) {
+  Buffer<float> out(squares.size());
+  std::transform(squares.data(), squares.data() + squares.size(), out.data(),
+                 [](double square) { return static_cast<float>(std::sqrt(square)); });
+  return out;
+}
+
 std::string layer_of(const MatrixInfo& matrix) {
   constexpr std::string_view kSuffix = ".weight";
   return matrix.tensor.substr(0, matrix.tensor.size() - kSuffix.size());
@@ -44,12 +51,12 @@ Status AdapterWeights::add_matrix(const Adapter& adapter, const AdapterMatrix& f
   matrix.scaling = adapter.scaling(from);
   matrix.a = copy_of(from.a);
   matrix.b = copy_of(from.b);
-  matrix.magnitude = copy_of(from.magnitude);
   matrix.packed_a = Buffer<uint8_t>(packed_bytes(kPackedF32, from.r, from.k));
   matrix.packed_b = Buffer<uint8_t>(packed_bytes(kPackedF32, from.n, from.r));
-  if (!from.magnitude.empty()) {
-    matrix.gain = Buffer<float>(from.magnitude.size());
+  if (adapter.dora) {
+    matrix.gain = Buffer<float>(static_cast<size_t>(from.n));
     TRY(square_rows(matrix, team));
+    matrix.magnitude = from.magnitude.empty() ? lengths_of(matrix.norm_squares) : copy_of(from.magnitude);
   }
   matrices_.push_back(std::move(matrix));
   return {};
@@ -183,17 +190,8 @@ void AdapterWeights::store(Adapter& adapter) const {
     AdapterMatrix& to = adapter.matrices[i];
     std::copy_n(from.a.data(), from.a.size(), to.a.data());
     std::copy_n(from.b.data(), from.b.size(), to.b.data());
-    std::copy_n(from.magnitude.data(), from.magnitude.size(), to.magnitude.data());
+    to.magnitude.assign(from.magnitude.data(), from.magnitude.data() + from.magnitude.size());
   }
-}
-
-uint64_t AdapterWeights::bytes() const {
-  uint64_t floats = 0, packed = 0;
-  for (const Matrix& m : matrices_) {
-    floats += m.a.size() + m.b.size() + m.da.size() + m.db.size() + 5 * m.magnitude.size();
-    packed += m.packed_a.size() + m.packed_b.size();
-  }
-  return floats * sizeof(float) + packed;
 }
 
 }  // namespace andiron

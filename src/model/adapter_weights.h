@@ -26,7 +26,7 @@ namespace andiron {
 class AdapterWeights {
  public:
   // An Error when it does not fit the model (adapter/adapter_base.h: match_base says more). DoRA reads the model's
-  // matrices once, for the lengths of their rows.
+  // matrices once, for the lengths of their rows, which are the magnitudes too where it has none yet.
   static Result<std::unique_ptr<AdapterWeights>> create(const Adapter& adapter, const Model& model,
                                                         const KernelTable& kernels, ThreadTeam& team);
 
@@ -41,8 +41,6 @@ class AdapterWeights {
   int64_t rank_max() const;
   // Copies the values back into an adapter of the same matrices.
   void store(Adapter& adapter) const;
-
-  uint64_t bytes() const;
 
  private:
   struct Matrix {

@@ -53,7 +53,8 @@ Result<std::vector<AdapterLayer>> target_layers(const AdapterBase& base, const s
   return out;
 }
 
-// PEFT's start: A uniform in +- 1 / sqrt(k) (Kaiming with a = sqrt 5), B zero. So the adapted model is the base.
+// PEFT's start: A uniform in +- 1 / sqrt(k) (Kaiming with a = sqrt 5), B zero, DoRA's magnitudes left to
+// AdapterWeights. So the adapted model is the base.
 AdapterMatrix fresh_matrix(const AdapterLayer& layer, const LearnOptions& options, uint64_t stream) {
   AdapterMatrix matrix;
   matrix.layer = layer.name;
@@ -69,23 +70,7 @@ AdapterMatrix fresh_matrix(const AdapterLayer& layer, const LearnOptions& option
   return matrix;
 }
 
-// DoRA's start: the lengths of W's rows, so that the gain is 1.
-Status add_magnitude(const ModelSource& source, AdapterMatrix& matrix) {
-  const TensorInfo* tensor = source.find_tensor(matrix.layer + ".weight");
-  std::vector<uint8_t> scratch;
-  TRY_ASSIGN(const auto bytes, source.whole(*tensor, scratch));
-  const uint64_t size = row_bytes(tensor->dtype, tensor->columns());
-  std::vector<float> row(tensor->columns());
-  for (int64_t i = 0; i < matrix.n; ++i) {
-    decode_row(tensor->dtype, bytes.data() + static_cast<uint64_t>(i) * size, row.data(), row.size());
-    double sum = 0;
-    for (const float x : row) sum += static_cast<double>(x) * static_cast<double>(x);
-    matrix.magnitude.push_back(static_cast<float>(std::sqrt(sum)));
-  }
-  return {};
-}
-
-Result<Adapter> fresh_adapter(const Model& model, const AdapterBase& base, const LearnOptions& options) {
+Result<Adapter> fresh_adapter(const AdapterBase& base, const LearnOptions& options) {
   TRY_ASSIGN(const auto layers, target_layers(base, options.targets));
   Adapter adapter;
   adapter.name = options.name;
@@ -102,7 +87,6 @@ Result<Adapter> fresh_adapter(const Model& model, const AdapterBase& base, const
   constexpr uint64_t kStartStream = uint64_t{1} << 32;
   for (size_t i = 0; i < layers.size(); ++i) {
     adapter.matrices.push_back(fresh_matrix(layers[i], options, kStartStream + i));
-    if (adapter.dora) TRY(add_magnitude(model.source(), adapter.matrices.back()));
   }
   return adapter;
 }
@@ -130,7 +114,7 @@ Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const Adapt
     TRY_ASSIGN(out->float_weights_, FloatWeights::create(model, team));
     return out;
   }
-  TRY_ASSIGN(out->adapter_, fresh_adapter(model, base, options));
+  TRY_ASSIGN(out->adapter_, fresh_adapter(base, options));
   TRY_ASSIGN(out->adapter_weights_, AdapterWeights::create(out->adapter_, model, kernels, team));
   out->adapter_weights_->add_to(out->deltas_, 1, static_cast<float>(options.dropout));
   return out;
