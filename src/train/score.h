@@ -37,8 +37,8 @@ Result<std::vector<RowScore>> score_rows(TrainPass& pass, std::span<const TokenR
 struct Measure {
   double loss = 0;      // mean over trained tokens, pairs or answers
   double accuracy = 0;  // of tokens: the share that no other is likelier than; of pairs: with a margin above 0
-  int64_t tokens = 0;   // trained targets
-  int64_t rows = 0;
+  int64_t tokens = 0;   // trained targets, where the mean is over them; else 0
+  int64_t rows = 0;     // or pairs, or answers
 };
 Measure sum_scores(std::span<const RowScore> scores);
 

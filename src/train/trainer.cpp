@@ -370,7 +370,6 @@ Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool
     if (progress && !progress(done)) return make_error("measuring was interrupted");
     TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
     out.loss += one.loss;
-    out.tokens += one.tokens;
     out.rows += static_cast<int64_t>(pass.size());
     for (const uint32_t row : pass) done += positions_of(rows, row);
   }

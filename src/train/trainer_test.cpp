@@ -64,8 +64,12 @@ TEST(Trainer, PrefersTheChosenAnswers) {
     }
     Training training(*s, rows, 60, 1e-2, options);
     while (!training.trainer->done()) ASSERT_TRUE(training.trainer->step().ok());
-    EXPECT_EQ(training.trainer->measure(rows)->accuracy, 1);
-    EXPECT_LT(training.trainer->measure(rows)->loss, 0.6 * first);
+    const auto measured = training.trainer->measure(rows);
+    ASSERT_TRUE(measured.ok());
+    EXPECT_EQ(measured->accuracy, 1);
+    EXPECT_LT(measured->loss, 0.6 * first);
+    EXPECT_EQ(measured->rows, 3);
+    EXPECT_EQ(measured->tokens, 0) << "the mean is over pairs";
   }
 }
 
