@@ -74,7 +74,7 @@ void read_as(std::string_view bytes, std::string_view name, DataFormat format, b
     check_example(tokenizer, *encoder, cutter, example, example);
     return Status();
   });
-  require(reader.read_bytes(bytes, std::string(name), name, format, alike).ok());
+  require(reader.read_bytes(bytes, std::string(name), format, alike).ok());
   require(report.rows_read() == examples + report.bad() + report.duplicates());
   for (const std::string& line : describe_report(report)) require(is_valid_utf8(line));
   require(parse_json(report_to_json(report).dump(), "report").ok());

@@ -110,6 +110,21 @@ TEST_F(LoadData, ThreadsAndFileOrderChangeNothing) {
   EXPECT_EQ(held_out(loaded({a}, options)), held_out(first));
 }
 
+TEST_F(LoadData, NamesOfTextsChangeNothing) {
+  std::vector<std::string> texts, renamed;
+  for (int i = 0; i < 40; ++i) {
+    const std::string text = format("text {} is about {}", i, i * i);
+    texts.push_back(folder_.write(format("{}.txt", i), text));
+    renamed.push_back(folder_.write(format("note {}.md", 40 - i), text));
+  }
+  const DataSet first = loaded(texts, {.held_out = 0.2}), second = loaded(renamed, {.held_out = 0.2});
+  ASSERT_FALSE(first.held_out.rows.empty());
+  ASSERT_EQ(first.held_out.rows.size(), second.held_out.rows.size());
+  for (size_t i = 0; i < first.held_out.rows.size(); ++i) {
+    EXPECT_EQ(first.held_out.rows[i].tokens, second.held_out.rows[i].tokens);
+  }
+}
+
 TEST_F(LoadData, ATextIsCutAndABlockOfItHeldOut) {
   std::string text;
   for (int i = 0; i < 4000; ++i) text += format("{} ", i);

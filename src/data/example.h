@@ -57,8 +57,8 @@ struct Example {
   bool last_piece = true;
 
   // Which document this belongs to: the pieces of a text have the same, and rows of which one is held out while
-  // another is trained on must differ. Of a text it is the path below the folder given, of a row its content: so
-  // neither the other files nor their order matter.
+  // another is trained on must differ. It is a hash of the content, so neither names nor the other files nor their
+  // order matter.
   std::string document;
   size_t file = 0;   // index in DataReport::files
   int64_t line = 1;  // where it begins in the file

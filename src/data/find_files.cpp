@@ -21,7 +21,7 @@ class Walker {
  public:
   Walker(std::vector<FoundFile>& found, RowProblems& skipped) : found_(found), skipped_(skipped) {}
 
-  Status walk(const fs::path& folder, const std::string& prefix, int depth) {
+  Status walk(const fs::path& folder, int depth) {
     std::error_code error;
     std::vector<fs::path> entries;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
@@ -33,14 +33,13 @@ class Walker {
     if (error) skipped_.add(folder.string(), 0, format("cannot read the folder: {}", error.message()));
     std::sort(entries.begin(), entries.end());
     for (const fs::path& path : entries) {
-      const std::string name = path.filename().string();
-      if (!name.starts_with('.')) TRY(visit(path, prefix + name, depth));
+      if (!path.filename().string().starts_with('.')) TRY(visit(path, depth));
     }
     return {};
   }
 
  private:
-  Status visit(const fs::path& path, const std::string& name, int depth) {
+  Status visit(const fs::path& path, int depth) {
     std::error_code error;
     const bool link = fs::is_symlink(path, error);
     const fs::file_status status = fs::status(path, error);
@@ -50,10 +49,10 @@ class Walker {
       } else if (depth >= kMaxDepth) {
         skipped_.add(path.string(), 0, format("more than {} folders deep", kMaxDepth));
       } else {
-        return walk(path, name + "/", depth + 1);
+        return walk(path, depth + 1);
       }
     } else if (fs::is_regular_file(status)) {
-      found_.push_back({path.string(), name, false});
+      found_.push_back({path.string(), false});
     } else {
       skipped_.add(path.string(), 0, "not a file");
     }
@@ -106,9 +105,9 @@ Result<std::vector<FoundFile>> find_files(const std::vector<std::string>& paths,
       return make_error("{}: {}", quoted(path, 200), error ? error.message() : "no such file or folder");
     }
     if (fs::is_directory(status)) {
-      TRY(Walker(found, skipped).walk(path, "", 0));
+      TRY(Walker(found, skipped).walk(path, 0));
     } else {
-      found.push_back({path, fs::path(path).filename().string(), true});
+      found.push_back({path, true});
     }
   }
   return found;

@@ -12,8 +12,6 @@ namespace andiron {
 
 struct FoundFile {
   std::string path;
-  // Below the folder that was given, or the file's own name: what tells documents apart wherever the folder lies.
-  std::string name;
   bool given = false;  // named itself: then it must be readable as data
 };
 

@@ -169,7 +169,7 @@ Status DataReader::read(const std::vector<std::string>& paths, std::optional<Dat
       report_.skipped.add(file.path, 0, std::move(reason));
       return {};
     };
-    if (!file.given && !format && kind_of_name(file.name) == FileKind::kUnknown) {
+    if (!file.given && !format && kind_of_name(file.path) == FileKind::kUnknown) {
       TRY(refuse("its name is none of data (.jsonl .json .txt .md); name it, or say the format, to have it read"));
       continue;
     }
@@ -186,14 +186,13 @@ Status DataReader::read(const std::vector<std::string>& paths, std::optional<Dat
       TRY(refuse(detected.error().message));
       continue;
     }
-    TRY(read_bytes(text, file.path, file.name, format ? *format : *detected, !format));
+    TRY(read_bytes(text, file.path, format ? *format : *detected, !format));
     TRY((*mapped)->check_intact());
   }
   return {};
 }
 
-Status DataReader::read_bytes(std::string_view bytes, const std::string& path, std::string_view name, DataFormat format,
-                              bool alike) {
+Status DataReader::read_bytes(std::string_view bytes, const std::string& path, DataFormat format, bool alike) {
   report_.files.emplace_back();
   DataFile& file = report_.files.back();
   file.path = path;
@@ -201,8 +200,8 @@ Status DataReader::read_bytes(std::string_view bytes, const std::string& path, s
   file.bytes = bytes.size();
   file.hash = content_hash(bytes);
   const std::string_view text = without_mark(bytes);
-  if (format == DataFormat::kText) return read_text(bytes, text, name, file);
-  if (format == DataFormat::kMarkdown) return read_text(bytes, without_front_matter(text), name, file);
+  if (format == DataFormat::kText) return read_text(bytes, text, file);
+  if (format == DataFormat::kMarkdown) return read_text(bytes, without_front_matter(text), file);
   return read_rows(text, alike, file);
 }
 
@@ -244,7 +243,7 @@ Status DataReader::read_rows(std::string_view text, bool alike, DataFile& file) 
   return {};
 }
 
-Status DataReader::read_text(std::string_view bytes, std::string_view text, std::string_view name, DataFile& file) {
+Status DataReader::read_text(std::string_view bytes, std::string_view text, DataFile& file) {
   file.rows = 1;
   text = trimmed(text);
   if (text.empty()) {
@@ -260,6 +259,7 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, std:
     file.duplicates = 1;
     return {};
   }
+  const std::string document = content_hash(text);
   for (bool first = true; !text.empty(); first = false) {
     const size_t size = piece_size(text);
     Example piece;
@@ -267,7 +267,7 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, std:
     piece.text = with_plain_line_ends(text.substr(0, size));
     piece.first_piece = first;
     piece.last_piece = size == text.size();
-    piece.document = format("text {}", name);
+    piece.document = document;
     piece.file = report_.files.size() - 1;
     text.remove_prefix(size);
     TRY(sink_(std::move(piece)));

@@ -33,16 +33,15 @@ class DataReader {
   // end otherwise than data's do. An Error: a path that does not exist, a file given by name that is no data.
   Status read(const std::vector<std::string>& paths, std::optional<DataFormat> format);
 
-  // One file's bytes. `path` stands in messages; `name` tells texts apart wherever their folder lies. With `alike` rows
-  // that look like another format than the file's are bad; without, they are read as far as they can be.
-  Status read_bytes(std::string_view bytes, const std::string& path, std::string_view name, DataFormat format,
-                    bool alike);
+  // One file's bytes. `path` stands in messages. With `alike` rows that look like another format than the file's are
+  // bad; without, they are read as far as they can be.
+  Status read_bytes(std::string_view bytes, const std::string& path, DataFormat format, bool alike);
 
  private:
   using ContentHash = std::array<uint64_t, 2>;
 
   Status read_rows(std::string_view text, bool alike, DataFile& file);
-  Status read_text(std::string_view bytes, std::string_view text, std::string_view name, DataFile& file);
+  Status read_text(std::string_view bytes, std::string_view text, DataFile& file);
   bool is_new(std::string_view content);
 
   DataReport& report_;

@@ -180,6 +180,13 @@ Status Run::open() {
     return {};
   }
   TRY_ASSIGN(record_, read_run_record(file("run.json")));
+  if (record_.recipe != kRecipe) {
+    return make_error(
+        "{}: the run was begun by an andiron ({}) in which the same options give other numbers (recipe {}, here {}); "
+        "go "
+        "on with that one, or begin another run",
+        o_.out, andiron::quoted(record_.version), record_.recipe, kRecipe);
+  }
   TRY_ASSIGN(o_, resumed_options(o_, record_, file("run.json")));
   if (record_.base_hash != base_.hash) {
     return make_error("{}: the run was begun on {} ({}), and this model is another ({})", o_.base_path,
@@ -202,8 +209,8 @@ Status Run::check_same_data() const {
   }
   if (record_.rows_hash != rows_hash_) {
     return make_error(
-        "{}: the run was begun with other rows of tokens, or others were held out: the chat template or the names of "
-        "texts have changed since",
+        "{}: the run was begun with other rows of tokens, or others were held out: the chat template has changed "
+        "since",
         o_.out);
   }
   return {};

@@ -187,17 +187,22 @@ TEST_F(LearnTest, BeginsAnewOnlyWhereNothingWasLearned) {
   EXPECT_EQ(read_run_record(options_.out + "/run.json")->before.members().size(), 2U);
 }
 
-// The name of a text decides what of it is held out.
-TEST_F(LearnTest, RowsThatChangedSidesAreNoticed) {
+TEST_F(LearnTest, OtherRowsAndRecipesAreNoticed) {
   ASSERT_FALSE(ran_for(options_, 4));
   LearnOptions again = options_;
   again.resume = true;
-  again.data = {text_file("renamed.txt", 40)};
-  const std::string message = refusal(again);
-  EXPECT_NE(message.find("begun with other rows of tokens"), std::string::npos) << message;
-  again.data = options_.data;
-  tokenizer_ = byte_tokenizer(std::string(kChatmlTemplate), /*bos=*/true);
+  auto record = read_run_record(options_.out + "/run.json");
+  ASSERT_TRUE(record.ok());
+  record->recipe = kRecipe - 1;
+  ASSERT_TRUE(write_run_record(options_.out + "/run.json", *record).ok());
+  EXPECT_NE(refusal(again).find("in which the same options give other numbers (recipe 1, here 2)"), std::string::npos);
+  record->recipe = kRecipe;
+  ASSERT_TRUE(write_run_record(options_.out + "/run.json", *record).ok());
+  Tokenizer tokenizer = std::exchange(tokenizer_, byte_tokenizer(std::string(kChatmlTemplate), /*bos=*/true));
   EXPECT_NE(refusal(again).find("begun with other rows of tokens"), std::string::npos);
+  tokenizer_ = std::move(tokenizer);
+  again.data = {text_file("renamed.txt", 40)};  // the same content
+  EXPECT_TRUE(run(again).ok());
 }
 
 TEST_F(LearnTest, ADamagedRecordIsRefused) {

@@ -38,6 +38,7 @@ template <typename Record, typename Fields>
 void run_fields(Record& r, Fields&& at) {
   at("name", r.name);
   at("version", r.version);
+  at("recipe", r.recipe);
   at("method", r.method);
   at("base_path", r.base_path);
   at("base_hash", r.base_hash);
@@ -102,8 +103,9 @@ Json run_record_json(const RunRecord& record) {
 }
 
 Result<RunRecord> parse_run_record(std::string_view text, std::string_view source) {
-  TRY_ASSIGN(const Json json, parse_json(text, source));
+  TRY_ASSIGN(Json json, parse_json(text, source));
   if (!json.is_object()) return make_error("{}: not the record of a run: expected a JSON object", source);
+  if (json.find("recipe") == nullptr) json.set("recipe", 1);
   RunRecord record;
   std::string wrong;
   run_fields(record, JsonReader{json, wrong});

@@ -32,10 +32,17 @@ struct MachineRecord {
 // This machine's, but for isa and threads.
 MachineRecord this_machine();
 
+// Counts the changes of what the same options and data give: which rows are held out, the rate of a step. Runs of
+// another recipe cannot go on to the same numbers.
+//   1: texts held out by their names, schedules that end at 0 with the last step
+//   2: texts held out by their content, schedules that would end one step after the last
+inline constexpr int64_t kRecipe = 2;
+
 struct RunRecord {
   std::string name;
-  std::string version;  // of andiron
-  std::string method;   // "lora", "rslora", "dora", "full", with "+dpo" and so on
+  std::string version;       // of andiron
+  int64_t recipe = kRecipe;  // a record without it: 1
+  std::string method;        // "lora", "rslora", "dora", "full", with "+dpo" and so on
   std::string base_path, base_hash, base_architecture;
   std::vector<DataFileRecord> data;
   std::string rows_hash;         // of the tokens of all rows, and of which are held out

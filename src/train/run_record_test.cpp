@@ -54,13 +54,18 @@ TEST(RunRecord, IsReadBackWhole) {
 // Every member is written, and every one is missed: a forgotten one in either list would show here.
 TEST(RunRecord, NamesTheMemberThatIsMissing) {
   const Json whole = run_record_json(example());
-  EXPECT_EQ(whole.members().size(), 25u);
+  EXPECT_EQ(whole.members().size(), 26u);
   for (const auto& [key, value] : whole.members()) {
     Json part = Json::object();
     for (const auto& [other, kept] : whole.members()) {
       if (other != key) part.set(other, kept);
     }
     const auto read = parse_run_record(part.dump(), "run.json");
+    if (key == "recipe") {  // of records that are older than it
+      ASSERT_TRUE(read.ok()) << read.error().message;
+      EXPECT_EQ(read->recipe, 1);
+      continue;
+    }
     ASSERT_FALSE(read.ok()) << key;
     EXPECT_NE(read.error().message.find("\"" + key + "\""), std::string::npos) << read.error().message;
   }

@@ -17,8 +17,8 @@ struct Schedule {
   int64_t steps = 1;         // of the whole run
 
   // Of step `step`, 1 to steps. Cosine and linear reach the floor only after the last step, as in PyTorch's and
-  // Hugging Face's schedulers (whose step counts from 0): a step at a rate of 0 would change nothing. Beyond it the rate
-  // stays there.
+  // Hugging Face's schedulers (whose step counts from 0): a step at a rate of 0 would change nothing. Beyond it the
+  // rate stays there.
   double rate(int64_t step) const;
 };
 
