@@ -13,19 +13,23 @@ double Schedule::rate(int64_t step) const {
     return peak * static_cast<double>(std::max<int64_t>(step, 0)) / static_cast<double>(warmup_steps);
   if (kind == Kind::kConstant) return peak;
   // The warm-up's last step has the peak; without one the first step has it.
-  const int64_t from = std::max<int64_t>(warmup_steps, 1);
+  int64_t from = std::max<int64_t>(warmup_steps, 1);
+  if (kind == Kind::kWsd) {
+    from = std::max<int64_t>(from, steps - std::llround(decay_share * static_cast<double>(steps)));
+  }
   if (step <= from) return peak;
   const int64_t way_steps = std::max<int64_t>(1, steps + 1 - from);
   const double way = std::min(1.0, static_cast<double>(step - from) / static_cast<double>(way_steps));
-  const double left = kind == Kind::kLinear ? 1 - way : 0.5 * (1 + std::cos(std::numbers::pi * way));
+  const double left = kind == Kind::kCosine ? 0.5 * (1 + std::cos(std::numbers::pi * way)) : 1 - way;
   return peak * (floor_share + (1 - floor_share) * left);
 }
 
 Result<Schedule::Kind> schedule_kind_from_name(std::string_view name) {
-  for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant}) {
+  for (const auto kind :
+       {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant, Schedule::Kind::kWsd}) {
     if (name == schedule_kind_name(kind)) return kind;
   }
-  return make_error("schedule \"{}\": expected cosine, linear or constant", quoted(name));
+  return make_error("schedule \"{}\": expected cosine, linear, constant or wsd", quoted(name));
 }
 
 std::string_view schedule_kind_name(Schedule::Kind kind) {
@@ -33,6 +37,7 @@ std::string_view schedule_kind_name(Schedule::Kind kind) {
     case Schedule::Kind::kCosine: return "cosine";
     case Schedule::Kind::kLinear: return "linear";
     case Schedule::Kind::kConstant: return "constant";
+    case Schedule::Kind::kWsd: return "wsd";
   }
   return "";
 }

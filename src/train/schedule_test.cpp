@@ -44,6 +44,16 @@ TEST(Schedule, ConstantStays) {
   for (int step = 2; step <= 12; ++step) EXPECT_EQ(s.rate(step), 3);
 }
 
+TEST(Schedule, WsdFallsAtTheEndAlone) {
+  const Schedule s = {
+      .kind = Schedule::Kind::kWsd, .peak = 2, .floor_share = 0.1, .decay_share = 0.25, .warmup_steps = 4, .steps = 40};
+  EXPECT_DOUBLE_EQ(s.rate(2), 1);
+  for (int step = 4; step <= 30; ++step) EXPECT_EQ(s.rate(step), 2);
+  EXPECT_DOUBLE_EQ(s.rate(40), 0.2 + 1.8 / 11) << "the last of ten steps on the way down";
+  EXPECT_DOUBLE_EQ(s.rate(41), 0.2);
+  EXPECT_DOUBLE_EQ(s.rate(1000), 0.2);
+}
+
 TEST(Schedule, RunsOfOneStepTrain) {
   for (const auto kind : {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant}) {
     EXPECT_EQ((Schedule{.kind = kind, .peak = 1, .steps = 1}.rate(1)), 1);
@@ -54,10 +64,10 @@ TEST(Schedule, RunsOfOneStepTrain) {
 }
 
 TEST(Schedule, KindsHaveNames) {
-  for (const char* name : {"cosine", "linear", "constant"}) {
+  for (const char* name : {"cosine", "linear", "constant", "wsd"}) {
     EXPECT_EQ(schedule_kind_name(schedule_kind_from_name(name).value()), name);
   }
-  EXPECT_NE(schedule_kind_from_name("Cosine").error().message.find("expected cosine, linear or constant"),
+  EXPECT_NE(schedule_kind_from_name("Cosine").error().message.find("expected cosine, linear, constant or wsd"),
             std::string::npos);
 }
 
