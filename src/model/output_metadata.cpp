@@ -26,25 +26,23 @@ Result<OutputMetadata> OutputMetadata::create(const ModelSource& source, std::op
   if (translated) {
     TRY_ASSIGN(const TokenizerSpec spec, tokenizer_spec(source));
     metadata.spec_values_ = metadata_from_spec(spec);
-    for (const auto& [key, value] : metadata.spec_values_) metadata.add(key, value);
+    for (const auto& [key, value] : metadata.spec_values_) metadata.entries_.push_back(meta_entry(key, value));
   }
   return metadata;
 }
 
-void OutputMetadata::add(const std::string& key, const MetadataValue& value) {
-  if (const auto* flag = std::get_if<bool>(&value)) {
-    entries_.push_back(MetaEntry::boolean(key, *flag));
-  } else if (const auto* number = std::get_if<int64_t>(&value)) {
-    entries_.push_back(MetaEntry::u32(key, static_cast<uint32_t>(*number)));
-  } else if (const auto* text = std::get_if<std::string>(&value)) {
-    entries_.push_back(MetaEntry::text(key, *text));
-  } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
-    entries_.push_back(MetaEntry::texts(key, {texts->begin(), texts->end()}));
-  } else if (const auto* ints = std::get_if<std::vector<int32_t>>(&value)) {
-    entries_.push_back(MetaEntry::i32s(key, {ints->begin(), ints->end()}));
-  } else if (const auto* floats = std::get_if<std::vector<float>>(&value)) {
-    entries_.push_back(MetaEntry::f32s(key, {floats->begin(), floats->end()}));
+MetaEntry meta_entry(const std::string& key, const MetadataValue& value) {
+  if (const auto* flag = std::get_if<bool>(&value)) return MetaEntry::boolean(key, *flag);
+  if (const auto* number = std::get_if<int64_t>(&value)) return MetaEntry::u32(key, static_cast<uint32_t>(*number));
+  if (const auto* text = std::get_if<std::string>(&value)) return MetaEntry::text(key, *text);
+  if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+    return MetaEntry::texts(key, {texts->begin(), texts->end()});
   }
+  if (const auto* ints = std::get_if<std::vector<int32_t>>(&value)) {
+    return MetaEntry::i32s(key, {ints->begin(), ints->end()});
+  }
+  const auto& floats = std::get<std::vector<float>>(value);
+  return MetaEntry::f32s(key, {floats.begin(), floats.end()});
 }
 
 }  // namespace andiron

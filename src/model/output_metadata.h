@@ -15,6 +15,9 @@
 
 namespace andiron {
 
+// One of the tokenizer's values as an entry, which views its texts.
+MetaEntry meta_entry(const std::string& key, const MetadataValue& value);
+
 class OutputMetadata {
  public:
   // `file_type`: GGUF's general.file_type (llama.h, enum llama_ftype); 0: all F32; none:
@@ -27,7 +30,6 @@ class OutputMetadata {
 
  private:
   OutputMetadata() = default;
-  void add(const std::string& key, const MetadataValue& value);
 
   std::vector<MetaEntry> entries_;
   std::vector<std::pair<std::string, MetadataValue>> spec_values_;

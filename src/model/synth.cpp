@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "format/gguf.h"
+#include "model/dense_tensors.h"
 #include "model/quant_mix.h"
 #include "tensor/quantize.h"
 
@@ -53,23 +54,17 @@ class Plan {
   }
 
   Result<std::vector<TensorInfo>> tensors() {
-    const uint32_t width = shape_.width, inner = shape_.feed_forward;
-    const uint32_t kv = width / shape_.heads * shape_.kv_heads;
-    TRY(add("token_embd.weight", {shape_.vocabulary, width}));
-    for (uint32_t i = 0; i < shape_.blocks; ++i) {
-      const auto name = [&](std::string_view part) { return format("blk.{}.{}.weight", i, part); };
-      TRY(add(name("attn_norm"), {width}));
-      TRY(add(name("attn_q"), {width, width}));
-      TRY(add(name("attn_k"), {kv, width}));
-      TRY(add(name("attn_v"), {kv, width}));
-      TRY(add(name("attn_output"), {width, width}));
-      TRY(add(name("ffn_norm"), {width}));
-      TRY(add(name("ffn_gate"), {inner, width}));
-      TRY(add(name("ffn_up"), {inner, width}));
-      TRY(add(name("ffn_down"), {width, inner}));
-    }
-    TRY(add("output_norm.weight", {width}));
-    if (!shape_.tied) TRY(add("output.weight", {shape_.vocabulary, width}));
+    DenseShape dense;
+    dense.layers = shape_.blocks;
+    dense.width = shape_.width;
+    dense.heads = shape_.heads;
+    dense.kv_heads = shape_.kv_heads;
+    dense.head_dim = shape_.width / shape_.heads;
+    dense.feed_forward = shape_.feed_forward;
+    dense.vocabulary = shape_.vocabulary;
+    dense.tied = shape_.tied;
+    TRY_ASSIGN(const auto wanted, dense_tensors(dense));
+    for (const DenseTensor& tensor : wanted) TRY(add(tensor.name, tensor.shape));
     return std::move(out_);
   }
 
