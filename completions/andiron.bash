@@ -20,6 +20,7 @@ _andiron_options() {
     cache) echo "list clear --json" ;;
     doctor) echo "--json" ;;
     learn) echo "--out --as --template --method --rank --alpha --targets --dropout --lora-plus --loss --beta --format --everything --last-answer --split-long --held-out --replay --general --kl --no-pack --by-length --steps --epochs --seq-len --batch --grad-accum --lr --schedule --warmup --weight-decay --clip --adam8 --neftune --patience --save-every --eval-every --until --budget --memory --checkpointing --seed --resume --json" ;;
+    pretrain) echo "--out --steps --until --budget --memory --checkpointing --resume --json" ;;
     eval)
       echo "--data --adapter --metric --max-rows --seq-len --tokens --held-out --seed --format --everything
         --last-answer --split-long --template --no-base --json"
@@ -35,7 +36,7 @@ _andiron_options() {
 
 _andiron() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
-  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn eval adapters plot synth help"
+  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters plot synth help"
   local global="--isa --threads --kv --ctx --no-cache --quiet --help --version"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $commands " == *" ${COMP_WORDS[i]} "* ]]; then

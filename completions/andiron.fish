@@ -1,6 +1,6 @@
 # Completion of andiron(1) for fish.
 
-set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn eval adapters plot synth help
+set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters plot synth help
 complete -c andiron -l isa -x -a 'scalar avx2 avx512 amx' -d 'Instruction set'
 complete -c andiron -l threads -s t -x -d 'Threads'
 complete -c andiron -l kv -x -a 'f16 q8_0' -d 'Format of the KV cache'
@@ -150,6 +150,15 @@ complete -c andiron -f -n '__fish_seen_subcommand_from synth' -a 'smollm2-135m t
 
 complete -c andiron -f -n '__fish_seen_subcommand_from help' -a "$commands"
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a learn -d 'Train an adapter'
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a pretrain -d 'Train a model from random weights'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l out -x -d 'Folder of the run and the model'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l steps -x -d 'Optimiser steps instead of the configurations'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l until -x -d 'Be done at this time - 22 -30'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l budget -x -d 'Be done in this time - 45m, 2h'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l memory -x -d 'GiB that may be used; 0 - six tenths of what is free'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l checkpointing -x -d 'Run layers again instead of remembering - auto, on, off'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l resume -d 'Go on with the run in this folder'
+complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l json -d 'Print one line of JSON'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a plot -d 'The course of a run'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l out -x -d 'Folder of the run and its adapter'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l as -x -d 'Name, under which run and chat find it (and a folder without --out)'
@@ -178,7 +187,7 @@ complete -c andiron -n '__fish_seen_subcommand_from learn' -l seq-len -x -d 'Tok
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l batch -x -d 'Sequences of a batch'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l grad-accum -x -d 'Batches of a step'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l lr -x -d 'Learning rate (default 2e-4; full 2e-5; preferences a tenth)'
-complete -c andiron -n '__fish_seen_subcommand_from learn' -l schedule -x -d 'cosine, linear or constant'
+complete -c andiron -n '__fish_seen_subcommand_from learn' -l schedule -x -d 'cosine, linear, constant or wsd'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l warmup -x -d 'Share of the steps in which the rate rises'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l weight-decay -x -d 'Weight decay'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l clip -x -d 'Largest norm of the gradient; 0 - any'

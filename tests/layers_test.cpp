@@ -68,6 +68,7 @@ std::string kind_of(const std::string& header) {
   if (system.count(header) == 1 || header.starts_with("sys/")) return "system";
   if (header.starts_with("fmt/")) return "fmt";
   if (header.starts_with("CLI/")) return "CLI11";
+  if (header.starts_with("toml++/")) return "toml++";
   if (header.starts_with("gtest/")) return "GoogleTest";
   return header;  // no row has it
 }

@@ -51,6 +51,11 @@ void say_notes(const GlobalOptions& global, std::span<const std::string> notes) 
   for (const std::string& note : notes) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
 }
 
+Result<uint64_t> memory_bytes_of(double gib) {
+  if (!(gib >= 0 && gib < 1e6)) return make_error("--memory: expected GiB, got {}", gib);
+  return static_cast<uint64_t>(gib * 1073741824.0);
+}
+
 PackedCacheOptions cache_options(const GlobalOptions& global) {
   PackedCacheOptions options;
   options.enabled = !global.no_cache;

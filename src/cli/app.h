@@ -48,6 +48,9 @@ Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::strin
 // The text of a file, "-" for standard input.
 Result<std::string> read_input(const std::string& path);
 
+// --memory: GiB as bytes.
+Result<uint64_t> memory_bytes_of(double gib);
+
 PackedCacheOptions cache_options(const GlobalOptions& global);
 
 // The prompt as the options want it: as it is, or as a user's message (`adapted`: see make_chat_prompt).

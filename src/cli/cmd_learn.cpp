@@ -3,15 +3,13 @@
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
-#include <optional>
 
 #include "base/strings.h"
 #include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
-#include "cli/progress.h"
+#include "cli/learn_display.h"
 #include "cli/terminal.h"
-#include "cli/train_progress.h"
 #include "cli/version.h"
 #include "model/adapter_stack.h"
 #include "train/learn.h"
@@ -45,8 +43,7 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   if (o.split_long) out.reading.long_rows = LongRows::kSplit;
   out.pack = !o.no_pack;
   out.reading.held_out = o.held_out;
-  if (!(o.memory_gib >= 0 && o.memory_gib < 1e6)) return make_error("--memory: expected GiB, got {}", o.memory_gib);
-  out.memory_bytes = static_cast<uint64_t>(o.memory_gib * 1073741824.0);
+  TRY_ASSIGN(out.memory_bytes, memory_bytes_of(o.memory_gib));
   out.base_path = o.model;
   out.version = ANDIRON_VERSION;
   if (out.out.empty() && out.name.empty()) {
@@ -55,62 +52,6 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   TRY(check_learn_options(out));
   return out;
 }
-
-// What is seen of a run: lines that stay, and one live line.
-class LearnDisplay {
- public:
-  explicit LearnDisplay(bool quiet) : quiet_(quiet) {
-    events_.say = [this](std::string_view line) { say(line); };
-    events_.working = [this](std::string_view what, int64_t done, int64_t total) { work(what, done, total); };
-    events_.begin = [this](int64_t steps, int64_t done) { begin(steps, done); };
-    events_.step = [this](const LossRow& row) { step(row); };
-  }
-  const LearnEvents& events() const { return events_; }
-  // Wipes the live line.
-  void close() {
-    working_.reset();
-    steps_.reset();
-  }
-
- private:
-  void say(std::string_view line) {
-    if (steps_) {
-      steps_->say(printable(line));
-    } else if (!quiet_) {
-      std::fprintf(stderr, "%s\n", printable(line).c_str());
-    }
-  }
-  // Until now Ctrl-C has ended the program at once, as there was nothing to save.
-  void begin(int64_t steps, int64_t done) {
-    interrupt_.emplace(/*second_ends=*/true);
-    events_.stop = interrupt_->flag();
-    steps_.emplace(steps, done, quiet_);
-  }
-  void note_interrupt() {
-    if (noted_ || !interrupt_ || !interrupt_->interrupted()) return;
-    noted_ = true;
-    say("stopping; Ctrl-C once more ends at once, with what was saved last");
-  }
-  void work(std::string_view what, int64_t done, int64_t total) {
-    if (!working_) working_.emplace(std::string(what), Progress::Unit::kTokens, quiet_);
-    working_->update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
-    if (done >= total) working_.reset();
-    note_interrupt();
-  }
-  void step(const LossRow& row) {
-    steps_->update(row);
-    if (std::isfinite(row.held_out_loss)) {
-      steps_->say(format("step {}: loss {:.4f}, held-out loss {:.4f}", row.step, row.loss, row.held_out_loss));
-    }
-    note_interrupt();
-  }
-
-  bool quiet_, noted_ = false;
-  std::optional<InterruptGuard> interrupt_;
-  LearnEvents events_;
-  std::optional<Progress> working_;
-  std::optional<TrainProgress> steps_;
-};
 
 // What the model answers to a row's prompt with and without the adapter.
 struct Sample {

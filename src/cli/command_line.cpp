@@ -350,7 +350,7 @@ void add_learn_run(App* sub, LearnCommandOptions& o) {
   count("--batch", o.learn.batch, "Sequences of a batch");
   count("--grad-accum", o.learn.grad_accum, "Batches of a step");
   sub->add_option("--lr", o.learn.rate, "Learning rate (default 2e-4; full 2e-5; preferences a tenth)");
-  sub->add_option("--schedule", o.schedule, "cosine, linear or constant")->capture_default_str();
+  sub->add_option("--schedule", o.schedule, "cosine, linear, constant or wsd")->capture_default_str();
   add_number(sub, "--warmup", o.learn.warmup, "Share of the steps in which the rate rises");
   add_number(sub, "--weight-decay", o.learn.optimizer.weight_decay, "Weight decay");
   add_number(sub, "--clip", o.learn.optimizer.clip_norm, "Largest norm of the gradient; 0: any");
@@ -462,9 +462,9 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run, add_chat, add_inspect, add_tokenize, add_detokenize, add_template, add_logits, add_ppl,
-                    add_quantize, add_imatrix, add_bench, add_cache, add_doctor, add_learn, add_eval, add_adapters,
-                    add_plot, add_synth, add_help}) {
+  for (auto* add : {add_run,      add_chat,     add_inspect,  add_tokenize, add_detokenize, add_template, add_logits,
+                    add_ppl,      add_quantize, add_imatrix,  add_bench,    add_cache,      add_doctor,   add_learn,
+                    add_pretrain, add_eval,     add_adapters, add_plot,     add_synth,      add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -1,4 +1,4 @@
-// The commands around learning: eval, adapters.
+// The commands around learning: pretrain, eval, adapters.
 #include <memory>
 
 #include "cli/command_line_parts.h"
@@ -132,6 +132,27 @@ void add_adapters(App& app, CommandLine& line) {
   sub->callback([&line, o] {  // after that of the chosen one
     if (!line.action) line.action = [&line, o] { return list_adapters_command(line.global, *o); };
   });
+}
+
+void add_pretrain(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("pretrain", "Train a model from random weights");
+  add_examples(sub, {"andiron pretrain small.toml texts/ chats.jsonl --out runs/small",
+                     "andiron pretrain small.toml texts/ --out runs/trial --steps 200",
+                     "andiron pretrain small.toml texts/ chats.jsonl --out runs/small --resume"});
+  auto o = std::make_shared<PretrainCommandOptions>();
+  sub->add_option("CONFIG", o->config, "TOML file: the model, its tokenizer, how it is trained")->required();
+  sub->add_option("DATA", o->pretrain.data, "Files and folders: texts, conversations, completions")->required();
+  sub->add_option("--out", o->pretrain.out, "Folder of the run and the model")->required();
+  sub->add_option("--steps", o->steps, "Optimiser steps, instead of the configuration's tokens or epochs")
+      ->transform(whole(1, int64_t{1} << 40));
+  auto* until = sub->add_option("--until", o->until, "Be done at this time: 22:30");
+  sub->add_option("--budget", o->budget, "Be done in this time: 45m, 2h")->excludes(until);
+  add_number(sub, "--memory", o->memory_gib, "GiB that may be used; 0: six tenths of what is free");
+  sub->add_option("--checkpointing", o->checkpointing, "Run layers again instead of remembering: auto, on, off")
+      ->capture_default_str();
+  sub->add_flag("--resume", o->pretrain.resume, "Go on with the run in this folder");
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, pretrain_command, unchecked<PretrainCommandOptions>);
 }
 
 void add_eval(App& app, CommandLine& line) {

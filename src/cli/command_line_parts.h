@@ -69,6 +69,7 @@ void on_parsed(CLI::App* app, CommandLine& line, std::shared_ptr<Options> option
 }
 
 // command_line_learning.cpp
+void add_pretrain(CLI::App& app, CommandLine& line);
 void add_eval(CLI::App& app, CommandLine& line);
 void add_adapters(CLI::App& app, CommandLine& line);
 

@@ -22,6 +22,7 @@ Result<int> bench_train_command(const GlobalOptions& global, const BenchOptions&
 Result<int> cache_command(const GlobalOptions& global, const CacheOptions& options);
 Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& options);
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);
+Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options);
 // What can be told of the options without the model.
 Status check_learn_options(const LearnCommandOptions& options);
 Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& options);

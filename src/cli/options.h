@@ -8,6 +8,7 @@
 
 #include "sample/sampler_options.h"
 #include "train/learn.h"
+#include "train/pretrain.h"
 
 namespace andiron {
 
@@ -45,6 +46,15 @@ struct LearnCommandOptions {
   double held_out = 0.05;
   double memory_gib = 0;
   bool everything = false, last_answer = false, split_long = false, no_pack = false;
+  bool json = false;
+};
+
+struct PretrainCommandOptions {
+  std::string config;
+  PretrainOptions pretrain;
+  std::optional<int64_t> steps;  // instead of the configuration's
+  std::string budget, until, checkpointing = "auto";
+  double memory_gib = 0;
   bool json = false;
 };
 

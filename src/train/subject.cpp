@@ -7,9 +7,8 @@
 #include "adapter/hf_modules.h"
 #include "base/random.h"
 #include "base/strings.h"
-#include "format/gguf.h"
-#include "model/output_metadata.h"
 #include "tensor/quantize.h"
+#include "train/float_model.h"
 
 namespace andiron {
 
@@ -132,41 +131,9 @@ TrainSubject Subject::trained(TrainPass& pass, ThreadTeam& team) {
           [this, &pass] { adapter_weights_->repack(pass.ops()); }, &deltas_};
 }
 
-namespace {
-
-// All weights of a model as GGUF, in F32, under the metadata of the file they came from.
-Status write_model(const Model& model, std::span<const Parameter> parameters, const std::string& path) {
-  const ModelSource& source = model.source();
-  std::vector<TensorInfo> tensors;
-  for (const TensorInfo& tensor : source.tensors()) {
-    TRY_ASSIGN(TensorInfo info, make_tensor_info(tensor.name, DType::kF32, tensor.shape, path));
-    tensors.push_back(std::move(info));
-  }
-  TRY_ASSIGN(const OutputMetadata metadata, OutputMetadata::create(source, 0));
-  TRY_ASSIGN(GgufWriter writer, GgufWriter::create(path, metadata.entries(), tensors));
-  std::vector<uint8_t> scratch;
-  for (const TensorInfo& tensor : source.tensors()) {
-    bool written = false;
-    for (const Parameter& parameter : parameters) {  // experts of one tensor follow one another
-      const std::string_view name = std::string_view(parameter.name).substr(0, parameter.name.find('#'));
-      if (name != tensor.name) continue;
-      TRY(writer.append(
-          {reinterpret_cast<const uint8_t*>(parameter.value), static_cast<size_t>(parameter.size()) * sizeof(float)}));
-      written = true;
-    }
-    if (written) continue;  // what is left is not trained: rotary divisors and the like
-    TRY_ASSIGN(const auto bytes, source.whole(tensor, scratch));
-    std::vector<float> numbers(tensor.elements);
-    decode_row(tensor.dtype, bytes.data(), numbers.data(), tensor.elements);
-    TRY(writer.append({reinterpret_cast<const uint8_t*>(numbers.data()), numbers.size() * sizeof(float)}));
-  }
-  return writer.finish();
-}
-
-}  // namespace
-
 Status Subject::write(const Model& model, const LearnOptions& options) {
-  if (float_weights_ != nullptr) return write_model(model, float_weights_->parameters(), options.out + "/model.gguf");
+  if (float_weights_ != nullptr)
+    return write_float_model(model.source(), float_weights_->parameters(), options.out + "/model.gguf");
   adapter_weights_->store(adapter_);
   return write_peft(adapter_, options.out);
 }

@@ -1,0 +1,74 @@
+// andiron pretrain: a model from random weights.
+#include <cmath>
+#include <cstdio>
+#include <ctime>
+#include <filesystem>
+
+#include "base/strings.h"
+#include "cli/app.h"
+#include "cli/commands.h"
+#include "cli/learn_display.h"
+#include "cli/terminal.h"
+#include "cli/version.h"
+#include "train/pretrain.h"
+#include "train/time_text.h"
+#include "train/verdict.h"
+
+namespace andiron {
+
+namespace {
+
+Result<PretrainOptions> pretrain_options(const PretrainCommandOptions& o) {
+  PretrainOptions out = o.pretrain;
+  TRY_ASSIGN(out.config, read_pretrain_config(o.config));
+  if (o.steps) {
+    out.config.steps = o.steps;
+    out.config.tokens.reset();
+    out.config.epochs.reset();
+  }
+  if (!o.budget.empty()) {
+    TRY_ASSIGN(out.budget_seconds, parse_duration(o.budget, "--budget"));
+  }
+  if (!o.until.empty()) {
+    TRY_ASSIGN(out.budget_seconds, seconds_until(o.until, std::time(nullptr), "--until"));
+  }
+  TRY_ASSIGN(out.checkpointing, checkpointing_from_name(o.checkpointing));
+  TRY_ASSIGN(out.memory_bytes, memory_bytes_of(o.memory_gib));
+  out.version = ANDIRON_VERSION;
+  // Not the whole path: the name goes into files that are shared.
+  if (out.config.model.name.empty()) {
+    out.config.model.name = std::filesystem::weakly_canonical(out.out).filename().string();
+  }
+  return out;
+}
+
+void print_result(const LearnResult& result, const std::string& folder) {
+  const RunRecord& r = result.record;
+  const double before = r.before.member(kHeldOutLoss).number_or(NAN),
+               after = r.after.member(kHeldOutLoss).number_or(NAN);
+  if (!std::isnan(after)) std::fprintf(stdout, "held-out loss %.4f before, %.4f after\n", before, after);
+  std::fprintf(stdout, "%s after %lld steps and %s: %s\n", r.verdict.c_str(), static_cast<long long>(r.steps),
+               human_seconds(r.seconds).c_str(), printable(folder).c_str());
+  for (const std::string& reason : r.reasons) std::fprintf(stdout, "  %s\n", printable(reason).c_str());
+  std::fprintf(stdout, "andiron run %s/model.gguf -p TEXT\n", printable(folder).c_str());
+}
+
+}  // namespace
+
+Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options) {
+  TRY_ASSIGN(const PretrainOptions training, pretrain_options(options));
+  TRY_ASSIGN(const Machine machine, make_machine(global));
+  LearnDisplay display(global.quiet);
+  TRY_ASSIGN(const LearnResult result, pretrain(*machine.kernels, *machine.team, training, display.events()));
+  display.close();
+  if (options.json) {
+    Json json = run_record_json(result.record);
+    json.set("out", training.out).set("stopped", result.stopped);
+    print_json(json);
+  } else if (!result.stopped) {
+    print_result(result, training.out);
+  }
+  return result.stopped ? kExitInterrupted : 0;
+}
+
+}  // namespace andiron

@@ -1,0 +1,166 @@
+#include "train/pretrain_config.h"
+
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "train/toml_table.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr uint64_t kConfigBytesMax = 1 << 20;
+constexpr double kMany = 1e15;
+
+// A path as the configuration means it.
+std::string beside(const std::string& config, const std::string& path) {
+  return path.empty() || path.starts_with('/') ? path : format("{}/{}", parent_of(config), path);
+}
+
+Status read_model(TomlTable& t, FreshModel& model) {
+  DenseShape& s = model.shape;
+  TRY(t.need({"width", "layers", "heads", "feed_forward", "context"}));
+  TRY(t.take("architecture", s.architecture));
+  TRY(t.take("name", model.name));
+  TRY(t.take("width", s.width, {8, 1 << 20}));
+  TRY(t.take("layers", s.layers, {1, 512}));
+  TRY(t.take("heads", s.heads, {1, 1 << 16}));
+  s.kv_heads = s.heads;
+  TRY(t.take("kv_heads", s.kv_heads, {1, 1 << 16}));
+  s.head_dim = s.width / s.heads;
+  TRY(t.take("head_dim", s.head_dim, {2, 512}));
+  TRY(t.take("feed_forward", s.feed_forward, {1, 1 << 22}));
+  TRY(t.take("context", model.context, {2, 1 << 24}));
+  TRY(t.take("tied", s.tied));
+  TRY(t.take("rope_base", model.rope_base, {2, 1e15}));
+  TRY(t.take("norm_eps", model.norm_epsilon, {1e-12, 1}));
+  TRY(t.done());
+  if (s.heads % s.kv_heads != 0) {
+    return t.error_at("kv_heads", format("{} heads cannot share {} key heads evenly", s.heads, s.kv_heads));
+  }
+  if (!t.has("head_dim") && s.width % s.heads != 0) {
+    return t.error_at("heads", format("a width of {} cannot be split over {} heads; say head_dim", s.width, s.heads));
+  }
+  if (s.head_dim < 2 || s.head_dim % 2 != 0) {
+    return t.error_at(t.has("head_dim") ? "head_dim" : "heads",
+                      format("heads of {} numbers cannot be rotated in pairs", s.head_dim));
+  }
+  DenseShape probe = s;  // says whether there is such an architecture
+  probe.vocabulary = 1;
+  const auto tensors = dense_tensors(probe);
+  return tensors.ok() ? Status{} : t.error_at("architecture", tensors.error().message);
+}
+
+Status read_tokenizer(TomlTable& t, const std::string& file, FreshModel& model) {
+  TRY(t.need({"file"}));
+  TRY(t.take("file", model.tokenizer));
+  TRY(t.take("template", model.chat_template));
+  TRY(t.done());
+  for (const auto& [key, path] : {std::pair("file", &model.tokenizer), std::pair("template", &model.chat_template)}) {
+    *path = beside(file, *path);
+    if (!path->empty() && !file_exists(*path)) return t.error_at(key, format("there is no {}", quoted(*path, 200)));
+  }
+  return {};
+}
+
+Status read_data(TomlFile& file, PretrainConfig& config) {
+  TomlTable& t = file.table("data");
+  config.seq_len = config.model.context;
+  TRY(t.take("seq_len", config.seq_len, {2, 1 << 24}));
+  std::string loss_on = "answers";
+  TRY(t.take("loss_on", loss_on));
+  TRY(t.take("split_long", config.split_long));
+  TRY(t.done());
+  if (loss_on != "answers" && loss_on != "everything") {
+    return t.error_at("loss_on", format("expected \"answers\" or \"everything\", got \"{}\"", quoted(loss_on)));
+  }
+  if (loss_on == "everything") config.loss_on = LossOn::kEverything;
+  if (config.seq_len > config.model.context) {
+    return t.error_at("seq_len",
+                      format("the context of the model is {}, and {} is more", config.model.context, config.seq_len));
+  }
+  return file.table("data.weights").take_all(config.weights, {0, 1000});
+}
+
+Status read_length(TomlTable& t, PretrainConfig& config) {
+  TRY(t.take("tokens", config.tokens, {1, kMany}));
+  TRY(t.take("epochs", config.epochs, {1e-9, 1e9}));
+  TRY(t.take("steps", config.steps, {1, kMany}));
+  const int given = config.tokens.has_value() + config.epochs.has_value() + config.steps.has_value();
+  if (given <= 1) return {};
+  return t.error_at(config.steps ? "steps" : "epochs", "tokens, epochs and steps exclude each other");
+}
+
+Status read_rates(TomlTable& t, PretrainConfig& config) {
+  TRY(t.take("lr", config.lr, {0, 1e6}));
+  TRY(t.take("min_lr", config.min_lr, {0, 1e6}));
+  TRY(t.take("warmup", config.warmup, {0, 1}));
+  std::string schedule(schedule_kind_name(config.schedule));
+  TRY(t.take("schedule", schedule));
+  TRY(t.take("decay", config.decay, {0, 1}));
+  const auto kind = schedule_kind_from_name(schedule);
+  if (!kind.ok()) return t.error_at("schedule", kind.error().message);
+  config.schedule = *kind;
+  if (config.min_lr && *config.min_lr > config.lr) {
+    return t.error_at("min_lr", format("{} is more than lr, {}", *config.min_lr, config.lr));
+  }
+  return {};
+}
+
+Status read_optimizer(TomlTable& t, AdamWOptions& optimizer) {
+  double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0.1;
+  TRY(t.take("beta1", beta1, {0, 0.999999}));
+  TRY(t.take("beta2", beta2, {0, 0.999999}));
+  TRY(t.take("epsilon", epsilon, {1e-20, 1}));
+  TRY(t.take("weight_decay", decay, {0, 1e6}));
+  TRY(t.take("clip", optimizer.clip_norm, {0, 1e12}));
+  optimizer.beta1 = static_cast<float>(beta1);
+  optimizer.beta2 = static_cast<float>(beta2);
+  optimizer.epsilon = static_cast<float>(epsilon);
+  optimizer.weight_decay = static_cast<float>(decay);
+  return {};
+}
+
+Status read_train(TomlTable& t, PretrainConfig& config) {
+  TRY(read_length(t, config));
+  TRY(t.take("batch", config.batch, {1, 1 << 30}));
+  TRY(read_rates(t, config));
+  TRY(read_optimizer(t, config.optimizer));
+  int64_t seed = 0;
+  TRY(t.take("seed", seed, {0, 9e15}));
+  config.model.seed = static_cast<uint64_t>(seed);
+  TRY(t.take("compute", config.compute));
+  TRY(t.take("held_out", config.held_out, {0, 0.5}));
+  TRY(t.take("eval_every", config.eval_every, {1, kMany}));
+  TRY(t.take("save_every", config.save_every, {1, kMany}));
+  TRY(t.done());
+  if (config.compute != "f32") {
+    return t.error_at("compute", format("expected \"f32\", got \"{}\"", quoted(config.compute)));
+  }
+  if (config.batch < config.seq_len) {
+    return t.error_at("batch",
+                      format("a step of {} tokens has not room for one sequence of {}", config.batch, config.seq_len));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::string& file) {
+  TRY_ASSIGN(TomlFile toml, TomlFile::parse(text, file));
+  PretrainConfig out;
+  TRY(read_model(toml.table("model"), out.model));
+  TRY(read_tokenizer(toml.table("tokenizer"), file, out.model));
+  TRY(read_data(toml, out));
+  TRY(read_train(toml.table("train"), out));
+  TRY(toml.done());
+  return out;
+}
+
+Result<PretrainConfig> read_pretrain_config(const std::string& file) {
+  TRY_ASSIGN(const std::string text, read_text_file(file, kConfigBytesMax));
+  return parse_pretrain_config(text, file);
+}
+
+}  // namespace andiron

@@ -1,0 +1,51 @@
+// What a model is to be and how it is trained from nothing: the TOML file of `andiron pretrain`.
+//
+//   [model]      architecture, name, width, layers, heads, kv_heads, head_dim, feed_forward, context, tied, rope_base,
+//                norm_eps
+//   [tokenizer]  file, template: beside the configuration
+//   [data]       seq_len, loss_on, split_long; [data.weights] FILE = how often an epoch shows each of its rows
+//   [train]      tokens or epochs or steps, batch (tokens of a step), lr, min_lr, warmup, schedule, decay,
+//   weight_decay,
+//                clip, beta1, beta2, epsilon, seed, compute, held_out, eval_every, save_every
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "data/encode.h"
+#include "model/fresh_model.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+
+namespace andiron {
+
+struct PretrainConfig {
+  FreshModel model;  // its seed is that of everything random
+  int64_t seq_len = 0;
+  LossOn loss_on = LossOn::kAnswers;
+  bool split_long = false;                // rows longer than a sequence are cut into several instead of refused
+  std::map<std::string, double> weights;  // by the name of a file: how often an epoch shows each of its rows
+  std::optional<int64_t> tokens, steps;   // at most one of these and epochs
+  std::optional<double> epochs;
+  int64_t batch = 16384;  // tokens of a step
+  double lr = 1e-3;
+  std::optional<double> min_lr;  // where the rate ends; a tenth of lr
+  double warmup = 0.02;          // share of the steps
+  Schedule::Kind schedule = Schedule::Kind::kCosine;
+  double decay = 0.2;  // wsd: share of the steps in which the rate falls
+  AdamWOptions optimizer;
+  std::string compute = "f32";
+  double held_out = 0.01;
+  std::optional<int64_t> eval_every, save_every;
+};
+
+// `file`: its path; what it names is looked for beside it.
+Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::string& file);
+Result<PretrainConfig> read_pretrain_config(const std::string& file);
+
+}  // namespace andiron
