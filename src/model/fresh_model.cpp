@@ -26,7 +26,7 @@ Result<std::string> read_if_there(const std::string& path) {
   return file_exists(path) ? read_text_file(path) : Result<std::string>(std::string());
 }
 
-Result<TokenizerSpec> read_tokenizer(const std::string& path) {
+Result<TokenizerSpec> spec_of(const std::string& path) {
   if (!path.ends_with(".json")) {
     TRY_ASSIGN(const auto source, open_model_source(path));
     return tokenizer_spec(*source);
@@ -60,7 +60,7 @@ class FreshSource : public ModelSource {
   FreshSource(const FreshModel& model, const std::string& path) : ModelSource(path), model_(model) {}
 
   Status open() {
-    TRY_ASSIGN(TokenizerSpec spec, read_tokenizer(model_.tokenizer));
+    TRY_ASSIGN(TokenizerSpec spec, spec_of(model_.tokenizer));
     if (!model_.chat_template.empty()) {
       TRY_ASSIGN(spec.chat_template, read_text_file(model_.chat_template, kTemplateBytesMax));
     }

@@ -1,0 +1,32 @@
+// The folder of a run, in which one process works at a time.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace andiron {
+
+class RunFolder {
+ public:
+  explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+  // One that open() made and in which nothing was left is removed.
+  ~RunFolder();
+
+  // Makes the folder. Without `resume` one that holds a run, or anything that a run leaves, is refused; with it, one
+  // that holds none; and one in which another process is at work always.
+  Status open(bool resume);
+
+  const std::string& path() const { return path_; }
+  std::string file(std::string_view name) const;
+
+ private:
+  std::string path_;
+  int fd_ = -1;
+  bool made_ = false;
+};
+
+}  // namespace andiron
