@@ -1,0 +1,106 @@
+// ember_data: writes the conversations that ember is trained on, and the rows it is measured by.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "generate.h"
+
+namespace andiron::ember {
+
+namespace {
+
+struct Options {
+  std::string out;
+  std::string tables = "recipes/ember/tables";
+  std::string stories;
+  int64_t rows = 600'000;
+  int64_t test_rows = 500;
+  uint64_t seed = 1;
+};
+
+struct Written {
+  int64_t rows = 0;
+  uint64_t bytes = 0;
+};
+
+class Program {
+ public:
+  Program(const Options& options, const Tables& tables, const StoryBook& stories)
+      : options_(options), tables_(tables), stories_(stories) {}
+
+  // A test row is written once: small worlds have few sums and dates. `all` makes room for what is not new.
+  Result<Written> write(const Skill& skill, Part part, int64_t rows, const std::string& path) const {
+    TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
+    std::set<std::string> seen;
+    std::string lines;
+    Written out;
+    for (uint64_t number = 0; out.rows < rows && number < 20 * static_cast<uint64_t>(rows); ++number) {
+      std::string line = to_json_line(make_row(skill, tables_, stories_, part, options_.seed, number));
+      if (part == Part::kTest && !seen.insert(line).second) continue;
+      lines += line + '\n';
+      ++out.rows;
+      if (lines.size() < size_t{1} << 20) continue;
+      TRY(file.write(lines));
+      lines.clear();
+    }
+    TRY(file.write(lines));
+    out.bytes = file.offset();
+    TRY(file.commit());
+    return out;
+  }
+
+  Status run() const {
+    for (const char* folder : {"train", "test"}) std::filesystem::create_directories(options_.out + "/" + folder);
+    for (const Skill& skill : skills()) {
+      if (skill.name == "story" && stories_.stories(Part::kTrain).empty()) continue;
+      const auto rows = static_cast<int64_t>(static_cast<double>(options_.rows) * skill.share);
+      for (const Part part : {Part::kTrain, Part::kTest}) {
+        const char* folder = part == Part::kTest ? "test" : "train";
+        const std::string path = format("{}/{}/{}.jsonl", options_.out, folder, skill.name);
+        TRY_ASSIGN(const Written written, write(skill, part, part == Part::kTest ? options_.test_rows : rows, path));
+        std::printf("%-28s %9s rows %10s\n", format("{}/{}.jsonl", folder, skill.name).c_str(),
+                    human_count(written.rows).c_str(), human_bytes(written.bytes).c_str());
+      }
+    }
+    return {};
+  }
+
+ private:
+  const Options& options_;
+  const Tables& tables_;
+  const StoryBook& stories_;
+};
+
+Status run(const Options& options) {
+  TRY_ASSIGN(const Tables tables, Tables::read(options.tables));
+  StoryBook stories;
+  if (!options.stories.empty()) {
+    TRY_ASSIGN(stories, StoryBook::read(options.stories, tables));
+  }
+  return Program(options, tables, stories).run();
+}
+
+}  // namespace
+
+}  // namespace andiron::ember
+
+int main(int argc, char** argv) {
+  andiron::ember::Options options;
+  CLI::App app("Writes the conversations that ember is trained on (OUT/train) and measured by (OUT/test).",
+               "ember_data");
+  app.add_option("--out", options.out, "Folder to write")->required();
+  app.add_option("--rows", options.rows, "Training rows of all skills together")->capture_default_str();
+  app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->capture_default_str();
+  app.add_option("--seed", options.seed, "Seed of everything")->capture_default_str();
+  app.add_option("--tables", options.tables, "Folder of the tables")->capture_default_str();
+  app.add_option("--stories", options.stories, "Text file of short stories (none: no rows of the skill story)");
+  CLI11_PARSE(app, argc, argv);
+  const auto done = andiron::ember::run(options);
+  if (done.ok()) return 0;
+  std::fprintf(stderr, "ember_data: %s\n", done.error().message.c_str());
+  return 1;
+}

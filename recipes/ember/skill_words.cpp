@@ -1,0 +1,155 @@
+// Rows about words: copy, reverse, sort and count them (which is what is measured), spell and compare them (which
+// helps to know the letters that tokens hide).
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <numeric>
+#include <set>
+
+#include "base/strings.h"
+#include "skills.h"
+
+namespace andiron::ember {
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string draw_word(const Writer& writer) {
+  static const std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
+  if (writer.dice().chance(0.15)) return lower_case(writer.invented_name());
+  for (;;) {
+    std::string word = writer.word(kLists[writer.dice().below(kLists.size())]);
+    if (word.find(' ') == std::string::npos) return word;
+  }
+}
+
+Words draw_words(const Writer& writer, size_t count, bool different) {
+  Words out;
+  while (out.size() < count) {
+    std::string word = draw_word(writer);
+    if (!different || std::find(out.begin(), out.end(), word) == out.end()) out.push_back(std::move(word));
+  }
+  return out;
+}
+
+std::string join(const Words& words, std::string_view between) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : std::string(between)) + word;
+  return out;
+}
+
+// Words as a line of text would have them: small words between the others.
+std::string draw_line(const Writer& writer, size_t count) {
+  Words words;
+  while (words.size() < count) {
+    words.push_back(writer.dice().chance(0.35) ? writer.word("little") : draw_word(writer));
+  }
+  return join(words, " ");
+}
+
+std::string upper_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return text;
+}
+
+void ask(const Writer& writer, Conversation& out, std::string_view rule,
+         std::vector<std::pair<std::string_view, std::string>> values, std::string answer) {
+  // The wordings have their capital letters, and a list at the start stays as it is.
+  out.ask(writer.draw(rule, {nullptr, std::move(values)}), std::move(answer));
+}
+
+// The four tasks that are measured.
+void ask_measured(const Writer& writer, Conversation& out) {
+  Dice& dice = writer.dice();
+  const size_t count = 2 + dice.below(7);
+  const std::string between = dice.chance(0.6) ? ", " : " ";
+  switch (dice.below(4)) {
+    case 0: {
+      const std::string text =
+          dice.chance(0.5) ? draw_line(writer, count) : join(draw_words(writer, count, false), between);
+      return ask(writer, out, "tasks.copy", {{"LIST", text}}, text);
+    }
+    case 1: {
+      Words words = draw_words(writer, std::min<size_t>(count, 6), true);
+      const std::string list = join(words, between);
+      std::reverse(words.begin(), words.end());
+      return ask(writer, out, "tasks.reverse", {{"LIST", list}}, join(words, between));
+    }
+    case 2: {
+      Words words = draw_words(writer, std::min<size_t>(count, 6), true);
+      const std::string list = join(words, between);
+      std::sort(words.begin(), words.end());
+      return ask(writer, out, "tasks.sort", {{"LIST", list}}, join(words, between));
+    }
+    default: {
+      const size_t length = 1 + dice.below(12);
+      return ask(writer, out, "tasks.count", {{"TEXT", draw_line(writer, length)}}, format("{}", length));
+    }
+  }
+}
+
+void ask_letters(const Writer& writer, Conversation& out) {
+  const std::string word = draw_word(writer);
+  switch (writer.dice().below(8)) {
+    case 0: return ask(writer, out, "tasks.first_letter", {{"WORD", word}}, word.substr(0, 1));
+    case 1: return ask(writer, out, "tasks.last_letter", {{"WORD", word}}, word.substr(word.size() - 1));
+    case 2: return ask(writer, out, "tasks.letters", {{"WORD", word}}, format("{}", word.size()));
+    case 3:
+    case 4: {
+      const Words words = draw_words(writer, 2, true);
+      return ask(writer, out, "tasks.earlier", {{"A", words[0]}, {"B", words[1]}}, std::min(words[0], words[1]));
+    }
+    default: {
+      Words letters;
+      for (const char c : word) letters.emplace_back(1, c);
+      return ask(writer, out, "tasks.spell", {{"WORD", word}}, join(letters, " "));
+    }
+  }
+}
+
+void ask_place(const Writer& writer, Conversation& out) {
+  Dice& dice = writer.dice();
+  const Words words = draw_words(writer, 3 + dice.below(4), true);
+  const std::string list = join(words, dice.chance(0.6) ? ", " : " ");
+  switch (dice.below(5)) {
+    case 0: return ask(writer, out, "tasks.first_word", {{"LIST", list}}, words.front());
+    case 1: return ask(writer, out, "tasks.last_word", {{"LIST", list}}, words.back());
+    case 2: {
+      const size_t at = dice.below(words.size());
+      return ask(writer, out, "tasks.nth_word", {{"LIST", list}, {"I", format("{}", at + 1)}}, words[at]);
+    }
+    case 3: return ask(writer, out, "tasks.upper", {{"LIST", list}}, upper_case(list));
+    default: {
+      std::set<int> numbers;
+      while (numbers.size() < words.size()) numbers.insert(writer.number(1, dice.chance(0.5) ? 99 : 999));
+      std::vector<int> drawn(numbers.begin(), numbers.end());
+      dice.shuffle(drawn);
+      Words shown, sorted;
+      for (const int n : drawn) shown.push_back(format("{}", n));
+      for (const int n : numbers) sorted.push_back(format("{}", n));
+      return ask(writer, out, "tasks.number_sort", {{"LIST", join(shown, ", ")}}, join(sorted, ", "));
+    }
+  }
+}
+
+}  // namespace
+
+Conversation words_row(const Desk& desk) {
+  const Writer& writer = desk.writer;
+  Conversation out;
+  const size_t turns = writer.is_test() ? 1 : 1 + writer.dice().below(4);
+  for (size_t i = 0; i < turns; ++i) {
+    const double at = writer.is_test() ? 0 : writer.dice().uniform();
+    if (at < 0.68) {
+      ask_measured(writer, out);
+    } else if (at < 0.88) {
+      ask_letters(writer, out);
+    } else {
+      ask_place(writer, out);
+    }
+  }
+  return out;
+}
+
+}  // namespace andiron::ember

@@ -1,0 +1,49 @@
+// The tables of words and wordings (tables/*.txt), each split into what training rows use and what only test rows use.
+//
+//   # a comment                     key = word, word, two words    a list; lines that begin with a space go on with it
+//   == section                      ~key = word                    words of test rows
+//   key: a wording                  ~key: a wording                wordings of test rows, one a line
+//
+// In a wording "\n" ends a line. The full name of a key is "section.key"; before the first section, or under "== ", the
+// key alone.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace andiron::ember {
+
+enum class Part { kTrain, kTest };
+
+struct Rule {
+  std::vector<std::string> train;
+  std::vector<std::string> test;
+};
+
+class Tables {
+ public:
+  // All *.txt of a folder, in the order of their names.
+  static Result<Tables> read(const std::string& folder);
+  // `source` is for messages.
+  Status add(std::string_view text, const std::string& source);
+  // That every {reference} of every wording is a rule or one of the names that a Writer knows.
+  Status check() const;
+
+  const Rule* find(std::string_view name) const;
+  // What a row of this part draws from: test rows use what is theirs alone, where there is any (days of the week are
+  // everyone's). A name that is not in the tables is a programmer's mistake.
+  const std::vector<std::string>& options(std::string_view name, Part part) const;
+
+  const std::map<std::string, Rule, std::less<>>& rules() const { return rules_; }
+  const std::vector<std::string>& sections() const { return sections_; }  // in the order of the files
+
+ private:
+  std::map<std::string, Rule, std::less<>> rules_;
+  std::vector<std::string> sections_;
+};
+
+}  // namespace andiron::ember

@@ -1,0 +1,242 @@
+#include "writer.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+
+#include "base/check.h"
+#include "base/content_hash.h"
+#include "base/strings.h"
+
+namespace andiron::ember {
+
+namespace {
+
+constexpr std::array<std::string_view, 8> kForms = {"N", "Ns", "N2", "s", "es", "is", "was", "person"};
+
+// The end of what text[at], a bracket, opens.
+size_t closing(std::string_view text, size_t at, char open, char close) {
+  int depth = 0;
+  for (size_t i = at; i < text.size(); ++i) {
+    depth += text[i] == open ? 1 : text[i] == close ? -1 : 0;
+    if (depth == 0) return i;
+  }
+  return text.size();
+}
+
+// Cuts at '|' outside inner brackets.
+std::vector<std::string_view> choices_of(std::string_view text) {
+  std::vector<std::string_view> out;
+  int depth = 0;
+  size_t from = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+    if (text[i] != '|' || depth > 0) continue;
+    out.push_back(text.substr(from, i - from));
+    from = i + 1;
+  }
+  out.push_back(text.substr(from));
+  return out;
+}
+
+bool is_value_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
+int to_int(std::string_view digits) {
+  int out = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), out);
+  return out;
+}
+
+// Words of which no list can hold enough: part of them is invented.
+bool is_open_list(std::string_view name) { return name == "town" || name == "petname"; }
+
+}  // namespace
+
+// One wording being written: it knows whether its subject has been named.
+class Expansion {
+ public:
+  Expansion(const Writer& writer, const Slots& slots) : writer_(writer), slots_(slots) {}
+
+  void write(std::string_view text) {
+    size_t at = 0;
+    while (at < text.size()) {
+      const size_t next = std::min(text.find_first_of("[{", at), text.size());
+      out_.append(text.substr(at, next - at));
+      if (next == text.size()) return;
+      const bool is_choice = text[next] == '[';
+      const size_t end = is_choice ? closing(text, next, '[', ']') : closing(text, next, '{', '}');
+      const std::string_view inner = text.substr(next + 1, end - next - 1);
+      if (is_choice) {
+        write(writer_.dice().pick(choices_of(inner)));
+      } else {
+        refer(inner);
+      }
+      at = end + 1;
+    }
+  }
+
+  std::string take() { return std::move(out_); }
+
+ private:
+  void refer(std::string_view name) {
+    if (name.starts_with("a ")) {
+      Expansion inner(writer_, slots_);
+      inner.refer(name.substr(2));
+      out_ += with_article(inner.take());
+      return;
+    }
+    if (name.starts_with('#')) {
+      const size_t dash = name.find('-');
+      out_ += format("{}", writer_.number(to_int(name.substr(1, dash - 1)), to_int(name.substr(dash + 1))));
+      return;
+    }
+    if (name.starts_with('@')) {
+      const std::string* rule = slots_.find(name.substr(1));
+      draw(rule != nullptr ? *rule : name.substr(1));
+      return;
+    }
+    const std::string* value = slots_.find(name);
+    if (value != nullptr) {
+      out_ += *value;
+    } else if (!inflect(name)) {
+      draw(name);
+    }
+  }
+
+  void draw(std::string_view rule) {
+    if (is_open_list(rule) && writer_.dice().chance(0.35)) {
+      out_ += writer_.invented_name();
+    } else {
+      write(writer_.dice().pick(writer_.tables().options(rule, writer_.part())));
+    }
+  }
+
+  // The forms of the subject.
+  bool inflect(std::string_view name) {
+    if (name == "person") {
+      out_ += writer_.somebody().name;
+      return true;
+    }
+    if (slots_.subject == nullptr) return false;
+    const Subject& subject = *slots_.subject;
+    const bool own = subject.has_own_verb_form();
+    const bool is_i = subject.person == Subject::Person::kI;
+    if (name == "N" || name == "Ns" || name == "N2") {
+      write_subject(name);
+    } else if (name == "s" || name == "es") {
+      if (own) out_ += name;
+    } else if (name == "is") {
+      out_ += own ? "is" : is_i ? "am" : "are";
+    } else if (name == "was") {
+      out_ += own || is_i ? "was" : "were";
+    } else if (name.find('/') != std::string_view::npos) {
+      const size_t slash = name.find('/');
+      out_ += own ? name.substr(slash + 1) : name.substr(0, slash);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  void write_subject(std::string_view form) {
+    const Subject& subject = *slots_.subject;
+    if (form == "N") out_ += named_ ? subject.pronoun() : std::string_view(subject.name);
+    if (form == "Ns") out_ += named_ ? subject.its() : std::string_view(subject.possessive);
+    if (form == "N2") out_ += named_ ? subject.him() : std::string_view(subject.object);
+    named_ = true;
+  }
+
+  const Writer& writer_;
+  const Slots& slots_;
+  std::string out_;
+  bool named_ = false;
+};
+
+const std::string* Slots::find(std::string_view name) const {
+  for (const auto& [key, value] : values) {
+    if (key == name) return &value;
+  }
+  return nullptr;
+}
+
+std::string Writer::expand(std::string_view wording, const Slots& slots) const {
+  Expansion expansion(*this, slots);
+  expansion.write(wording);
+  return expansion.take();
+}
+
+std::string Writer::draw(std::string_view rule, const Slots& slots) const {
+  return expand(dice_.pick(tables_.options(rule, part_)), slots);
+}
+
+std::string Writer::sentence(std::string_view rule, const Slots& slots) const { return capitalised(draw(rule, slots)); }
+
+std::string Writer::invented_name() const {
+  for (;;) {
+    std::string name;
+    const int syllables = dice_.chance(0.25) ? 3 : 2;
+    for (int i = 0; i < syllables; ++i) {
+      name += dice_.pick(tables_.options("onset", part_)) + dice_.pick(tables_.options("vowel", part_));
+    }
+    if (dice_.chance(0.6)) name += dice_.pick(tables_.options("coda", part_));
+    name = capitalised(std::move(name));
+    if (is_test_name(name) == is_test()) return name;
+  }
+}
+
+Subject Writer::somebody() const {
+  const bool female = dice_.chance(0.5);
+  const Gender gender = female ? Gender::kFemale : Gender::kMale;
+  if (dice_.chance(0.3)) return named_subject(invented_name(), gender);
+  return named_subject(word(female ? "girl" : "boy"), gender);
+}
+
+int Writer::number(int low, int high) const {
+  // Ranges that hold no number of test rows (1 to 12, say) are everyone's.
+  const bool split = high >= low + 10 && high > 20;
+  for (;;) {
+    const int drawn = dice_.between(low, high);
+    if (is_test_number(drawn) == (is_test() && split)) return drawn;
+  }
+}
+
+bool is_test_number(int number) { return number > 12 && number % 5 == 3; }
+
+bool is_test_name(std::string_view name) {
+  return short_hash({reinterpret_cast<const uint8_t*>(name.data()), name.size()}) % 8 == 0;
+}
+
+std::string with_article(std::string_view noun) {
+  const char first = noun.empty() ? 'x' : noun.front();
+  const bool vowel = std::string_view("aeioAEIO").find(first) != std::string_view::npos ||
+                     (noun.starts_with("u") && !noun.starts_with("uni") && !noun.starts_with("uku"));
+  return format("{} {}", vowel ? "an" : "a", noun);
+}
+
+std::string capitalised(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+std::optional<std::string> unknown_reference(std::string_view wording, const Tables& tables) {
+  for (size_t at = wording.find('{'); at != std::string_view::npos; at = wording.find('{', at + 1)) {
+    const size_t end = closing(wording, at, '{', '}');
+    std::string_view name = wording.substr(at + 1, end - at - 1);
+    if (name.starts_with("a ")) name.remove_prefix(2);
+    if (name.starts_with('@')) name.remove_prefix(1);
+    const bool known = name.starts_with('#') || name.find('/') != std::string_view::npos || is_value_name(name) ||
+                       std::find(kForms.begin(), kForms.end(), name) != kForms.end() || tables.find(name) != nullptr;
+    if (!known) return std::string(name);
+  }
+  return std::nullopt;
+}
+
+}  // namespace andiron::ember
