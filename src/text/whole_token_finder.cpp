@@ -9,9 +9,6 @@ namespace andiron {
 
 namespace {
 
-// Longer tokens are not looked for: a search costs up to this many steps for each byte of text.
-constexpr size_t kTextBytesMax = 1024;
-
 // The code point that ends at `end`.
 uint32_t code_point_before(std::string_view text, size_t end) {
   size_t at = end - 1;

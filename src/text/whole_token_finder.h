@@ -14,6 +14,9 @@ namespace andiron {
 
 class WholeTokenFinder {
  public:
+  // Longer tokens are not looked for: a search costs up to this many steps for each byte of text.
+  static constexpr size_t kTextBytesMax = 1024;
+
   struct Match {
     size_t begin = 0;  // of the text the token replaces, with the white space its rule swallows
     size_t end = 0;
