@@ -32,7 +32,7 @@ class Tokenizer {
   // Where a model has no such token, and Token::id when there is none.
   static constexpr int32_t kNone = -1;
 
-  // `path` as for Model::open.
+  // `path` as for Model::open, or a tokenizer.json.
   static Result<Tokenizer> open(const std::string& path);
 
   // Never fails; the text need not be valid UTF-8.

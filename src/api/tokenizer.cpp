@@ -4,8 +4,7 @@
 namespace andiron::v1 {
 
 Result<Tokenizer> Tokenizer::open(const std::string& path) {
-  TRY_ASSIGN(const auto source, open_model_source(path));
-  TRY_ASSIGN(auto spec, tokenizer_spec(*source));
+  TRY_ASSIGN(auto spec, read_tokenizer(path));
   TRY_ASSIGN(auto tokenizer, andiron::Tokenizer::create(std::move(spec)));
   return Tokenizer(std::make_shared<const Impl>(Impl{std::move(tokenizer)}));
 }

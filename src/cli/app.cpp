@@ -80,20 +80,38 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
   return loaded;
 }
 
-Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source, const std::string& template_file) {
-  TRY_ASSIGN(auto spec, tokenizer_spec(source));
+Result<std::string> read_chat_template(const std::string& path) {
+  TRY_ASSIGN(std::string text, path == "-" ? read_text_file(path) : read_input(path));
+  if (text.size() > jinja::kMaxTemplateBytes) {
+    return make_error("{}: larger than the {} allowed here", path, human_bytes(jinja::kMaxTemplateBytes));
+  }
+  if (is_blank(text)) {
+    return make_error("{}: the chat template is empty; expected Jinja text, such as a model's chat_template.jinja",
+                      path);
+  }
+  return text;
+}
+
+namespace {
+
+Result<std::shared_ptr<const Tokenizer>> make_tokenizer(TokenizerSpec spec, const std::string& template_file) {
   if (!template_file.empty()) {
-    TRY_ASSIGN(spec.chat_template, template_file == "-" ? read_text_file(template_file) : read_input(template_file));
-    if (spec.chat_template.size() > jinja::kMaxTemplateBytes) {
-      return make_error("{}: larger than the {} allowed here", template_file, human_bytes(jinja::kMaxTemplateBytes));
-    }
-    if (is_blank(spec.chat_template)) {
-      return make_error("{}: the chat template is empty; expected Jinja text, such as a model's chat_template.jinja",
-                        template_file);
-    }
+    TRY_ASSIGN(spec.chat_template, read_chat_template(template_file));
   }
   TRY_ASSIGN(auto tokenizer, Tokenizer::create(std::move(spec)));
   return std::make_shared<const Tokenizer>(std::move(tokenizer));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source, const std::string& template_file) {
+  TRY_ASSIGN(auto spec, tokenizer_spec(source));
+  return make_tokenizer(std::move(spec), template_file);
+}
+
+Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::string& path, const std::string& template_file) {
+  TRY_ASSIGN(auto spec, read_tokenizer(path));
+  return make_tokenizer(std::move(spec), template_file);
 }
 
 Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,

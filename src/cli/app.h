@@ -40,6 +40,10 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
 // which tokens are markup.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& source,
                                                         const std::string& template_file = "");
+// The same of a path: a model, or a tokenizer.json.
+Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::string& path, const std::string& template_file = "");
+// The text of a chat template's file, which is never standard input; an Error where it is empty or too long.
+Result<std::string> read_chat_template(const std::string& path);
 // The template of that tokenizer. A base model has none: with an adapter it is asked with the one that `andiron learn`
 // trains such models with, without one an Error says which commands to type.
 Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,

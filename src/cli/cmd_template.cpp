@@ -39,8 +39,7 @@ Result<int> template_command(const GlobalOptions&, const TemplateOptions& option
   if (!options.tools.empty()) {
     TRY_ASSIGN(tools, read_json(options.tools));
   }
-  TRY_ASSIGN(const auto source, open_model_source(options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source, options.chat_template));
+  TRY_ASSIGN(const auto tokenizer, open_tokenizer(options.model, options.chat_template));
   TRY_ASSIGN(const auto chat, make_chat_prompt(*tokenizer, options.model, options.chat_template, /*adapted=*/false));
   ChatOptions chat_options;
   chat_options.add_generation_prompt = !options.no_generation_prompt;

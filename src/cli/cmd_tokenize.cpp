@@ -36,8 +36,7 @@ void print_ids_json(const std::vector<int32_t>& ids, const Tokenizer& tokenizer)
 
 Result<int> tokenize_command(const GlobalOptions&, const TokenizeOptions& options) {
   TRY_ASSIGN(const std::string text, given_text(options.text, options.file, "the text with -p"));
-  TRY_ASSIGN(const auto source, open_model_source(options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source));
+  TRY_ASSIGN(const auto tokenizer, open_tokenizer(options.model));
   const EncodeOptions encode = {.add_special = !options.no_special, .parse_special = !options.no_special};
   const std::vector<int32_t> ids = tokenizer->encode(text, encode);
   if (options.json) {
@@ -52,8 +51,7 @@ Result<int> tokenize_command(const GlobalOptions&, const TokenizeOptions& option
 
 Result<int> detokenize_command(const GlobalOptions&, const DetokenizeOptions& options) {
   TRY_ASSIGN(const std::string given, given_text(options.ids, options.file, "the ids with --tokens"));
-  TRY_ASSIGN(const auto source, open_model_source(options.model));
-  TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source));
+  TRY_ASSIGN(const auto tokenizer, open_tokenizer(options.model));
   const bool from_file = !options.file.empty() && options.file != "-";
   const std::string what = options.ids ? "--tokens" : from_file ? options.file : "standard input";
   TRY_ASSIGN(const auto ids, parse_ids(given, tokenizer->vocab_size(), what));

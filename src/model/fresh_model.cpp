@@ -13,34 +13,12 @@
 #include "format/hf_config.h"
 #include "model/output_metadata.h"
 #include "model/tokenizer_source.h"
-#include "text/tokenizer_json.h"
 
 namespace andiron {
 
 namespace {
 
-constexpr std::string_view kTokenizerFile = "tokenizer.json";
 constexpr uint64_t kTemplateBytesMax = 1 << 20;
-
-Result<std::string> read_if_there(const std::string& path) {
-  return file_exists(path) ? read_text_file(path) : Result<std::string>(std::string());
-}
-
-Result<TokenizerSpec> spec_of(const std::string& path) {
-  if (!path.ends_with(".json")) {
-    TRY_ASSIGN(const auto source, open_model_source(path));
-    return tokenizer_spec(*source);
-  }
-  TRY_ASSIGN(const std::string json, read_text_file(path));
-  if (!path.ends_with(kTokenizerFile)) return spec_from_tokenizer_json(json, "", path);
-  const std::string front = path.substr(0, path.size() - kTokenizerFile.size());
-  TRY_ASSIGN(const std::string config, read_if_there(front + "tokenizer_config.json"));
-  TRY_ASSIGN(const std::string special, read_if_there(front + "special_tokens_map.json"));
-  TRY_ASSIGN(TokenizerSpec spec, spec_from_tokenizer_json(json, config, path, special));
-  TRY_ASSIGN(std::string chat_template, read_if_there(front + "chat_template.jinja"));
-  if (!chat_template.empty()) spec.chat_template = std::move(chat_template);
-  return spec;
-}
 
 // The model's numbers in config.json's words, from which format/hf_config makes GGUF's keys.
 Json hf_config(const FreshModel& model, const HfFamily& family) {
@@ -60,7 +38,7 @@ class FreshSource : public ModelSource {
   FreshSource(const FreshModel& model, const std::string& path) : ModelSource(path), model_(model) {}
 
   Status open() {
-    TRY_ASSIGN(TokenizerSpec spec, spec_of(model_.tokenizer));
+    TRY_ASSIGN(TokenizerSpec spec, read_tokenizer(model_.tokenizer));
     if (!model_.chat_template.empty()) {
       TRY_ASSIGN(spec.chat_template, read_text_file(model_.chat_template, kTemplateBytesMax));
     }

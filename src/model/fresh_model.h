@@ -21,9 +21,7 @@ struct FreshModel {
   int64_t context = 0;
   double rope_base = 1e4;
   double norm_epsilon = 1e-5;
-  // A tokenizer.json (its companions tokenizer_config.json, special_tokens_map.json and chat_template.jinja beside it
-  // count, with the same letters in front of their names), or a model: a .gguf file or a Hugging Face folder.
-  std::string tokenizer;
+  std::string tokenizer;      // a path for read_tokenizer: a tokenizer.json, or a model with the one to take
   std::string chat_template;  // a Jinja file instead of the tokenizer's own template; "": that one
   uint64_t seed = 0;
 };

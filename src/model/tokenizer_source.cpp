@@ -1,11 +1,14 @@
 #include "model/tokenizer_source.h"
 
+#include "base/atomic_file.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_metadata.h"
 
 namespace andiron {
 
 namespace {
+
+constexpr std::string_view kTokenizerFile = "tokenizer.json";
 
 class SourceMetadata : public MetadataReader {
  public:
@@ -39,7 +42,31 @@ std::string optional_side_file(const ModelSource& source, std::string_view name)
   return text.ok() ? std::move(text).value() : "";
 }
 
+Result<std::string> read_if_there(const std::string& path) {
+  return file_exists(path) ? read_text_file(path) : Result<std::string>(std::string());
+}
+
+Result<TokenizerSpec> read_tokenizer_json(const std::string& path) {
+  TRY_ASSIGN(const std::string json, read_text_file(path));
+  if (!path.ends_with(kTokenizerFile)) return spec_from_tokenizer_json(json, "", path);
+  const std::string front = path.substr(0, path.size() - kTokenizerFile.size());
+  TRY_ASSIGN(const std::string config, read_if_there(front + "tokenizer_config.json"));
+  TRY_ASSIGN(const std::string special, read_if_there(front + "special_tokens_map.json"));
+  TRY_ASSIGN(TokenizerSpec spec, spec_from_tokenizer_json(json, config, path, special));
+  TRY_ASSIGN(std::string chat_template, read_if_there(front + "chat_template.jinja"));
+  if (!chat_template.empty()) spec.chat_template = std::move(chat_template);
+  return spec;
+}
+
 }  // namespace
+
+Result<TokenizerSpec> read_tokenizer(const std::string& path) {
+  if (path.ends_with(".json")) return read_tokenizer_json(path);
+  const std::string inside = path + "/" + std::string(kTokenizerFile);
+  if (!file_exists(path + "/config.json") && file_exists(inside)) return read_tokenizer_json(inside);
+  TRY_ASSIGN(const auto source, open_model_source(path));
+  return tokenizer_spec(*source);
+}
 
 Result<TokenizerSpec> tokenizer_spec(const ModelSource& source) {
   const SourceMetadata metadata(source);
