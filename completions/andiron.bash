@@ -29,6 +29,7 @@ _andiron_options() {
       echo "--model --prompt --file --chat --system --template --tokens --temp --seed --into --as --out --type
         --method --density --rank --format --yes --json"
       ;;
+    tokenizer) echo "--out --vocab --pre --special --bos --eos --pad --chat-template --format --json" ;;
     plot) echo "--out" ;;
     synth) echo "--type --seed --recite" ;;
   esac
@@ -36,7 +37,7 @@ _andiron_options() {
 
 _andiron() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command="" i
-  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters plot synth help"
+  local commands="run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters tokenizer plot synth help"
   local global="--isa --threads --kv --ctx --no-cache --quiet --help --version"
   for ((i = 1; i < COMP_CWORD; ++i)); do
     if [[ " $commands " == *" ${COMP_WORDS[i]} "* ]]; then
@@ -55,6 +56,8 @@ _andiron() {
     help) words=$commands ;;
     --metric) words="loss exact contains choice" ;;
     adapters) words="list show diff merge export import remove" ;;
+    tokenizer) words="train show" ;;
+    --pre) words="qwen2 gpt-2 llama-bpe" ;;
     synth) words="smollm2-135m tinyllama-1.1b llama-2-7b tiny tiny-odd" ;;
     *)
       if [[ -z $command ]]; then

@@ -1,6 +1,6 @@
 # Completion of andiron(1) for fish.
 
-set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters plot synth help
+set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters tokenizer plot synth help
 complete -c andiron -l isa -x -a 'scalar avx2 avx512 amx' -d 'Instruction set'
 complete -c andiron -l threads -s t -x -d 'Threads'
 complete -c andiron -l kv -x -a 'f16 q8_0' -d 'Format of the KV cache'
@@ -246,3 +246,17 @@ complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_su
 complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from merge' -l rank -x -d 'Rank of the result'
 complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from export' -l format -x -a 'peft gguf' -d 'What to write'
 complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from remove' -l yes -s y -d 'Do not ask'
+
+set -l tokenizer_verbs train show
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a tokenizer -d 'Learn a vocabulary, show one'
+complete -c andiron -f -n "__fish_seen_subcommand_from tokenizer; and not __fish_seen_subcommand_from $tokenizer_verbs" -a "$tokenizer_verbs"
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer' -l json -d 'Print JSON'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l out -r -F -d 'File to write'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l vocab -x -d 'Tokens in all'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l pre -x -a 'qwen2 gpt-2 llama-bpe' -d 'How texts are split first'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l special -x -d 'A special token'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l bos -x -d 'The one before every text'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l eos -x -d 'The one that ends texts'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l pad -x -d 'The one that fills up'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l chat-template -r -F -d 'A chat template'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l format -x -d 'Format of the data'

@@ -131,7 +131,9 @@ TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
   const std::string zsh = whole_file(root + "/completions/_andiron");
   const std::string fish = whole_file(root + "/completions/andiron.fish");
   auto names = commands(program_.run({"--help"}).out);
-  for (const std::string& verb : commands(program_.run({"help", "adapters"}).out)) names.push_back("adapters " + verb);
+  for (const std::string family : {"adapters", "tokenizer"}) {
+    for (const std::string& verb : commands(program_.run({"help", family}).out)) names.push_back(family + " " + verb);
+  }
   names.emplace_back("");  // the program itself
   for (const std::string& command : names) {
     EXPECT_NE(manual.find("andiron " + command), std::string::npos) << command;

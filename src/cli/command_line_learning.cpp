@@ -1,4 +1,4 @@
-// The commands around learning: pretrain, eval, adapters.
+// The commands around learning: pretrain, eval, adapters, tokenizer.
 #include <memory>
 
 #include "cli/command_line_parts.h"
@@ -119,7 +119,52 @@ void add_remove(App* app, CommandLine& line) {
   on_parsed(sub, line, o, remove_adapter_command, unchecked<AdapterRemoveOptions>);
 }
 
+void add_tokenizer_train(CLI::App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("train", "Learn a byte-level BPE vocabulary from texts")->fallthrough();
+  add_examples(sub,
+               {"andiron tokenizer train books/ --out tokenizer.json",
+                "andiron tokenizer train texts/ chats.jsonl --out my-model/ --vocab 8192 --special \"<s>\" --special "
+                "\"</s>\" --bos \"<s>\" --eos \"</s>\" --chat-template template.jinja",
+                "andiron tokenize tokenizer.json -p \"Hello world\""});
+  auto o = std::make_shared<TokenizerTrainOptions>();
+  sub->add_option("DATA", o->data, "Files and folders: all that learn reads")->required();
+  sub->add_option("--out", o->out, "File to write (or its folder); tokenizer_config.json goes beside it")->required();
+  sub->add_option("--vocab", o->vocab, "Tokens, the 256 bytes and the special ones included")
+      ->transform(whole(1, kTokensLimit))
+      ->capture_default_str();
+  sub->add_option("--pre", o->pre, "How texts are split first, by GGUF's name: qwen2, gpt-2, llama-bpe, ...")
+      ->capture_default_str();
+  sub->add_option("--special", o->special,
+                  "A special token; the first has id 0 (may be repeated; default <|endoftext|>)")
+      ->allow_extra_args(false);
+  sub->add_option("--bos", o->bos, "The special token that begins every text (default: none)");
+  sub->add_option("--eos", o->eos, "The one that ends texts and answers (default: <|endoftext|> where it is one)");
+  sub->add_option("--pad", o->pad, "The one that fills up (default: none)");
+  sub->add_option("--chat-template", o->chat_template, "Jinja file with the chat template to write");
+  sub->add_option("--format", o->format, "Format of the data (default: seen by content)");
+  sub->add_flag("--json", o->json, "Print one line of JSON: vocab, merges, bytes_per_token");
+  on_parsed(sub, line, o, train_tokenizer_command,
+            [](const TokenizerTrainOptions& t) { require(check_tokenizer_options(t)); });
+}
+
+void add_tokenizer_show(CLI::App* app, CommandLine& line) {
+  auto* sub = app->add_subcommand("show", "What a tokenizer is")->fallthrough();
+  add_examples(sub, {"andiron tokenizer show tokenizer.json", "andiron tokenizer show model.gguf --json"});
+  auto o = std::make_shared<TokenizerShowOptions>();
+  sub->add_option("FILE", o->path, "tokenizer.json, or a model")->required();
+  sub->add_flag("--json", o->json, "Print one line of JSON");
+  on_parsed(sub, line, o, show_tokenizer_command, unchecked<TokenizerShowOptions>);
+}
+
 }  // namespace
+
+void add_tokenizer(App& app, CommandLine& line) {
+  auto* sub = app.add_subcommand("tokenizer", "Vocabularies: learn one from texts, show one");
+  add_examples(sub, {"andiron tokenizer train books/ --out tokenizer.json --vocab 4096",
+                     "andiron tokenizer show tokenizer.json", "andiron help tokenizer train"});
+  sub->require_subcommand(1);
+  for (auto* add : {add_tokenizer_train, add_tokenizer_show}) add(sub, line);
+}
 
 void add_adapters(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("adapters", "Adapters: list, show, compare, merge, export, import, remove");

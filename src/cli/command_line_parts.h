@@ -72,5 +72,6 @@ void on_parsed(CLI::App* app, CommandLine& line, std::shared_ptr<Options> option
 void add_pretrain(CLI::App& app, CommandLine& line);
 void add_eval(CLI::App& app, CommandLine& line);
 void add_adapters(CLI::App& app, CommandLine& line);
+void add_tokenizer(CLI::App& app, CommandLine& line);
 
 }  // namespace andiron

@@ -12,6 +12,9 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options);
 Result<int> tokenize_command(const GlobalOptions& global, const TokenizeOptions& options);
 Result<int> detokenize_command(const GlobalOptions& global, const DetokenizeOptions& options);
+Result<int> train_tokenizer_command(const GlobalOptions& global, const TokenizerTrainOptions& options);
+Status check_tokenizer_options(const TokenizerTrainOptions& options);
+Result<int> show_tokenizer_command(const GlobalOptions& global, const TokenizerShowOptions& options);
 Result<int> template_command(const GlobalOptions& global, const TemplateOptions& options);
 Result<int> logits_command(const GlobalOptions& global, const LogitsOptions& options);
 Result<int> ppl_command(const GlobalOptions& global, const PplOptions& options);

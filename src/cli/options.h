@@ -169,6 +169,23 @@ struct DetokenizeOptions {
   bool json = false;
 };
 
+struct TokenizerTrainOptions {
+  std::vector<std::string> data;
+  std::string out;
+  int64_t vocab = 4096;
+  std::string pre = "qwen2";
+  std::vector<std::string> special;
+  std::string bos, eos, pad;  // which of the special tokens; "": none
+  std::string chat_template;
+  std::string format;
+  bool json = false;
+};
+
+struct TokenizerShowOptions {
+  std::string path;
+  bool json = false;
+};
+
 struct TemplateOptions {
   std::string model;
   std::string messages;

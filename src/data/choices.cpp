@@ -93,7 +93,7 @@ Result<ChoiceSet> load_choices(const std::vector<std::string>& paths, const Toke
     return Status();
   });
   TRY(reader.read(paths, DataFormat::kChoice));
-  if (out.questions.empty()) return nothing_left("there is no question with choices", out.report);
+  if (out.questions.empty()) return nothing_left("there is no question with choices", describe_report(out.report));
   return out;
 }
 

@@ -208,7 +208,7 @@ Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer
   DataReader reader(out.report, [&](Example&& example) { return loader.take(std::move(example)); });
   TRY(reader.read(paths, options.format));
   loader.flush();
-  if (loader.rows().rows.empty()) return nothing_left("there is no row to use", out.report);
+  if (loader.rows().rows.empty()) return nothing_left("there is no row to use", describe_report(out.report));
   split(std::move(loader.rows()), loader.orders(), options, out);
   return out;
 }

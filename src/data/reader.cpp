@@ -80,17 +80,6 @@ std::string_view without_front_matter(std::string_view text) {
   return text;
 }
 
-// How much of `text` the next piece takes: to the last line end before which kPieceBytes fit and behind which a word
-// begins, so that the cut falls between tokens; failing that, to the last whole character.
-size_t piece_size(std::string_view text) {
-  if (text.size() <= kPieceBytes) return text.size();
-  const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
-  for (size_t at = kPieceBytes; at > kPieceBytes / 2; --at) {
-    if (text[at - 1] == '\n' && !is_space(text[at])) return at;
-  }
-  return kPieceBytes - incomplete_utf8_tail(text.substr(0, kPieceBytes));
-}
-
 std::string with_plain_line_ends(std::string_view text) {
   std::string out;
   out.reserve(text.size());
@@ -147,6 +136,15 @@ std::string content_of(const Example& example) {
 }
 
 }  // namespace
+
+size_t piece_size(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text.size();
+  const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
+  for (size_t at = bytes_max; at > bytes_max / 2; --at) {
+    if (text[at - 1] == '\n' && !is_space(text[at])) return at;
+  }
+  return bytes_max - incomplete_utf8_tail(text.substr(0, bytes_max));
+}
 
 Result<DataFormat> detect_format(std::string_view bytes, std::string_view name) {
   const std::string_view text = trimmed(without_mark(bytes));
@@ -261,7 +259,7 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, Data
   }
   const std::string document = content_hash(text);
   for (bool first = true; !text.empty(); first = false) {
-    const size_t size = piece_size(text);
+    const size_t size = piece_size(text, kPieceBytes);
     Example piece;
     piece.kind = Example::Kind::kText;
     piece.text = with_plain_line_ends(text.substr(0, size));

@@ -19,6 +19,10 @@ namespace andiron {
 // Takes the examples in order; its Error ends the reading.
 using ExampleSink = std::function<Status(Example&&)>;
 
+// How much of `text` the next piece of at most `bytes_max` (8 or more) takes: to the last line end before which it fits
+// and behind which a word begins, so that the cut falls between tokens; failing that, to the last whole character.
+size_t piece_size(std::string_view text, size_t bytes_max);
+
 // The format that a file's content has; `name` decides between text and Markdown, and that what is called .json is no
 // text. An Error says why there is none.
 Result<DataFormat> detect_format(std::string_view bytes, std::string_view name);

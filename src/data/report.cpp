@@ -83,7 +83,7 @@ int64_t DataReport::duplicates() const {
   return sum(files, [](const DataFile& file) { return file.duplicates; });
 }
 
-std::vector<std::string> describe_report(const DataReport& report) {
+std::vector<std::string> describe_files(const DataReport& report) {
   std::vector<std::string> out;
   for (const DataFile& file : report.files) {
     std::string line = format("{}: {}, {}, {}", quoted(file.path, 200), data_format_name(file.format),
@@ -97,6 +97,11 @@ std::vector<std::string> describe_report(const DataReport& report) {
     out.push_back(format("{} not read:", counted(report.skipped.count, "file")));
     describe(report.skipped, out);
   }
+  return out;
+}
+
+std::vector<std::string> describe_report(const DataReport& report) {
+  std::vector<std::string> out = describe_files(report);
   if (report.too_long.count > 0) {
     out.push_back(format("{} refused as longer than a sequence:", counted(report.too_long.count, "row")));
     describe(report.too_long, out);
@@ -122,9 +127,9 @@ std::vector<std::string> describe_report(const DataReport& report) {
   return out;
 }
 
-Error nothing_left(std::string_view what, const DataReport& report) {
+Error nothing_left(std::string_view what, const std::vector<std::string>& known) {
   std::string message(what);
-  for (const std::string& line : describe_report(report)) message += "\n" + line;
+  for (const std::string& line : known) message += "\n" + line;
   return Error{message};
 }
 

@@ -64,11 +64,13 @@ struct DataReport {
   int64_t duplicates() const;
 };
 
-// For people, a line each, without line ends: what was read, what was not and why, what is trained on.
+// For people, a line each, without line ends: what was read, and what was not and why.
+std::vector<std::string> describe_files(const DataReport& report);
+// The same, and what is trained on.
 std::vector<std::string> describe_report(const DataReport& report);
 // The same for run.json.
 Json report_to_json(const DataReport& report);
-// Why nothing is left of the data, with all that the report knows.
-Error nothing_left(std::string_view what, const DataReport& report);
+// Why nothing is left of the data, with what is known of it below.
+Error nothing_left(std::string_view what, const std::vector<std::string>& known);
 
 }  // namespace andiron

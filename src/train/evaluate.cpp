@@ -75,7 +75,7 @@ Result<EvalData> load_eval_data(const std::vector<std::string>& paths, const Tok
     out.report = std::move(set.report);
     if (is_answered(options.metric)) TRY(check_answerable(out.report, eval_metric_name(options.metric)));
     out.rows = reading.held_out > 0 ? std::move(set.held_out) : std::move(set.train);
-    if (out.rows.rows.empty()) return nothing_left("nothing is held out of this data", out.report);
+    if (out.rows.rows.empty()) return nothing_left("nothing is held out of this data", describe_report(out.report));
   }
   if (options.rows_max > 0 && out.size(options.metric) > options.rows_max) {
     const auto count = static_cast<size_t>(options.rows_max);
