@@ -90,15 +90,27 @@ Status run(const Options& options) {
 
 int main(int argc, char** argv) {
   andiron::ember::Options options;
+  bool list = false;
   CLI::App app("Writes the conversations that ember is trained on (OUT/train) and measured by (OUT/test).",
                "ember_data");
-  app.add_option("--out", options.out, "Folder to write")->required();
+  auto* show = app.add_flag("--list", list, "Only print the skills, each with the metric it is measured by");
+  app.add_option("--out", options.out, "Folder to write")->excludes(show);
   app.add_option("--rows", options.rows, "Training rows of all skills together")->capture_default_str();
   app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->capture_default_str();
   app.add_option("--seed", options.seed, "Seed of everything")->capture_default_str();
   app.add_option("--tables", options.tables, "Folder of the tables")->capture_default_str();
   app.add_option("--stories", options.stories, "Text file of short stories (none: no rows of the skill story)");
   CLI11_PARSE(app, argc, argv);
+  if (list) {
+    for (const auto& skill : andiron::ember::skills()) {
+      std::printf("%s %s\n", std::string(skill.name).c_str(), std::string(skill.metric).c_str());
+    }
+    return 0;
+  }
+  if (options.out.empty()) {
+    std::fprintf(stderr, "ember_data: say with --out which folder to write\n");
+    return 2;
+  }
   const auto done = andiron::ember::run(options);
   if (done.ok()) return 0;
   std::fprintf(stderr, "ember_data: %s\n", done.error().message.c_str());

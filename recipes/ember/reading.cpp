@@ -24,7 +24,9 @@ std::string ask_value(const Writer& writer, const World& world, const Fact& fact
   const Subject& subject = world.subjects[fact.subject];
   const bool alone = world.subjects.size() == 1 && subject.person == Subject::Person::kOther;
   const Subject shown = alone && writer.dice().chance(0.25) ? by_pronoun(subject) : subject;
-  if (!writer.dice().chance(0.15)) return capitalised(phrase(writer, fact, shown, "ask"));
+  const double at = writer.dice().uniform();
+  if (at < 0.75) return capitalised(phrase(writer, fact, shown, "ask"));
+  if (at < 0.85) return writer.sentence("reading.lead", {nullptr, {{"Q", phrase(writer, fact, shown, "ask")}}});
   return writer.sentence("reading.polite", {nullptr, {{"TOPIC", phrase(writer, fact, shown, "topic")}}});
 }
 

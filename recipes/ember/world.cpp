@@ -50,9 +50,18 @@ bool fits(const World& world, const Fact& fact) {
 
 std::string_view list_of(Kind kind) { return kind == Kind::kThing ? "thing" : kind == Kind::kShop ? "shop" : "event"; }
 
+// Now and then with something around it: "I heard that my sister lives in Rome."
+std::string framed(const Writer& writer, std::string sentence, const Subject& subject) {
+  if (!writer.dice().chance(0.15)) return capitalised(std::move(sentence));
+  if (sentence.ends_with('.')) sentence.pop_back();
+  const bool is_name = sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive);
+  if (!is_name) sentence[0] = lower_case(sentence.substr(0, 1))[0];
+  return writer.sentence("reading.frame", {nullptr, {{"S", sentence}}});
+}
+
 bool names_a_person(const Fact& fact) {
-  return fact.relation == "kin" || fact.relation == "pet" || fact.relation == "thing.owner" ||
-         fact.relation == "event.host";
+  return fact.relation == "kin" || fact.relation == "with" || fact.relation == "named" || fact.relation == "pet" ||
+         fact.relation == "thing.owner" || fact.relation == "event.host";
 }
 
 }  // namespace
@@ -142,24 +151,25 @@ std::string tell(const Writer& writer, const World& world) {
   }
   std::string out;
   const Fact* before = nullptr;
+  bool is_plain = false;  // the sentence before: nothing is around it, nothing joined to it
   for (const Fact& fact : facts) {
     const Subject& subject = world.subjects[fact.subject];
     const bool again = before != nullptr && before->subject == fact.subject && !names_a_person(*before);
     const bool pronoun = again && subject.person == Subject::Person::kOther && dice.chance(0.6);
     const Subject shown = pronoun ? by_pronoun(subject) : subject;
     std::string sentence = phrase(writer, fact, shown, "say");
-    const bool joined = again && out.ends_with('.') && dice.chance(0.2) &&
-                        (pronoun || subject.person != Subject::Person::kOther) &&
-                        sentence.starts_with(shown.name + " ");
+    const bool joined = pronoun && is_plain && sentence.starts_with(shown.name + " ") && dice.chance(0.3);
     if (joined) {
-      out.pop_back();
-      out += dice.chance(0.5) ? ", and " : " and ";
+      out.replace(out.size() - 1, 1, dice.chance(0.5) ? ", and " : " and ");
+      out += sentence;
     } else {
       if (!out.empty()) out += ' ';
       if (dice.chance(0.12)) out += writer.sentence("reading.filler") + " ";
-      sentence = capitalised(std::move(sentence));
+      const std::string whole = framed(writer, sentence, shown);
+      is_plain = whole == capitalised(sentence);
+      out += whole;
     }
-    out += sentence;
+    is_plain = is_plain && !joined;
     before = &fact;
   }
   if (dice.chance(0.08)) out += " " + writer.sentence("reading.filler");
@@ -169,7 +179,8 @@ std::string tell(const Writer& writer, const World& world) {
 std::vector<std::string> tell_each(const Writer& writer, const World& world) {
   std::vector<std::string> out;
   for (const Fact& fact : world.facts) {
-    out.push_back(capitalised(phrase(writer, fact, world.subjects[fact.subject], "say")));
+    const Subject& subject = world.subjects[fact.subject];
+    out.push_back(framed(writer, phrase(writer, fact, subject, "say"), subject));
   }
   return out;
 }

@@ -13,7 +13,7 @@ namespace andiron::ember {
 
 namespace {
 
-constexpr std::array<std::string_view, 8> kForms = {"N", "Ns", "N2", "s", "es", "is", "was", "person"};
+constexpr std::array<std::string_view, 9> kForms = {"N", "Ns", "N2", "s", "es", "is", "was", "person", "invented"};
 
 // The end of what text[at], a bracket, opens.
 size_t closing(std::string_view text, size_t at, char open, char close) {
@@ -118,6 +118,10 @@ class Expansion {
   bool inflect(std::string_view name) {
     if (name == "person") {
       out_ += writer_.somebody().name;
+      return true;
+    }
+    if (name == "invented") {
+      out_ += writer_.invented_name();
       return true;
     }
     if (slots_.subject == nullptr) return false;

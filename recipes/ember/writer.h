@@ -52,7 +52,8 @@ struct Slots {
 //   {N} {Ns} {N2}   the subject's name, possessive and object; once it has been named, its pronouns
 //   {s} {es} {is} {was} {live/lives}   forms for the subject; {do/does} likewise
 //   {K} {V} ...     values;  {a K} {a @thing} with "a" or "an"
-//   {rule}          any rule;  {@K} the rule that K names;  {#3-95} a number;  {person} anybody's name
+//   {rule}          any rule;  {@K} the rule that K names;  {#3-95} a number;  {person} anybody's name;
+//   {invented} one that nobody has
 // Numbers above 12 that leave 3 divided by 5 are for test rows only, and so is an eighth of all invented names.
 class Writer {
  public:
