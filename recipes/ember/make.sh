@@ -1,0 +1,70 @@
+#!/bin/sh
+# Makes ember again from its data: recipes/ember/make.sh [FOLDER] (default: build/ember). Every stage is skipped where
+# what it makes is there and whole, so the script may be ended and started again at any time. All seeds are fixed.
+#   STORIES=FILE   short stories in lower case, one a line (TinyStories; default ../shared/data/text/tinystories.txt)
+#   P3=FILE        rows of other people's tasks, gzipped (default ../shared/data/instruct/p3_short.jsonl.gz; "": none)
+#   ROWS=600000    training rows to write
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/recipes/ember
+out=${1:-$root/build/ember}
+stories=${STORIES-$root/../shared/data/text/tinystories.txt}
+p3=${P3-$root/../shared/data/instruct/p3_short.jsonl.gz}
+rows=${ROWS:-600000}
+andiron=$root/build/release/andiron
+ember_data=$root/build/release/ember_data
+
+say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+# A stage whose mark is there is done: the mark is made last.
+stage() {
+  name=$1
+  shift
+  [ -f "$out/$name.done" ] && { say "$name: done before"; return 0; }
+  say "$name"
+  "$@"
+  : >"$out/$name.done"
+}
+
+build() {
+  [ -f "$root/build/release/build.ninja" ] || (cd "$root" && cmake --preset release >/dev/null)
+  cmake --build "$root/build/release" --target andiron ember_data >/dev/null
+}
+
+data() {
+  [ -f "$stories" ] || { say "$stories: no stories are there; name the file with STORIES=FILE"; return 1; }
+  "$ember_data" --out "$out/data" --rows "$rows" --seed 1 --tables "$here/tables" --stories "$stories"
+  rm -f "$out/data/train/p3.jsonl"
+  if [ -n "$p3" ]; then gzip -dc "$p3" >"$out/data/train/p3.jsonl"; fi
+}
+
+tokenizer() {
+  "$andiron" tokenizer train "$out/data/train" --out "$out/tokenizer.json" --vocab 4096 --pre qwen2 \
+    --special "<|begin|>" --special "<|end|>" --special "<|system|>" --special "<|user|>" \
+    --special "<|assistant|>" --special "<|pad|>" --bos "<|begin|>" --eos "<|end|>" --pad "<|pad|>" \
+    --chat-template "$here/template.jinja"
+}
+
+pretrain() {
+  cp "$here/ember.toml" "$out/ember.toml"
+  # A run that was ended goes on where its last checkpoint is.
+  resume=
+  [ ! -f "$out/run/run.json" ] || resume=--resume
+  "$andiron" pretrain "$out/ember.toml" "$out/data/train" --out "$out/run" $resume
+}
+
+quantize() { "$andiron" quantize "$out/run/model.gguf" "$out/ember.gguf" --type Q8_0; }
+
+measure() {
+  "$here/skills.sh" "$out/ember.gguf" "$out/data" >"$out/skills.md.part"
+  mv "$out/skills.md.part" "$out/skills.md"
+  cat "$out/skills.md"
+}
+
+build
+mkdir -p "$out"
+stage data data
+stage tokenizer tokenizer
+stage pretrain pretrain
+stage quantize quantize
+stage measure measure
+say "ember: $out/ember.gguf"
