@@ -170,7 +170,9 @@ Result<ModulePattern> ModulePattern::read(const Json* member, std::string_view w
       if (entry.key.size() > kPatternBytesMax || ++regexes > kRegexesMax) {
         return make_error("{}: \"{}\" is too long, or one regular expression too many", what, quoted(key));
       }
-      TRY_ASSIGN(entry.regex, Regex::compile(format("{}(?:{})$", entry.is_whole ? "" : "(?:.*\\.)?", entry.key)));
+      auto regex = Regex::compile(format("{}(?:{})$", entry.is_whole ? "" : "(?:.*\\.)?", entry.key));
+      if (!regex.ok()) return make_error("{}: \"{}\": {}", what, quoted(key), regex.error().message);
+      entry.regex = std::move(*regex);
     }
     out.entries_.push_back(std::move(entry));
   }

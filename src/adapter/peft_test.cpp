@@ -321,6 +321,8 @@ TEST(Peft, RefusesWhatItCannotHonourAndSaysWhat) {
       {R"(, "use_dora": 1)", {"use_dora"}},
       {R"(, "rank_pattern": {"q_proj": 2})", {"lora_A is 1 x 6", "its rank is 2"}},
       {R"(, "rank_pattern": {"q_proj": "two"})", {"rank_pattern", "q_proj"}},
+      {R"(, "rank_pattern": {"(q_proj": 2})", {"adapter_config.json: \"rank_pattern\": \"(q_proj\": "}},
+      {R"(, "alpha_pattern": {"(?<=q)x": 2})", {"adapter_config.json: \"alpha_pattern\": \"(?<=q)x\": "}},
       {R"(, "r": 2)", {"\"r\""}},
   };
   for (const auto& c : kConfigs) {
