@@ -209,6 +209,20 @@ TEST_F(MeasureTest, QuantisingGivesTheSameBytesForAnyThreads) {
   }
 }
 
+TEST_F(MeasureTest, SaysWhatIsQuantisedTwice) {
+  const auto from = source(write_model("tiny", "q8_0"));
+  const auto notes = [&](const char* type) {
+    const auto report = quantize_model(*from, folder_.file("out.gguf"), team_, {.type = *quant_type_from_name(type)});
+    EXPECT_TRUE(report.ok());
+    std::string all;
+    for (const std::string& note : report->notes) all += note;
+    return all;
+  };
+  EXPECT_NE(notes("Q4_0").find("quantised already"), std::string::npos);
+  EXPECT_EQ(notes("F32").find("quantised already"), std::string::npos) << "nothing is quantised a second time";
+  EXPECT_EQ(notes("Q8_0").find("quantised already"), std::string::npos) << "copied as it is";
+}
+
 // What becomes of a model that was changed: the formats of the one it was, and its file type.
 TEST_F(MeasureTest, FormatsCanBeTakenFromAnotherModel) {
   const auto from = source(write_model("tiny", "f32"));

@@ -171,7 +171,8 @@ Result<std::vector<TensorInfo>> plan(const ModelSource& source, const std::strin
   for (const TensorInfo& tensor : source.tensors()) {
     TRY_ASSIGN(const TensorPlan one, plan_one(tensor, context, options));
     if (one.fell_back_from) fallbacks.add(tensor, *one.fell_back_from, one.dtype);
-    quantised_before += !dtype_info(tensor.dtype).is_float && tensor.dtype != one.dtype ? 1 : 0;
+    const bool from_float = dtype_info(tensor.dtype).is_float, to_float = dtype_info(one.dtype).is_float;
+    quantised_before += !from_float && !to_float && tensor.dtype != one.dtype ? 1 : 0;
     TRY_ASSIGN(TensorInfo target, make_tensor_info(tensor.name, one.dtype, tensor.shape, out));
     report.bytes_before += tensor.bytes;
     report.bytes_after += target.bytes;
