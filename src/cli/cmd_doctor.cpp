@@ -105,6 +105,7 @@ Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& opt
     meter.sample_read();
     meter.sample_peaks();
   }
+  if (const std::string note = meter.note(); !note.empty()) say_notes(global, {&note, 1});
   if (options.json) {
     print_json(doctor_json(machine, meter.limits()));
   } else {

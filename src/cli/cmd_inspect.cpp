@@ -35,6 +35,7 @@ struct Facts {
   uint64_t scratch = 0;
   double read_gb_per_s = 0;
   double tokens_per_s = 0;  // expected, nearly empty context
+  std::string speed_note;
 };
 
 std::string text_of(const ModelSource& source, std::string_view key) {
@@ -70,7 +71,8 @@ Result<Facts> find_facts(const ModelSource& source, const Machine& machine, cons
   facts.scratch = Forward::bytes_needed(facts.config, limits, machine.team->size());
   // Without the memory to measure with, the speed stays unknown.
   if (auto meter = LimitMeter::create(*machine.kernels, *machine.team); meter.ok()) {
-    for (int i = 0; i < 3; ++i) meter->sample_read();
+    for (int i = 0; i < 5; ++i) meter->sample_read();
+    facts.speed_note = meter->note();
     facts.read_gb_per_s = meter->limits().read_bytes;
     constexpr int64_t kShortAnswer = 256;
     const uint64_t bytes = bytes_per_token(cost, facts.config, machine.kv_format, kShortAnswer);
@@ -123,6 +125,7 @@ Json inspect_json(const ModelSource& source, const Tokenizer& tokenizer, const F
                                        {"scratch_bytes", Json(f.scratch)}}));
   json.set("expected_tokens_per_s", f.tokens_per_s);
   json.set("read_gb_per_s", f.read_gb_per_s);
+  if (!f.speed_note.empty()) json.set("speed_note", f.speed_note);
   if (tensors) {
     Json list = Json::array();
     for (const TensorInfo& tensor : source.tensors()) {
@@ -189,6 +192,7 @@ void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Fac
   line("speed here", f.tokens_per_s > 0 ? format("about {:.1f} tokens/s (memory reads at {:.1f} GB/s)", f.tokens_per_s,
                                                  f.read_gb_per_s)
                                         : std::string("not measured: too little free memory"));
+  if (!f.speed_note.empty()) line("", f.speed_note);
   if (!tensors) return;
   for (const TensorInfo& tensor : source.tensors()) {
     std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", quoted(tensor.name).c_str(),

@@ -18,10 +18,12 @@ using Clock = std::chrono::steady_clock;
 
 // Four distant streams for each thread, as the kernels read weights: one alone does not keep enough requests in flight.
 constexpr int64_t kStreams = 4;
-// What no cache holds: so much, or four times the last-level cache.
-constexpr uint64_t kMemoryBytes = uint64_t{512} << 20;
+// What no cache holds: four times the last-level cache, but no more than so much unless twice the cache is more.
+constexpr uint64_t kMemoryBytes = uint64_t{256} << 20;
 // One sample reads so much, so that it takes long enough to be measured.
 constexpr int64_t kSampleBytes = int64_t{3} << 29;
+// Where the slowest sample reaches less of the fastest one, they say more of other programs than of the memory.
+constexpr double kQuietShare = 0.8;
 // A model's weights rarely stream quite as fast as a plain read.
 constexpr double kShareReached = 0.9;
 
@@ -65,10 +67,14 @@ uint64_t last_level_cache_bytes() {
   return largest;
 }
 
+uint64_t uncached_bytes(uint64_t cache_bytes) {
+  return cache_bytes == 0 ? kMemoryBytes : std::max(std::min(4 * cache_bytes, kMemoryBytes), 2 * cache_bytes);
+}
+
 Result<LimitMeter> LimitMeter::create(const KernelTable& kernels, ThreadTeam& team, uint64_t read_bytes) {
   // Of a smaller one a pass takes no longer than threads need to meet.
   const uint64_t least = uint64_t{256} * 1024 * static_cast<uint64_t>(team.size());
-  const uint64_t wanted = std::clamp(read_bytes, least, std::max({least, kMemoryBytes, 4 * last_level_cache_bytes()}));
+  const uint64_t wanted = std::clamp(read_bytes, least, std::max(least, uncached_bytes(last_level_cache_bytes())));
   const uint64_t available = memory_available_bytes();
   if (available < wanted + wanted / 4) {
     return make_error("measuring the memory needs {} free, but only {} are", human_bytes(wanted + wanted / 4),
@@ -130,6 +136,13 @@ Json limits_json(const MachineLimits& limits) {
                            {"int8_gop_per_s", Json(limits.int8_ops)},
                            {"bf16_gflop_per_s", Json(limits.bf16_ops)},
                            {"f32_gflop_per_s", Json(limits.f32_ops)}});
+}
+
+std::string busy_note(std::span<const double> gb_per_s) {
+  if (gb_per_s.empty()) return "";
+  const auto [least, most] = std::minmax_element(gb_per_s.begin(), gb_per_s.end());
+  if (*least >= kQuietShare * *most) return "";
+  return format("the machine seems busy: samples of its memory read at {:.1f} to {:.1f} GB/s", *least, *most);
 }
 
 MachineLimits LimitMeter::limits() const { return {median(read_), median(int8_), median(bf16_), median(f32_)}; }

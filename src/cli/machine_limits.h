@@ -3,6 +3,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "base/buffer.h"
@@ -22,6 +24,10 @@ struct MachineLimits {
 };
 
 double median(std::vector<double> values);
+// What samples that differ widely say of the machine, or "".
+std::string busy_note(std::span<const double> gb_per_s);
+// How much to read over and over so that a last-level cache of that size (0: unknown) holds little of it.
+uint64_t uncached_bytes(uint64_t cache_bytes);
 double seconds_since(std::chrono::steady_clock::time_point begin);
 
 // Takes samples; what a program interleaves with its own measurements so that both see the same machine. One thread.
@@ -37,6 +43,7 @@ class LimitMeter {
   void sample_peaks();  // about 0.1 s
   // Medians of the samples so far; 0 where there are none.
   MachineLimits limits() const;
+  std::string note() const { return busy_note(read_); }
 
  private:
   LimitMeter(const KernelTable& kernels, ThreadTeam& team, Buffer<uint8_t> buffer);

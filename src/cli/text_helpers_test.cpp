@@ -52,5 +52,22 @@ TEST(Median, IsTheMiddle) {
   EXPECT_EQ(median({9, 1, 5, 3}), 4);
 }
 
+TEST(MachineLimits, SamplesThatDifferWidelyAreSaid) {
+  const auto note = [](std::vector<double> samples) { return busy_note(samples); };
+  EXPECT_EQ(note({}), "");
+  EXPECT_EQ(note({50}), "");
+  EXPECT_EQ(note({50, 48, 49, 41}), "");
+  EXPECT_EQ(note({50, 30.25, 49}), "the machine seems busy: samples of its memory read at 30.2 to 50.0 GB/s");
+}
+
+TEST(MachineLimits, ReadsWhatNoCacheHoldsAndNoMoreThanItNeeds) {
+  constexpr uint64_t kMiB = 1 << 20;
+  EXPECT_EQ(uncached_bytes(8 * kMiB), 32 * kMiB);
+  EXPECT_EQ(uncached_bytes(32 * kMiB), 128 * kMiB);
+  EXPECT_EQ(uncached_bytes(100 * kMiB), 256 * kMiB);
+  EXPECT_EQ(uncached_bytes(384 * kMiB), 768 * kMiB) << "less would be read from the cache";
+  EXPECT_EQ(uncached_bytes(0), 256 * kMiB) << "unknown";
+}
+
 }  // namespace
 }  // namespace andiron
