@@ -165,6 +165,38 @@ TEST_F(ChatTest, ABaseModelWithAnAdapterIsAskedAsItWasTrained) {
   EXPECT_EQ(messages[3].member("content").as_string(), plain.member("text").as_string()) << "bare again, it goes on";
 }
 
+// An adapter of texts continues them, one of conversations answers; learn says how to ask.
+TEST_F(ChatTest, ABaseModelWithAnAdapterOfTextsContinues) {
+  NEED_SHARED_DATA(kTinyStories);
+  const std::string model = shared_data(kTinyStories);
+  const std::string row = R"({"messages": [{"role": "user", "content": "Who is )", rest = R"(?"},
+      {"role": "assistant", "content": "A bird."}]})";
+  const std::string notes = program_.write("notes.txt", "The bird sings. The hill is green. The bird is glad.");
+  const std::string talks = program_.write(
+      "talks.json", "[" + row + "it" + rest + ", " + row + "she" + rest + ", " + row + "he" + rest + "]");
+  const auto learned = [&](const std::string& data, const std::string& name) {
+    const Outcome outcome = program_.run({"learn", model, data, "--as", name, "--steps", "1", "--rank", "2"});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    return outcome.out;
+  };
+  const std::string texts_end = learned(notes, "texts"), talks_end = learned(talks, "talks");
+  EXPECT_TRUE(texts_end.ends_with("--adapter texts -p TEXT\n")) << texts_end;
+  EXPECT_TRUE(talks_end.ends_with("--adapter talks --chat -p TEXT\n")) << talks_end;
+  const auto continues = [&](const std::vector<std::string>& adapters) {
+    std::vector<std::string> words = {"chat", model, "-n", "2", "--greedy"};
+    for (const std::string& adapter : adapters) words.insert(words.end(), {"--adapter", adapter});
+    return program_.run(words, "The bird\n").err.find("it continues text") != std::string::npos;
+  };
+  EXPECT_TRUE(continues({"texts"}));
+  EXPECT_FALSE(continues({"talks"}));
+  EXPECT_FALSE(continues({"texts", "talks"}));
+  EXPECT_EQ(program_.run({"run", model, "--chat", "-p", "it", "-n", "2", "--adapter", "talks"}).status, 0);
+  const Outcome refused = program_.run({"run", model, "--chat", "-p", "it", "-n", "2", "--adapter", "texts"});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("continues text"), std::string::npos) << refused.err;
+  EXPECT_EQ(program_.run({"adapters", "diff", model, "none", "texts", "--chat", "-p", "it", "-n", "2"}).status, 1);
+}
+
 TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
   NEED_SHARED_DATA(kTinyStories);
   std::string words, talk;

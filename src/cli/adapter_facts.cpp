@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cmath>
 #include <ctime>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "adapter/peft_config.h"
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "cli/folder_lock.h"
 #include "cli/version.h"
 #include "train/loss_log.h"
 #include "train/run_record.h"
@@ -84,6 +86,11 @@ void add_run(AdapterFacts& facts) {
   for (const Json& reason : run.member("reasons").items_or_none()) {
     if (reason.is_string()) facts.reasons.push_back(reason.as_string());
   }
+  // A process that was killed, or had no room left on the disk, could not write so itself.
+  if (facts.verdict == "running" && !FolderLock(facts.path).is_taken()) {
+    facts.verdict = "stopped";
+    facts.reasons.emplace_back("its process ended in the middle; andiron learn --resume goes on");
+  }
 }
 
 void add_origin(AdapterFacts& facts) {
@@ -116,6 +123,13 @@ AdapterFacts adapter_facts(std::string name, const std::string& path) {
   if (!facts.origin.is_null()) add_origin(facts);
   if (!facts.run.is_null()) add_run(facts);
   return facts;
+}
+
+bool may_have_chatted(std::span<const StackEntry> entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const StackEntry& entry) {
+    const Json run = read_record_file(entry.path + "/run.json");
+    return run.member("report").member("plain_chat_format").bool_or(true);
+  });
 }
 
 Json facts_json(const AdapterFacts& facts) {

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "adapter/adapter.h"
 #include "base/json.h"
+#include "model/adapter_stack.h"
 
 namespace andiron {
 
@@ -33,6 +35,9 @@ struct AdapterFacts {
 
 // Never fails: what cannot be read is said in `problem`.
 AdapterFacts adapter_facts(std::string name, const std::string& path);
+// Whether a base model is asked in chat form with these, as `andiron learn` trained one of them or may have: where
+// there is no record of it, that is taken for granted.
+bool may_have_chatted(std::span<const StackEntry> entries);
 // Without the records.
 Json facts_json(const AdapterFacts& facts);
 // "4.6123 to 3.1201", or "".

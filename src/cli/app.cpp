@@ -13,7 +13,6 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
-#include "cli/adapter_store.h"
 #include "cli/conversation.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -234,12 +233,6 @@ Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& glob
   TRY_ASSIGN(auto stack, AdapterStack::load(entries, model, *machine.kernels, *machine.team, notes));
   say_notes(global, notes);
   return stack;
-}
-
-Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
-                                                          const Machine& machine, const Model& model) {
-  TRY_ASSIGN(const auto entries, parse_adapters(options.adapters));
-  return load_stack(global, entries, machine, model);
 }
 
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens) {

@@ -44,8 +44,8 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& sourc
 Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::string& path, const std::string& template_file = "");
 // The text of a chat template's file, which is never standard input; an Error where it is empty or too long.
 Result<std::string> read_chat_template(const std::string& path);
-// The template of that tokenizer. A base model has none: with an adapter it is asked with the one that `andiron learn`
-// trains such models with, without one an Error says which commands to type.
+// The template of that tokenizer. A base model has none: with an adapter that may have learned to chat (`adapted`) it
+// is asked with the one that `andiron learn` trains such models with, otherwise an Error says which commands to type.
 Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::string& model,
                                     const std::string& template_file, bool adapted);
 
@@ -75,9 +75,6 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
 // The stack of these, or null where there are none; its notes go to standard error.
 Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& global, std::span<const StackEntry> entries,
                                                        const Machine& machine, const Model& model);
-// The stack that the options ask for.
-Result<std::shared_ptr<const AdapterStack>> load_adapters(const GlobalOptions& global, const AnswerOptions& options,
-                                                          const Machine& machine, const Model& model);
 
 // `prompt_tokens`: of the longest prompt expected; a short one needs less room to be read in.
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens);

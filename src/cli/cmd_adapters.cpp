@@ -1,10 +1,7 @@
 // andiron adapters list, import, export, remove: the adapters that have names.
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 
@@ -15,6 +12,7 @@
 #include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
+#include "cli/folder_lock.h"
 #include "cli/line_reader.h"
 #include "cli/terminal.h"
 
@@ -128,11 +126,12 @@ Result<int> import_adapter_command(const GlobalOptions& global, const AdapterImp
 Result<int> export_adapter_command(const GlobalOptions& global, const AdapterExportOptions& options) {
   TRY(check_free(options.out));
   TRY_ASSIGN(const Adapter adapter, read_named_adapter(options.adapter, options.model));
-  TRY(options.format == "gguf" ? write_gguf_adapter(adapter, options.out, DType::kF32, Existing::kKept)
-                               : write_peft(adapter, options.out, DType::kF32, {}, Existing::kKept));
+  const bool as_gguf = options.format.empty() ? options.out.ends_with(".gguf") : options.format == "gguf";
+  TRY(as_gguf ? write_gguf_adapter(adapter, options.out, DType::kF32, Existing::kKept)
+              : write_peft(adapter, options.out, DType::kF32, {}, Existing::kKept));
   if (!global.quiet) {
     std::fprintf(stderr, "%s: %s as %s\n", printable(options.out).c_str(), printable(options.adapter).c_str(),
-                 options.format == "gguf" ? "a GGUF adapter" : "a PEFT folder");
+                 as_gguf ? "a GGUF adapter" : "a PEFT folder");
   }
   return 0;
 }
@@ -154,28 +153,6 @@ Result<bool> is_confirmed(const AdapterFacts& facts, const AdapterRemoveOptions&
       reader.read(format("Remove the adapter {}{}? It cannot be undone. [y/N] ", options.name, known));
   return line.end == InputEnd::kLine && (line.text == "y" || line.text == "Y" || line.text == "yes");
 }
-
-}  // namespace
-
-namespace {
-
-// Holds the lock that training holds while it works in a folder (train/learn.cpp).
-class FolderLock {
- public:
-  explicit FolderLock(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-    taken_ = fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  }
-  FolderLock(const FolderLock&) = delete;
-  FolderLock& operator=(const FolderLock&) = delete;
-  ~FolderLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  bool is_taken() const { return taken_; }
-
- private:
-  int fd_;
-  bool taken_;
-};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "cli/adapter_facts.h"
 #include "cli/adapter_store.h"
 #include "cli/answering.h"
 #include "cli/app.h"
@@ -81,7 +82,7 @@ Result<int> diff_adapters_command(const GlobalOptions& global, const AdapterDiff
   for (Side& side : sides) {
     TRY_ASSIGN(side.stack, load_stack(global, side.entries, machine, *loaded.model));
   }
-  const bool adapted = !sides[0].entries.empty() || !sides[1].entries.empty();
+  const bool adapted = may_have_chatted(sides[0].entries) || may_have_chatted(sides[1].entries);
   TRY_ASSIGN(const auto tokens, prompt_tokens(run, prompt, *tokenizer, adapted));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));

@@ -12,6 +12,8 @@
 #include "base/atomic_file.h"
 #include "base/cpu_info.h"
 #include "base/strings.h"
+#include "cli/adapter_facts.h"
+#include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
@@ -329,16 +331,17 @@ void Chat::show_stats() const {
 // "/adapter me work:0.5": from now on these; "/adapter none": none; "/adapter": which there are.
 Status Chat::wear(const std::string& texts) {
   std::istringstream words(texts);
-  AnswerOptions asked;
-  for (std::string word; words >> word;) asked.adapters.push_back(word);
-  if (asked.adapters.empty()) {
+  std::vector<std::string> asked;
+  for (std::string word; words >> word;) asked.push_back(word);
+  if (asked.empty()) {
     say(worn_.empty() ? "No adapter is worn." : "Worn: " + worn_);
     return {};
   }
-  const bool none = asked.adapters.size() == 1 && asked.adapters[0] == "none";
-  if (none) asked.adapters.clear();
-  TRY_ASSIGN(auto stack, load_adapters(global_, asked, machine_, *loaded_.model));
-  TRY_ASSIGN(asking_, choose_asking(session_.tokenizer(), options_, !none));
+  const bool none = asked.size() == 1 && asked[0] == "none";
+  if (none) asked.clear();
+  TRY_ASSIGN(const auto entries, parse_adapters(asked));
+  TRY_ASSIGN(auto stack, load_stack(global_, entries, machine_, *loaded_.model));
+  TRY_ASSIGN(asking_, choose_asking(session_.tokenizer(), options_, may_have_chatted(entries)));
   session_.wear(std::move(stack));
   worn_ = none ? "" : texts;
   if (asking_.continues && !global_.quiet) say(kContinues);
@@ -406,13 +409,14 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
-  TRY_ASSIGN(auto asking, choose_asking(*tokenizer, options, !options.answer.adapters.empty()));
+  TRY_ASSIGN(const auto worn, parse_adapters(options.answer.adapters));
+  TRY_ASSIGN(auto asking, choose_asking(*tokenizer, options, may_have_chatted(worn)));
   constexpr size_t kAnyPrompt = SIZE_MAX >> 1;
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, kAnyPrompt)));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(auto sampling, resolve_sampling(options.answer, *tokenizer));
-  TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));
+  TRY_ASSIGN(auto adapters, load_stack(global, worn, machine, *loaded.model));
   session->wear(std::move(adapters));
   Chat chat(global, options, machine, loaded, std::move(asking), *session, draft.get(), std::move(sampling));
   if (!options.load.empty()) TRY(chat.load(options.load));

@@ -2,6 +2,8 @@
 #include <cstdio>
 
 #include "base/strings.h"
+#include "cli/adapter_facts.h"
+#include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
@@ -66,10 +68,11 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
-  TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer, !options.answer.adapters.empty()));
+  TRY_ASSIGN(const auto worn, parse_adapters(options.answer.adapters));
+  TRY_ASSIGN(const auto tokens, prompt_tokens(options, prompt, *tokenizer, may_have_chatted(worn)));
   TRY_ASSIGN(auto session, Session::create(loaded.model, *tokenizer, *machine.kernels, *machine.team,
                                            session_options(global, machine, tokens.size())));
-  TRY_ASSIGN(auto adapters, load_adapters(global, options.answer, machine, *loaded.model));
+  TRY_ASSIGN(auto adapters, load_stack(global, worn, machine, *loaded.model));
   session->wear(std::move(adapters));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(const SamplerOptions sampling, resolve_sampling(options.answer, *tokenizer));

@@ -100,7 +100,7 @@ struct AdapterMergeOptions {
 struct AdapterExportOptions {
   std::string adapter, model;
   std::string out;
-  std::string format = "peft";  // or "gguf"
+  std::string format;  // "peft" or "gguf"; "": a GGUF adapter where `out` ends in .gguf
 };
 
 struct AdapterImportOptions {
