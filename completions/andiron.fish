@@ -180,7 +180,7 @@ complete -c andiron -n '__fish_seen_subcommand_from learn' -l replay -x -d 'More
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l general -x -d 'A text to see what is forgotten (default - a built-in one)'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l kl -x -d 'Weight of the pull to the base on the general text'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l no-pack -d 'One row to a sequence'
-complete -c andiron -n '__fish_seen_subcommand_from learn' -l by-length -d 'Rows of similar length together'
+complete -c andiron -n '__fish_seen_subcommand_from learn' -l by-length -d 'Rows of similar length in a batch, batches in random order; no faster, as nothing is padded'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l steps -x -d 'Optimiser steps (default - from the epochs)'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l epochs -x -d 'Passes over the data'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l seq-len -x -d 'Tokens of a sequence'
@@ -201,16 +201,16 @@ complete -c andiron -n '__fish_seen_subcommand_from learn' -l budget -x -d 'Be d
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l memory -x -d 'GiB that may be used; 0 - six tenths of what is free'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l checkpointing -x -d 'Run layers again instead of remembering - auto, on, off'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l seed -x -d 'Seed of everything random'
-complete -c andiron -n '__fish_seen_subcommand_from learn' -l resume -d 'Go on with the run in this folder'
+complete -c andiron -n '__fish_seen_subcommand_from learn' -l resume -d 'Go on with the run of --as or --out, MODEL and DATA being its own'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l json -d 'Print one line of JSON'
 complete -c andiron -n '__fish_seen_subcommand_from plot' -l out -r -d 'Write an SVG'
-complete -c andiron -n '__fish_seen_subcommand_from run' -l adapter -r -d 'An adapter to wear'
-complete -c andiron -n '__fish_seen_subcommand_from chat' -l adapter -r -d 'An adapter to wear'
+complete -c andiron -n '__fish_seen_subcommand_from run' -l adapter -r -a '(andiron complete run --adapter "")' -d 'An adapter to wear'
+complete -c andiron -n '__fish_seen_subcommand_from chat' -l adapter -r -a '(andiron complete run --adapter "")' -d 'An adapter to wear'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a eval -d 'Measure on rows of data'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a adapters -d 'List, show, compare, merge, move'
 
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l data -r -F -d 'Files and folders with the rows'
-complete -c andiron -n '__fish_seen_subcommand_from eval' -l adapter -r -d 'An adapter to wear'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l adapter -r -a '(andiron complete run --adapter "")' -d 'An adapter to wear'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l metric -x -a 'loss exact contains choice' -d 'What is right'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l max-rows -x -d 'Only the first so many rows'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l seq-len -x -d 'Most tokens of a row'
@@ -227,6 +227,7 @@ complete -c andiron -n '__fish_seen_subcommand_from eval' -l json -d 'Print JSON
 
 set -l verbs list show diff merge export import remove
 complete -c andiron -f -n "__fish_seen_subcommand_from adapters; and not __fish_seen_subcommand_from $verbs" -a "$verbs"
+complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from show diff merge export remove' -a '(andiron complete run --adapter "")'
 complete -c andiron -n '__fish_seen_subcommand_from adapters' -l json -d 'Print JSON'
 complete -c andiron -n '__fish_seen_subcommand_from adapters' -l model -r -F -d 'The model it is for'
 complete -c andiron -n '__fish_seen_subcommand_from adapters; and __fish_seen_subcommand_from diff' -l prompt -s p -x -d 'The prompt'

@@ -79,6 +79,26 @@ TEST_F(AdaptersTest, ShowsAllThatIsKnown) {
   expect_fails({"adapters", "show", "nobody"}, {"nobody", "adapters list"});
 }
 
+// A process that was killed leaves a record that says so no more than the last checkpoint does.
+TEST_F(AdaptersTest, ARunInWhichNobodyWorksIsStopped) {
+  learn("me");
+  auto run = parse_json(whole_file(folder_of("me") + "/run.json"), "run.json");
+  ASSERT_TRUE(run.ok());
+  for (auto& [key, value] : run->members()) {
+    if (key == "verdict") value = "running";
+  }
+  program_.write("data/andiron/adapters/me/run.json", run->dump());
+  const Json me = json({"adapters", "show", "me"});
+  EXPECT_EQ(text(me, "verdict"), "stopped");
+  const auto reasons = me.member("reasons").items_or_none();
+  ASSERT_FALSE(reasons.empty());
+  EXPECT_NE(reasons.back().as_string().find("--resume goes on"), std::string::npos) << me.dump();
+  const int busy = open(folder_of("me").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);  // as training does
+  ASSERT_EQ(flock(busy, LOCK_EX | LOCK_NB), 0);
+  EXPECT_EQ(text(json({"adapters", "show", "me"}), "verdict"), "running");
+  close(busy);
+}
+
 TEST_F(AdaptersTest, SaysHowToRunAModelThatWasTrainedWhole) {
   std::filesystem::create_directories(folder_of("whole"));
   program_.write("data/andiron/adapters/whole/run.json", R"({"method": "full", "verdict": "kept"})");
@@ -123,7 +143,8 @@ TEST_F(AdaptersTest, DiffAnswersAsRunDoes) {
   words[4] = "base";
   EXPECT_TRUE(json(words).find("same")->as_bool());
   for (const auto& [stack, part] : {std::pair("me+nobody", "nobody"),
-                                    {"me+", "expected the name of an adapter"},
+                                    {"me+", "\"me+\": expected an adapter on both sides"},
+                                    {"", "expected adapters such as me or me+work:0.5, got no text"},
                                     {"me:much", "the strength in \"me:much\": expected a number"},
                                     {"me:inf", "the strength in \"me:inf\""},
                                     {"../me", "expected the name of an adapter"}}) {
@@ -215,6 +236,19 @@ TEST_F(AdaptersTest, GoesOutAndComesBackUnchanged) {
   }
 }
 
+TEST_F(AdaptersTest, TheEndingSaysWhatToExport) {
+  learn("me");
+  const auto written = [&](Words more) {
+    Words words = {"adapters", "export", "me"};
+    words.insert(words.end(), more.begin(), more.end());
+    EXPECT_EQ(program_.run(words).status, 0);
+    return std::filesystem::is_directory(more[1]) ? "a folder" : whole_file(more[1]).substr(0, 4);
+  };
+  EXPECT_EQ(written({"--out", program_.file("a.gguf")}), "GGUF");
+  EXPECT_EQ(written({"--out", program_.file("b.gguf"), "--format", "peft"}), "a folder");
+  EXPECT_EQ(written({"--out", program_.file("c"), "--format", "gguf"}), "GGUF");
+}
+
 // As PEFT itself writes it: without a word on what it is for.
 TEST_F(AdaptersTest, AForeignFolderNeedsItsModel) {
   learn("me");
@@ -251,7 +285,7 @@ TEST_F(AdaptersTest, WhatIsDamagedIsNotTakenIn) {
   expect_fails({"adapters", "import", program_.file("nothing"), "--as", "x"}, {"nothing", "no such file"});
   expect_fails({"adapters", "import", model(), "--as", "x"}, {model()});
   for (const char* name : {"../x", "none", "base"}) {
-    expect_fails({"adapters", "import", folder, "--as", name}, {"cannot be the name of an adapter"});
+    expect_fails({"adapters", "import", folder, "--as", name}, {"cannot be the name of an adapter"}, 2);
   }
   const Json list = json({"adapters"});
   ASSERT_EQ(list.find("adapters")->items().size(), 1U) << list.dump();
@@ -287,7 +321,7 @@ TEST_F(AdaptersTest, RemovesWhenItIsSure) {
   expect_fails({"adapters", "remove", "me", "--yes"}, {"no adapter of this name"});
   program_.write("precious", "1");
   for (const std::string name : {"../../precious", ".", "..", "a/b"}) {
-    expect_fails({"adapters", "remove", name, "--yes"}, {"cannot be the name"});
+    expect_fails({"adapters", "remove", name, "--yes"}, {"cannot be the name"}, 2);
   }
   EXPECT_EQ(program_.text("precious"), "1");
 }
@@ -296,6 +330,7 @@ TEST_F(AdaptersTest, WrongUsageIsStatusTwo) {
   for (const Words& words :
        {Words{"adapters", "no-such"}, Words{"adapters", "show"}, Words{"adapters", "diff", "model", "me"},
         Words{"adapters", "merge", "me"}, Words{"adapters", "merge", "me", "--as", "a", "--out", "b"},
+        Words{"adapters", "merge", "me", "--as", "a/b"},
         Words{"adapters", "merge", "me", "--as", "a", "--method", "mean"},
         Words{"adapters", "merge", "me", "--as", "a", "--density", "0"},
         Words{"adapters", "merge", "me", "--as", "a", "--density", "nan"},
@@ -303,6 +338,7 @@ TEST_F(AdaptersTest, WrongUsageIsStatusTwo) {
         Words{"adapters", "merge", "me", "--into", "m", "--as", "a"},
         Words{"adapters", "merge", "me", "--into", "m", "--out", "o", "--type", "q9"},
         Words{"adapters", "export", "me"}, Words{"adapters", "export", "me", "--out", "o", "--format", "bin"},
+        Words{"adapters", "export", "me", "--out", ""}, Words{"adapters", "import", "path", "--as", "../x"},
         Words{"adapters", "import", "path"}, Words{"adapters", "diff", "m", "a", "b", "--temp", "-1"}}) {
     expect_fails(words, {}, 2);
   }

@@ -13,6 +13,8 @@ namespace {
 
 class LearningTest : public ::testing::Test {
  protected:
+  using Words = std::vector<std::string>;
+
   LearningTest() {
     model_ = program_.file("tiny.gguf");
     EXPECT_EQ(program_.run({"synth", "tiny", model_, "--type", "q8_0"}).status, 0);
@@ -94,11 +96,42 @@ TEST_F(LearningTest, CtrlCSavesAndSaysHowToGoOn) {
   EXPECT_FALSE(adapter("run").empty());
 }
 
+TEST_F(LearningTest, ResumeKnowsItsModelAndData) {
+  ASSERT_EQ(program_.run(learning("run", {}, "3")).status, 0);
+  const std::string learned = adapter("run"), folder = program_.file("run");
+  const Outcome again = program_.run({"learn", "--resume", "--out", folder});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_TRUE(
+      again.err.starts_with("going on with " + model_ + " and " + data_ + ", as " + folder + "/run.json has it"))
+      << again.err;
+  EXPECT_TRUE(adapter("run") == learned);
+  EXPECT_NE(again.out.find("after 3 steps"), std::string::npos) << again.out;
+  const auto refusal = [&](const Words& more) {
+    Words words = {"learn"};
+    words.insert(words.end(), more.begin(), more.end());
+    words.insert(words.end(), {"--resume", "--out", folder});
+    const Outcome outcome = program_.run(words);
+    EXPECT_EQ(outcome.status, 1) << outcome.err;
+    return outcome.err;
+  };
+  const std::string other = program_.file("other.gguf");
+  ASSERT_EQ(program_.run({"synth", "tiny", other, "--type", "q4_0"}).status, 0);
+  EXPECT_NE(refusal({other}).find("this model is another"), std::string::npos);
+  EXPECT_NE(refusal({model_, program_.write("more.txt", "other words")}).find("the run was not begun with"),
+            std::string::npos);
+  EXPECT_NE(refusal({"--steps", "4"}).find("--steps: the run to go on with has 3"), std::string::npos);
+  std::filesystem::remove(data_);
+  EXPECT_NE(refusal({}).find("it names the data " + data_ + ", which is not there"), std::string::npos);
+  EXPECT_EQ(program_.run({"learn", "--resume", "--as", "nobody"}).status, 1);
+}
+
 TEST_F(LearningTest, WrongOptionsAreWrongUsage) {
-  for (const std::vector<std::string>& words :
-       {std::vector<std::string>{"learn", model_, data_}, learning("run", {"--dropout", "1"}),
-        learning("run", {"--method", "alchemy"}), learning("run", {"--budget", "soon"}),
-        learning("run", {"--loss", "dpo", "--method", "full"}), learning("run", {"--targets"})}) {
+  for (const Words& words :
+       {Words{"learn", model_, data_}, learning("run", {"--dropout", "1"}), learning("run", {"--method", "alchemy"}),
+        learning("run", {"--budget", "soon"}), learning("run", {"--loss", "dpo", "--method", "full"}),
+        learning("run", {"--targets"}), Words{"learn", model_, data_, "--as", "../x"},
+        Words{"learn", model_, data_, "--as", ""}, Words{"learn", model_, data_, "--as", "none"},
+        Words{"learn", "--as", "me"}, Words{"learn", model_, "--as", "me"}, Words{"learn", "--resume"}}) {
     const Outcome outcome = program_.run(words);
     EXPECT_EQ(outcome.status, 2) << outcome.err;
     EXPECT_FALSE(std::filesystem::exists(program_.file("run")));

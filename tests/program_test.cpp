@@ -23,6 +23,14 @@ class ProgramTest : public ::testing::Test {
     EXPECT_EQ(made.status, 0) << made.err;
     return path;
   }
+  // What a shell is told that the last word may be.
+  std::set<std::string> completions_of(const std::vector<std::string>& words) {
+    std::istringstream lines(program_.run(words).out);
+    std::set<std::string> all;
+    for (std::string line; std::getline(lines, line);) all.insert(line);
+    return all;
+  }
+
   Program program_;
 };
 
@@ -95,7 +103,6 @@ std::vector<std::string> commands(const std::string& help) {
 TEST_F(ProgramTest, HelpOfACommandHasExamplesAndTheOptionsOfEveryCommand) {
   const std::string all = program_.run({"help"}).out;
   EXPECT_EQ(all, program_.run({"--help"}).out);
-  EXPECT_EQ(all, program_.run({}).err) << "without a command, on standard error";
   const auto names = commands(all);
   ASSERT_GE(names.size(), 15U) << all;
   for (const std::string& name : names) {
@@ -108,7 +115,26 @@ TEST_F(ProgramTest, HelpOfACommandHasExamplesAndTheOptionsOfEveryCommand) {
     }
     EXPECT_NE(help.out.find("Examples:\n  andiron " + name), std::string::npos) << help.out;
   }
-  EXPECT_EQ(program_.run({"help", "no-such-command"}).status, 2);
+}
+
+TEST_F(ProgramTest, NamesTheCommandThatMayHaveBeenMeant) {
+  const auto mistake = [&](const std::vector<std::string>& words) {
+    const Outcome outcome = program_.run(words);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_LT(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 6) << "short";
+    return outcome.err;
+  };
+  EXPECT_TRUE(mistake({}).starts_with("andiron: expected a command, such as\n  andiron run MODEL -p TEXT "));
+  EXPECT_EQ(mistake({"-q"}), mistake({}));
+  EXPECT_EQ(mistake({"lern", "model", "data", "--as", "me"}),
+            "andiron: there is no command \"lern\"; did you mean \"learn\"? andiron help lists them all\n");
+  EXPECT_EQ(mistake({"zzzzzz"}), "andiron: there is no command \"zzzzzz\"; andiron help lists them all\n");
+  EXPECT_EQ(mistake({"adapters", "shwo", "me"}),
+            "andiron adapters: there is no command \"shwo\"; did you mean \"show\"? andiron help adapters lists them "
+            "all\n");
+  EXPECT_TRUE(mistake({"help", "chta"}).starts_with("andiron: there is no command \"chta\"; did you mean \"chat\"?"));
+  EXPECT_TRUE(mistake({"--no-such"}).starts_with("andiron: there is no option \"--no-such\", and no command"));
 }
 
 // The names of long options in a help text.
@@ -123,11 +149,45 @@ std::set<std::string> long_options(const std::string& help) {
   return options;
 }
 
+TEST_F(ProgramTest, OffersToTheShellWhatMayStandThere) {
+  using Names = std::set<std::string>;
+  EXPECT_EQ(completions_of({"complete", "adapters", ""}),
+            (Names{"list", "show", "diff", "merge", "export", "import", "remove"}));
+  EXPECT_TRUE(completions_of({"complete", "le"}).contains("learn"));
+  EXPECT_TRUE(completions_of({"complete", "help", ""}).contains("learn"));
+  EXPECT_EQ(completions_of({"complete", "learn", "m", "d", "--method", ""}), (Names{"lora", "rslora", "dora", "full"}));
+  EXPECT_EQ(completions_of({"complete", "adapters", "merge", "--method", "t"}),
+            (Names{"linear", "cat", "ties", "dare", "dare-ties", "svd"}));
+  EXPECT_TRUE(completions_of({"complete", "quantize", "in", "out", "--type", ""}).contains("Q4_K_M"));
+  EXPECT_TRUE(completions_of({"complete", "chat", "m", "--isa", ""}).contains("avx2"));
+  EXPECT_EQ(completions_of({"complete", "run", "m", "-p", ""}), Names{}) << "anything";
+  std::filesystem::create_directories(program_.file("data/andiron/adapters/me"));
+  for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{{"run", "m", "--adapter", ""},
+                                                                                     {"adapters", "show", ""},
+                                                                                     {"adapters", "diff", "m", ""},
+                                                                                     {"adapters", "remove", "m"},
+                                                                                     {"adapters", "export", "me", ""},
+                                                                                     {"plot", ""}}) {
+    std::vector<std::string> all = {"complete"};
+    all.insert(all.end(), words.begin(), words.end());
+    EXPECT_EQ(completions_of(all), Names{"me"}) << words[0];
+  }
+  // What is offered is taken.
+  for (const std::string& metric : completions_of({"complete", "eval", "m", "--metric", ""})) {
+    EXPECT_EQ(program_.run({"eval", "/no/such", "--data", "/no/such", "--metric", metric}).status, 1) << metric;
+  }
+  for (const char* option : {"--method", "--loss", "--schedule", "--checkpointing", "--format"}) {
+    for (const std::string& value : completions_of({"complete", "learn", option, ""})) {
+      const Outcome outcome = program_.run({"learn", "/no/such", "/no/such", "--as", "x", option, value});
+      EXPECT_EQ(outcome.status, 1) << option << " " << value << ": " << outcome.err;
+    }
+  }
+}
+
 TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
   const std::string root = ANDIRON_SOURCE_DIR;
   std::string manual = whole_file(root + "/doc/andiron.1");
   manual.erase(std::remove(manual.begin(), manual.end(), '\\'), manual.end());  // \- is a plain hyphen
-  const std::string bash = whole_file(root + "/completions/andiron.bash");
   const std::string zsh = whole_file(root + "/completions/_andiron");
   const std::string fish = whole_file(root + "/completions/andiron.fish");
   auto names = commands(program_.run({"--help"}).out);
@@ -141,15 +201,18 @@ TEST_F(ProgramTest, TheManualAndTheCompletionsKnowEveryOption) {
     std::istringstream parts(command);
     for (std::string word; parts >> word;) {
       words.push_back(word);
-      for (const std::string* completions : {&bash, &zsh, &fish}) {
+      for (const std::string* completions : {&zsh, &fish}) {
         EXPECT_NE(completions->find(word), std::string::npos) << command;
       }
     }
     const auto options = long_options(program_.run(words).out);
+    words[0] = "complete";
+    words.emplace_back("--");
+    const auto offered = completions_of(words);
     EXPECT_FALSE(options.empty()) << command;
     for (const std::string& option : options) {
       EXPECT_NE(manual.find(option), std::string::npos) << command << " " << option;
-      EXPECT_NE(bash.find(option), std::string::npos) << command << " " << option;
+      EXPECT_TRUE(offered.contains(option)) << command << " " << option;
       EXPECT_NE(zsh.find(option), std::string::npos) << command << " " << option;
       EXPECT_NE(fish.find("-l " + option.substr(2)), std::string::npos) << command << " " << option;
     }

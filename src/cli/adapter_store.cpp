@@ -37,13 +37,16 @@ Result<std::string> adapters_folder() {
   return data + "/adapters";
 }
 
+Status check_adapter_name(std::string_view name) {
+  if (is_name(name)) return {};
+  return make_error(
+      "\"{}\" cannot be the name of an adapter; letters, digits, \".\", \"_\" and \"-\" can, and no dot "
+      "first; \"none\" and \"base\" mean no adapter",
+      andiron::quoted(name));
+}
+
 Result<std::string> adapter_folder(std::string_view name) {
-  if (!is_name(name)) {
-    return make_error(
-        "\"{}\" cannot be the name of an adapter; letters, digits, \".\", \"_\" and \"-\" can, and no dot "
-        "first; \"none\" and \"base\" mean no adapter",
-        andiron::quoted(name));
-  }
+  TRY(check_adapter_name(name));
   TRY_ASSIGN(const std::string folder, adapters_folder());
   return format("{}/{}", folder, name);
 }
@@ -58,6 +61,7 @@ Result<std::vector<std::string>> stored_adapters() {
 }
 
 Result<StackEntry> parse_adapter(const std::string& text) {
+  if (text.empty()) return make_error("expected the name of an adapter, a PEFT folder or a GGUF adapter, got no text");
   std::error_code error;
   StackEntry entry;
   std::string name = text;
@@ -127,9 +131,12 @@ Result<std::string> new_adapter_folder(const std::string& name) {
 Result<std::vector<StackEntry>> parse_stack(const std::string& text) {
   std::vector<StackEntry> out;
   if (text == "none" || text == "base") return out;
+  if (text.empty())
+    return make_error("expected adapters such as me or me+work:0.5, got no text; none is the model alone");
   if (file_exists(text)) return parse_adapters({text});
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find('+', at), text.size());
+    if (end == at) return make_error("\"{}\": expected an adapter on both sides of every +", andiron::quoted(text));
     TRY_ASSIGN(StackEntry entry, parse_adapter(text.substr(at, end - at)));
     out.push_back(std::move(entry));
     at = end + 1;

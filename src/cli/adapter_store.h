@@ -13,6 +13,8 @@ namespace andiron {
 
 // $XDG_DATA_HOME/andiron/adapters, or ~/.local/share/andiron/adapters.
 Result<std::string> adapters_folder();
+// Whether an adapter can be named so; the Error says how one can.
+Status check_adapter_name(std::string_view name);
 // The folder of the adapter of that name there: letters, digits, ".", "_" and "-", and no dot first. It need not exist.
 Result<std::string> adapter_folder(std::string_view name);
 

@@ -22,6 +22,7 @@ Status check_merge_options(const AdapterMergeOptions& o) {
   }
   if (o.into.empty()) {
     if (o.name.empty() == o.out.empty()) return make_error("expected --as NAME or --out FOLDER, and not both");
+    if (!o.name.empty()) TRY(check_adapter_name(o.name));
     return o.type.empty() ? Status() : make_error("--type is of the file that --into makes");
   }
   if (o.out.empty() || !o.name.empty()) return make_error("--into makes a model file: expected --out FILE.gguf");

@@ -1,9 +1,11 @@
 // andiron learn: an adapter, or a whole small model, trained on a person's own words.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
 
+#include "base/atomic_file.h"
 #include "base/strings.h"
 #include "cli/adapter_store.h"
 #include "cli/app.h"
@@ -37,6 +39,9 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   if (!o.format.empty()) {
     TRY_ASSIGN(out.reading.format, parse_data_format(o.format));
   }
+  if (!o.learn.resume && (o.model.empty() || o.learn.data.empty())) {
+    return make_error("expected MODEL and DATA...; only --resume can take them from the run");
+  }
   if (o.everything && o.last_answer) return make_error("--everything and --last-answer exclude each other");
   if (o.everything) out.reading.loss_on = LossOn::kEverything;
   if (o.last_answer) out.reading.loss_on = LossOn::kLastAnswer;
@@ -49,6 +54,7 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   if (out.out.empty() && out.name.empty()) {
     return make_error("where to? --as NAME keeps the adapter under a name, --out FOLDER in a folder");
   }
+  if (out.out.empty()) TRY(check_adapter_name(out.name));
   TRY(check_learn_options(out));
   return out;
 }
@@ -99,15 +105,25 @@ Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Ma
   return samples;
 }
 
-// How to answer with what was learned.
-std::string next_command(const LearnResult& result, const LearnCommandOptions& options, const std::string& folder) {
-  if (result.record.method.starts_with("full")) return format("andiron run {}/model.gguf", folder);
-  const bool named = options.learn.out.empty();
-  return format("andiron run {} --adapter {}", options.model, named ? options.learn.name : folder);
+// Whether the rows were conversations, as the model saw them.
+bool learned_to_chat(const RunRecord& record, const Tokenizer& tokenizer) {
+  if (!ChatPrompt::can_chat(tokenizer)) return record.report.member("plain_chat_format").bool_or(false);
+  return std::any_of(record.data.begin(), record.data.end(), [](const DataFileRecord& file) {
+    return file.use == "train" && file.format != "text" && file.format != "markdown" && file.format != "text-rows";
+  });
 }
 
-void print_result(const LearnResult& result, const std::vector<Sample>& samples, const LearnCommandOptions& options,
-                  const std::string& folder) {
+// How to answer with what was learned, asked as it was trained.
+std::string next_command(const LearnResult& result, const LearnCommandOptions& options, const std::string& folder,
+                         const Tokenizer& tokenizer) {
+  const std::string prompt = learned_to_chat(result.record, tokenizer) ? "--chat -p TEXT" : "-p TEXT";
+  if (result.record.method.starts_with("full")) return format("andiron run {}/model.gguf {}", folder, prompt);
+  const bool named = options.learn.out.empty();
+  return format("andiron run {} --adapter {} {}", options.model, named ? options.learn.name : folder, prompt);
+}
+
+void print_result(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder,
+                  const std::string& next) {
   const RunRecord& r = result.record;
   std::fprintf(stdout, "%-22s %10s %10s\n", "", "before", "after");
   for (const auto& [key, label] :
@@ -122,7 +138,7 @@ void print_result(const LearnResult& result, const std::vector<Sample>& samples,
   std::fprintf(stdout, "\n%s after %lld steps and %s: %s\n", r.verdict.c_str(), static_cast<long long>(r.steps),
                human_seconds(r.seconds).c_str(), printable(folder).c_str());
   for (const std::string& reason : r.reasons) std::fprintf(stdout, "  %s\n", printable(reason).c_str());
-  std::fprintf(stdout, "%s -p TEXT\n", printable(next_command(result, options, folder)).c_str());
+  std::fprintf(stdout, "%s\n", printable(next).c_str());
 }
 
 Json result_json(const LearnResult& result, const std::vector<Sample>& samples, const std::string& folder) {
@@ -140,6 +156,48 @@ Json result_json(const LearnResult& result, const std::vector<Sample>& samples, 
   return json;
 }
 
+// Paths of a record, which must still be there.
+Result<std::vector<std::string>> paths_of(const RunRecord& record, std::string_view use, const std::string& source) {
+  std::vector<std::string> paths;
+  for (const DataFileRecord& file : record.data) {
+    if (file.use != use) continue;
+    if (!file_exists(file.path)) {
+      return make_error("{}: it names the data {}, which is not there, seen from this folder; give MODEL and DATA",
+                        source, andiron::quoted(file.path));
+    }
+    paths.push_back(file.path);
+  }
+  return paths;
+}
+
+// With the model and the data of the run that --resume goes on with, where they were left out.
+Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const std::string& out,
+                                      const GlobalOptions& global) {
+  LearnCommandOptions o = given;
+  if (!o.learn.resume || (!o.model.empty() && !o.learn.data.empty())) return o;
+  const std::string source = out + "/run.json";
+  if (!file_exists(source)) return make_error("{}: there is no run to resume in this folder", out);
+  TRY_ASSIGN(const RunRecord record, read_run_record(source));
+  if (o.model.empty()) {
+    o.model = record.base_path;
+    if (!file_exists(o.model)) {
+      return make_error("{}: it names the model {}, which is not there, seen from this folder; give MODEL", source,
+                        andiron::quoted(o.model));
+    }
+  }
+  std::string said = format("going on with {}", o.model);
+  if (o.learn.data.empty()) {
+    TRY_ASSIGN(o.learn.data, paths_of(record, "train", source));
+    TRY_ASSIGN(const auto replay, paths_of(record, "replay", source));
+    TRY_ASSIGN(const auto general, paths_of(record, "general", source));
+    if (o.learn.replay.empty()) o.learn.replay = replay;
+    if (o.learn.general.empty() && !general.empty()) o.learn.general = general.front();
+  }
+  for (const std::string& path : o.learn.data) said += (&path == &o.learn.data.front() ? " and " : ", ") + path;
+  if (!global.quiet) std::fprintf(stderr, "%s, as %s has it\n", printable(said).c_str(), printable(source).c_str());
+  return o;
+}
+
 }  // namespace
 
 Status check_learn_options(const LearnCommandOptions& options) {
@@ -147,11 +205,14 @@ Status check_learn_options(const LearnCommandOptions& options) {
   return {};
 }
 
-Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options) {
-  TRY_ASSIGN(LearnOptions learning, learn_options(options));
-  if (learning.out.empty()) {
-    TRY_ASSIGN(learning.out, adapter_folder(learning.name));
+Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& given) {
+  std::string out = given.learn.out;
+  if (out.empty()) {
+    TRY_ASSIGN(out, adapter_folder(given.learn.name));
   }
+  TRY_ASSIGN(const LearnCommandOptions options, completed(given, out, global));
+  TRY_ASSIGN(LearnOptions learning, learn_options(options));
+  learning.out = out;
   // Not the whole path: the name goes into files that are shared.
   if (learning.name.empty()) {
     learning.name = std::filesystem::weakly_canonical(learning.out).filename().string();
@@ -174,7 +235,7 @@ Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions
   if (options.json) {
     print_json(result_json(result, samples, learning.out));
   } else {
-    print_result(result, samples, options, learning.out);
+    print_result(result, samples, learning.out, next_command(result, options, learning.out, *tokenizer));
   }
   return 0;
 }

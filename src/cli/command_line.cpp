@@ -10,6 +10,7 @@
 #include "cli/command_line_parts.h"
 #include "cli/commands.h"
 #include "cli/id_list.h"
+#include "cli/nearest_name.h"
 #include "cli/version.h"
 #include "model/quant_mix.h"
 #include "model/synth.h"
@@ -31,6 +32,13 @@ constexpr const char* kExamples =
     "MODEL is a .gguf file (of shards: the first) or a Hugging Face folder with config.json and safetensors.\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 130 ended by Ctrl-C. More in the manual page, andiron(1).";
 
+constexpr const char* kNoCommand =
+    "andiron: expected a command, such as\n"
+    "  andiron run MODEL -p TEXT               to answer\n"
+    "  andiron chat MODEL                      to talk\n"
+    "  andiron learn MODEL DATA... --as NAME   to train\n"
+    "andiron help lists all of them";
+
 // Help that ends with the options of every command, and is the same whether asked for by --help or by help.
 class HelpFormatter : public CLI::Formatter {
  public:
@@ -48,10 +56,11 @@ class HelpFormatter : public CLI::Formatter {
 };
 
 void add_global(App& app, GlobalOptions& o) {
-  app.add_option("--isa", o.isa, "Instruction set: scalar, avx2, avx512 or amx (default: the best there is)")
-      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
+  add_choice(&app, "--isa", o.isa, "scalar|avx2|avx512|amx", "Instruction set (default: the best there is)")
+      ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}).description(""));
   app.add_option("--threads,-t", o.threads, "Threads (default: one for each processor)")->transform(whole(1, 1024));
-  app.add_option("--kv", o.kv, "Format of the KV cache (default f16)")->check(CLI::IsMember({"f16", "q8_0"}));
+  add_choice(&app, "--kv", o.kv, "f16|q8_0", "Format of the KV cache (default f16)")
+      ->check(CLI::IsMember({"f16", "q8_0"}).description(""));
   app.add_option("--ctx,-c", o.context, "Context in tokens (default: what the model was trained for)")
       ->transform(whole(1, kTokensLimit));
   app.add_flag("--no-cache", o.no_cache, "Do not keep packed weights on disk, nor use those kept");
@@ -97,6 +106,7 @@ void add_answer(App* app, AnswerOptions& o) {
       ->allow_extra_args(false);
   auto* draft = app->add_option("--draft", o.draft, "A small model with the same vocabulary, to guess tokens with");
   app->add_option("--adapter", o.adapters, "NAME, FOLDER or FILE, with :STRENGTH behind it (may be repeated)")
+      ->type_name(kAdapterType)
       ->allow_extra_args(false);
   app->add_flag("--lookup", o.lookup, "Guess tokens from the text so far (prompt lookup)")->excludes(draft);
   add_sampling(app, o.sampling);
@@ -247,7 +257,9 @@ void add_quantize(App& app, CommandLine& line) {
   auto o = std::make_shared<QuantizeCommandOptions>();
   sub->add_option("SRC", o->source, ".gguf file or Hugging Face folder")->required();
   sub->add_option("OUT", o->out, "File to write")->required();
-  sub->add_option("--type", o->type, "Q4_K_M, Q8_0, F16, ... (a wrong one lists them all)")->required();
+  sub->add_option("--type", o->type, "Q4_K_M, Q8_0, F16, ... (a wrong one lists them all)")
+      ->type_name(kQuantType)
+      ->required();
   sub->add_option("--imatrix", o->imatrix, "Importance of the columns, from andiron imatrix or llama.cpp (GGUF)");
   sub->add_flag("--pure", o->pure, "No recipe: every matrix in the format the type is named after");
   on_parsed(sub, line, o, quantize_command);
@@ -313,7 +325,8 @@ void add_doctor(App& app, CommandLine& line) {
 }
 
 void add_learn_method(App* sub, LearnCommandOptions& o) {
-  sub->add_option("--method", o.method, "lora, rslora, dora, or full: all weights of a float model")
+  add_choice(sub, "--method", o.method, choices(LearnMethod::kFull, learn_method_name),
+             "How: full trains all weights of a float model, the others an adapter")
       ->capture_default_str();
   sub->add_option("--rank", o.learn.rank, "Rank of the adapter")->transform(whole(1, 4096))->capture_default_str();
   add_number(sub, "--alpha", o.learn.alpha, "Its scale: alpha / rank (rslora: alpha / root of rank)");
@@ -322,12 +335,14 @@ void add_learn_method(App* sub, LearnCommandOptions& o) {
       ->capture_default_str();
   add_number(sub, "--dropout", o.learn.dropout, "Share of an adapter's inputs that is dropped");
   add_number(sub, "--lora-plus", o.learn.rate_ratio, "Rate of B over that of A (LoRA+)");
-  sub->add_option("--loss", o.loss, "sft, or on preferences dpo, orpo, kto")->capture_default_str();
+  add_choice(sub, "--loss", o.loss, choices(LossKind::kKto, loss_kind_name), "All but sft are of preferences")
+      ->capture_default_str();
   add_number(sub, "--beta", o.learn.beta, "Strength of dpo, orpo and kto");
 }
 
 void add_learn_data(App* sub, LearnCommandOptions& o) {
-  sub->add_option("--format", o.format, "Format of the data (default: seen by content)");
+  add_choice(sub, "--format", o.format, choices(DataFormat::kMarkdown, data_format_name),
+             "Format of the data (default: seen by content)");
   sub->add_flag("--everything", o.everything, "Loss on all tokens of conversations, not on answers alone");
   sub->add_flag("--last-answer", o.last_answer, "Loss on the last answer alone");
   sub->add_flag("--split-long", o.split_long, "Split rows longer than a sequence instead of refusing them");
@@ -337,7 +352,8 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
   sub->add_option("--general", o.learn.general, "A text to see what is forgotten (default: a built-in one)");
   add_number(sub, "--kl", o.learn.kl_weight, "Weight of the pull to the base on the general text");
   sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");
-  sub->add_flag("--by-length", o.learn.by_length, "Rows of similar length together");
+  sub->add_flag("--by-length", o.learn.by_length,
+                "Rows of similar length in a batch, batches in random order; no faster, as nothing is padded");
 }
 
 void add_learn_run(App* sub, LearnCommandOptions& o) {
@@ -350,7 +366,9 @@ void add_learn_run(App* sub, LearnCommandOptions& o) {
   count("--batch", o.learn.batch, "Sequences of a batch");
   count("--grad-accum", o.learn.grad_accum, "Batches of a step");
   sub->add_option("--lr", o.learn.rate, "Learning rate (default 2e-4; full 2e-5; preferences a tenth)");
-  sub->add_option("--schedule", o.schedule, "cosine, linear, constant or wsd")->capture_default_str();
+  add_choice(sub, "--schedule", o.schedule, choices(Schedule::Kind::kWsd, schedule_kind_name),
+             "Course of the learning rate")
+      ->capture_default_str();
   add_number(sub, "--warmup", o.learn.warmup, "Share of the steps in which the rate rises");
   add_number(sub, "--weight-decay", o.learn.optimizer.weight_decay, "Weight decay");
   add_number(sub, "--clip", o.learn.optimizer.clip_norm, "Largest norm of the gradient; 0: any");
@@ -365,7 +383,8 @@ void add_learn_run(App* sub, LearnCommandOptions& o) {
   auto* until = sub->add_option("--until", o.until, "Be done at this time: 22:30");
   sub->add_option("--budget", o.budget, "Be done in this time: 45m, 2h")->excludes(until);
   add_number(sub, "--memory", o.memory_gib, "GiB that may be used; 0: six tenths of what is free");
-  sub->add_option("--checkpointing", o.checkpointing, "Run layers again instead of remembering: auto, on, off")
+  add_choice(sub, "--checkpointing", o.checkpointing, choices(Checkpointing::kOff, checkpointing_name),
+             "Run layers again instead of remembering")
       ->capture_default_str();
   sub->add_option("--seed", o.learn.seed, "Seed of everything random")
       ->transform(whole(0, INT64_MAX))
@@ -393,16 +412,16 @@ void add_learn(App& app, CommandLine& line) {
                {"andiron learn model.gguf notes/ --as me", "andiron learn model.gguf chats.jsonl --as me --budget 45m",
                 "andiron run model.gguf --adapter me -p \"Who am I?\" --chat"});
   auto o = std::make_shared<LearnCommandOptions>();
-  add_model(sub, o->model);
-  sub->add_option("DATA", o->learn.data, "Files and folders: conversations, instructions, preferences, texts")
-      ->required();
+  sub->add_option("MODEL", o->model, ".gguf file or Hugging Face folder; --resume knows it");
+  sub->add_option("DATA", o->learn.data,
+                  "Files and folders: conversations, instructions, preferences, texts; likewise");
   auto* out = sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
   sub->add_option("--as", o->learn.name, "Name, under which run and chat find it")->excludes(out);
   add_chat_template(sub, o->chat_template);
   add_learn_method(sub, *o);
   add_learn_data(sub, *o);
   add_learn_run(sub, *o);
-  sub->add_flag("--resume", o->learn.resume, "Go on with the run in this folder");
+  sub->add_flag("--resume", o->learn.resume, "Go on with the run of --as or --out, MODEL and DATA being its own");
   sub->add_flag("--json", o->json, "Print one line of JSON");
   sub->parse_complete_callback([sub, o] { o->learn.given = given_options(*sub); });
   on_parsed(sub, line, o, learn_command);
@@ -412,7 +431,7 @@ void add_plot(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("plot", "The course of a training run");
   add_examples(sub, {"andiron plot me", "andiron plot runs/me --out loss.svg"});
   auto o = std::make_shared<PlotOptions>();
-  sub->add_option("RUN", o->run, "Name or folder of a run")->required();
+  sub->add_option("RUN", o->run, "Name or folder of a run")->type_name(kAdapterType)->required();
   sub->add_option("--out", o->out, "Write an SVG instead");
   on_parsed(sub, line, o, plot_command);
 }
@@ -424,10 +443,47 @@ void add_synth(App& app, CommandLine& line) {
   sub->add_option("SHAPE", o->shape, "smollm2-135m, tinyllama-1.1b, llama-2-7b, ... (a wrong one lists them)")
       ->required();
   sub->add_option("OUT", o->out, "File to write")->required();
-  sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")->capture_default_str();
+  sub->add_option("--type", o->type, "Number format, such as q4_0 or q4_k_m")
+      ->type_name(kQuantType)
+      ->capture_default_str();
   sub->add_option("--seed", o->seed, "Seed of the weights")->transform(whole(0, INT64_MAX))->capture_default_str();
   sub->add_flag("--recite", o->recite, "Words that follow one another in a fixed order (for bench/lookup.py)");
   on_parsed(sub, line, o, synth_command);
+}
+
+std::vector<std::string> command_names(const App& app) {
+  std::vector<std::string> names;
+  for (const App* sub : app.get_subcommands([](const App* one) { return !one->get_name().empty(); })) {
+    names.push_back(sub->get_name());
+  }
+  return names;
+}
+
+std::string no_such_command(const App& app, const std::string& path, const std::string& word) {
+  const std::string_view nearest = nearest_name(word, command_names(app));
+  return format("{}: there is no command \"{}\"{} andiron help{} lists them all", path, andiron::quoted(word),
+                nearest.empty() ? ";" : format("; did you mean \"{}\"?", nearest),
+                std::string_view(path).substr(app.get_name() == path ? path.size() : path.find(' ')));
+}
+
+// What is wrong where a command should stand; "" where that is not what is wrong.
+std::string command_mistake(const App& app) {
+  const App* topic = &app;
+  std::string path = app.get_name();
+  for (auto chosen = topic->get_subcommands(); !chosen.empty(); chosen = topic->get_subcommands()) {
+    topic = chosen.front();
+    path += " " + topic->get_name();
+  }
+  const auto left = app.remaining(/*recurse=*/true);
+  if (left.empty()) return topic == &app ? kNoCommand : "";
+  const auto word =
+      std::find_if(left.begin(), left.end(), [](const std::string& one) { return !one.starts_with('-'); });
+  if (word == left.end() && topic == &app) {
+    return format("andiron: there is no option \"{}\", and no command; andiron help lists both",
+                  andiron::quoted(left.front()));
+  }
+  if (word == left.end() || command_names(*topic).empty()) return "";
+  return no_such_command(*topic, path, *word);
 }
 
 void add_help(App& app, CommandLine&) {
@@ -440,7 +496,7 @@ void add_help(App& app, CommandLine&) {
     std::string path = "andiron";
     for (const std::string& name : *names) {
       const auto known = topic->get_subcommands([&](const App* one) { return one->get_name() == name; });
-      if (known.empty()) throw CLI::ValidationError("help", "there is no command \"" + andiron::quoted(name) + "\"");
+      if (known.empty()) throw CLI::ValidationError(no_such_command(*topic, path, name));
       topic = known.front();
       path += " " + name;
     }
@@ -468,16 +524,20 @@ CommandLine parse_command_line(int argc, char** argv) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();
-  if (argc <= 1) {
-    std::fputs(app.help().c_str(), stderr);
-    line.exit_status = kExitUsage;
+  // Asked by the shell, of a line that is not finished: no parsing, no usage.
+  if (argc > 1 && std::string_view(argv[1]) == "complete") {
+    print_completions(app, {argv + 2, argv + argc});
     return line;
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     line.action = nullptr;
-    line.exit_status = app.exit(error) == 0 ? 0 : kExitUsage;
+    const bool may_be_command = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ||
+                                dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    const std::string mistake = may_be_command ? command_mistake(app) : "";
+    line.exit_status = mistake.empty() && app.exit(error) == 0 ? 0 : kExitUsage;
+    if (!mistake.empty()) std::fprintf(stderr, "%s\n", mistake.c_str());
   }
   return line;
 }

@@ -1,8 +1,11 @@
 // The commands around learning: pretrain, eval, adapters, tokenizer.
 #include <memory>
 
+#include "adapter/merge.h"
+#include "cli/adapter_store.h"
 #include "cli/command_line_parts.h"
 #include "cli/commands.h"
+#include "train/evaluate.h"
 
 namespace andiron {
 
@@ -32,7 +35,7 @@ void add_show(App* app, CommandLine& line) {
   auto* sub = app->add_subcommand("show", "All that is known of one")->fallthrough();
   add_examples(sub, {"andiron adapters show me", "andiron adapters show ./peft-folder --model model.gguf --json"});
   auto o = std::make_shared<AdapterShowOptions>();
-  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->required();
+  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->type_name(kAdapterType)->required();
   add_base(sub, o->model);
   sub->add_flag("--json", o->json, "Print one line of JSON");
   on_parsed(sub, line, o, show_adapter_command, unchecked<AdapterShowOptions>);
@@ -47,8 +50,10 @@ void add_diff(App* app, CommandLine& line) {
   run.answer.tokens_max = 256;
   run.answer.sampling.temperature = 0;
   add_model(sub, run.model);
-  sub->add_option("A", o->a, "Adapters such as me or me+work:0.5; none: the model alone")->required();
-  sub->add_option("B", o->b, "Likewise")->required();
+  sub->add_option("A", o->a, "Adapters such as me or me+work:0.5; none: the model alone")
+      ->type_name(kAdapterType)
+      ->required();
+  sub->add_option("B", o->b, "Likewise")->type_name(kAdapterType)->required();
   auto* prompt = sub->add_option("-p,--prompt", run.prompt, "The prompt (default: empty)");
   sub->add_option("-f,--file", run.prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
   auto* chat = sub->add_flag("--chat", run.chat, "The prompt is a user's message: use the model's chat template");
@@ -70,13 +75,16 @@ void add_merge(App* app, CommandLine& line) {
                      "andiron adapters merge me --into model.gguf --out mine.gguf",
                      "andiron adapters merge me:0.8 --into model.gguf --out mine.gguf --type Q4_K_M"});
   auto o = std::make_shared<AdapterMergeOptions>();
-  sub->add_option("ADAPTER", o->adapters, "Adapters, each with :WEIGHT behind it (default 1)")->required();
+  sub->add_option("ADAPTER", o->adapters, "Adapters, each with :WEIGHT behind it (default 1)")
+      ->type_name(kAdapterType)
+      ->required();
   auto* into = sub->add_option("--into", o->into, "Fold them into this model instead, and write it as GGUF");
   sub->add_option("--as", o->name, "Name of the result");
   sub->add_option("--out", o->out, "Folder of the result; with --into the file");
-  sub->add_option("--type", o->type, "With --into: number format (default: each tensor keeps its own)");
+  sub->add_option("--type", o->type, "With --into: number format (default: each tensor keeps its own)")
+      ->type_name(kQuantType);
   add_base(sub, o->model);
-  sub->add_option("--method", o->method, "linear, cat, ties, dare, dare-ties or svd")
+  add_choice(sub, "--method", o->method, choices(MergeMethod::kSvd, merge_method_name), "How they are put together")
       ->capture_default_str()
       ->excludes(into);
   add_number(sub, "--density", o->density, "ties and dare: share of the numbers that is kept");
@@ -89,14 +97,16 @@ void add_merge(App* app, CommandLine& line) {
 
 void add_export(App* app, CommandLine& line) {
   auto* sub = app->add_subcommand("export", "Write one as a PEFT folder or a GGUF adapter")->fallthrough();
-  add_examples(
-      sub, {"andiron adapters export me --out peft-folder", "andiron adapters export me --out me.gguf --format gguf"});
+  add_examples(sub, {"andiron adapters export me --out peft-folder", "andiron adapters export me --out me.gguf"});
   auto o = std::make_shared<AdapterExportOptions>();
-  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->required();
+  sub->add_option("ADAPTER", o->adapter, kAdapterHelp)->type_name(kAdapterType)->required();
   sub->add_option("--out", o->out, "Folder or file to write")->required();
-  sub->add_option("--format", o->format, "peft or gguf")->check(CLI::IsMember({"peft", "gguf"}))->capture_default_str();
+  add_choice(sub, "--format", o->format, "peft|gguf", "What to write (default: gguf where --out ends so)")
+      ->check(CLI::IsMember({"peft", "gguf"}).description(""));
   add_base(sub, o->model);
-  on_parsed(sub, line, o, export_adapter_command, unchecked<AdapterExportOptions>);
+  on_parsed(sub, line, o, export_adapter_command, [](const AdapterExportOptions& e) {
+    if (e.out.empty()) throw CLI::ValidationError("--out: expected a folder or a file to write, got an empty name");
+  });
 }
 
 void add_import(App* app, CommandLine& line) {
@@ -107,16 +117,18 @@ void add_import(App* app, CommandLine& line) {
   sub->add_option("PATH", o->path, "PEFT folder or GGUF adapter")->required();
   sub->add_option("--as", o->name, "Its name")->required();
   add_base(sub, o->model);
-  on_parsed(sub, line, o, import_adapter_command, unchecked<AdapterImportOptions>);
+  on_parsed(sub, line, o, import_adapter_command,
+            [](const AdapterImportOptions& i) { require(check_adapter_name(i.name)); });
 }
 
 void add_remove(App* app, CommandLine& line) {
   auto* sub = app->add_subcommand("remove", "Delete one")->fallthrough();
   add_examples(sub, {"andiron adapters remove me", "andiron adapters remove me --yes"});
   auto o = std::make_shared<AdapterRemoveOptions>();
-  sub->add_option("NAME", o->name, "Which")->required();
+  sub->add_option("NAME", o->name, "Which")->type_name(kAdapterType)->required();
   sub->add_flag("--yes,-y", o->yes, "Do not ask");
-  on_parsed(sub, line, o, remove_adapter_command, unchecked<AdapterRemoveOptions>);
+  on_parsed(sub, line, o, remove_adapter_command,
+            [](const AdapterRemoveOptions& r) { require(check_adapter_name(r.name)); });
 }
 
 void add_tokenizer_train(CLI::App* app, CommandLine& line) {
@@ -193,7 +205,8 @@ void add_pretrain(App& app, CommandLine& line) {
   auto* until = sub->add_option("--until", o->until, "Be done at this time: 22:30");
   sub->add_option("--budget", o->budget, "Be done in this time: 45m, 2h")->excludes(until);
   add_number(sub, "--memory", o->memory_gib, "GiB that may be used; 0: six tenths of what is free");
-  sub->add_option("--checkpointing", o->checkpointing, "Run layers again instead of remembering: auto, on, off")
+  add_choice(sub, "--checkpointing", o->checkpointing, choices(Checkpointing::kOff, checkpointing_name),
+             "Run layers again instead of remembering")
       ->capture_default_str();
   sub->add_flag("--resume", o->pretrain.resume, "Go on with the run in this folder");
   sub->add_flag("--json", o->json, "Print one line of JSON");
@@ -208,9 +221,11 @@ void add_eval(App& app, CommandLine& line) {
   auto o = std::make_shared<EvalCommandOptions>();
   add_model(sub, o->model);
   sub->add_option("--data", o->data, "Files and folders with the rows")->required();
-  sub->add_option("--adapter", o->adapters, "ADAPTER, with :STRENGTH behind it (may be repeated)")
+  sub->add_option("--adapter", o->adapters, "With :STRENGTH behind it (may be repeated)")
+      ->type_name(kAdapterType)
       ->allow_extra_args(false);
-  sub->add_option("--metric", o->metric, "loss; answers that are exact, or that contains; or choice")
+  add_choice(sub, "--metric", o->metric, choices(EvalMetric::kChoice, eval_metric_name),
+             "What is right: an answer that is exact, one that contains it, the choice")
       ->capture_default_str();
   sub->add_option("--max-rows", o->rows_max, "Use only the first so many rows")->transform(whole(1, kTokensLimit));
   sub->add_option("--seq-len", o->seq_len, "Most tokens of a row (default: as learn)")
@@ -220,7 +235,8 @@ void add_eval(App& app, CommandLine& line) {
       ->capture_default_str();
   sub->add_option("--held-out", o->held_out, "Only the rows that learn holds out with this share and seed");
   sub->add_option("--seed", o->seed, "The seed of that")->transform(whole(0, INT64_MAX))->capture_default_str();
-  sub->add_option("--format", o->format, "Format of the data (default: seen by content)");
+  add_choice(sub, "--format", o->format, choices(DataFormat::kMarkdown, data_format_name),
+             "Format of the data (default: seen by content)");
   auto* everything = sub->add_flag("--everything", o->everything, "Loss on all tokens of conversations");
   sub->add_flag("--last-answer", o->last_answer, "Loss on the last answer alone")->excludes(everything);
   sub->add_flag("--split-long", o->split_long, "Split rows that are too long instead of refusing them");

@@ -7,7 +7,9 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "base/strings.h"
@@ -55,6 +57,24 @@ inline void add_model(CLI::App* app, std::string& model) {
   app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
 }
 
+// The names of an enumeration's values from 0 to `last`, as add_choice() takes them.
+template <typename E>
+std::string choices(E last, std::string_view (*name)(E)) {
+  std::string out;
+  for (int i = 0; i <= static_cast<int>(last); ++i) out += format("{}{}", i == 0 ? "" : "|", name(static_cast<E>(i)));
+  return out;
+}
+
+// A value that is one of a few: "a|b|c", which help shows and completion offers. Who uses it checks it.
+inline CLI::Option* add_choice(CLI::App* app, const char* name, std::string& value, const std::string& among,
+                               const char* help) {
+  return app->add_option(name, value, help)->type_name(among);
+}
+
+// What is offered where an adapter is expected: command_line_completion.cpp knows options by it.
+inline constexpr const char* kAdapterType = "ADAPTER";
+inline constexpr const char* kQuantType = "TYPE";  // likewise
+
 inline CLI::Option* add_chat_template(CLI::App* app, std::string& file) {
   return app->add_option("--template", file, "Jinja file with a chat template, instead of the model's own");
 }
@@ -67,6 +87,10 @@ void on_parsed(CLI::App* app, CommandLine& line, std::shared_ptr<Options> option
     line.action = [&line, options, command] { return command(line.global, *options); };
   });
 }
+
+// command_line_completion.cpp: prints what the last of the words of a command line, the program's name left out, may
+// be, one a line; nothing where a file is as good as anything.
+void print_completions(const CLI::App& app, const std::vector<std::string>& words);
 
 // command_line_learning.cpp
 void add_pretrain(CLI::App& app, CommandLine& line);

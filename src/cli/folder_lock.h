@@ -1,4 +1,4 @@
-// The lock that training holds while it works in a folder (train/learn.cpp).
+// The lock that training holds while it works in a folder (train/run_folder.h).
 #pragma once
 
 #include <string>
