@@ -6,7 +6,7 @@
 // becomes a new symbol everywhere, from left to right. Among pairs that are as frequent the one with the smaller left
 // id goes first, then the one with the smaller right id; ids run through the special tokens, the 256 bytes in the order
 // of their characters in GPT-2's alphabet, and the merges in the order in which they were made. Hugging Face's
-// BpeTrainer numbers and decides alike, so that the merges are the same.
+// BpeTrainer numbers and decides alike.
 //
 // Not every pair is recounted for every merge: the places of each pair are known, a merge corrects the counts of the
 // pairs beside its places alone, and a heap holds for each pair a count that it had once. A count never rises after the
