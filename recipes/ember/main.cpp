@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/atomic_file.h"
+#include "base/json.h"
 #include "base/strings.h"
 #include "generate.h"
 
@@ -53,6 +54,20 @@ class Program {
     return out;
   }
 
+  // The stories as texts without a question: for the model to read, and for perplexity.
+  Status write_texts(Part part, const std::string& path) const {
+    std::string lines;
+    for (const Story& story : stories_.stories(part)) {
+      Json row = Json::object();
+      row.set("text", story.text);
+      lines += row.dump() + "\n";
+    }
+    std::printf("%-28s %9s rows %10s\n", path.substr(options_.out.size() + 1).c_str(),
+                human_count(static_cast<int64_t>(stories_.stories(part).size())).c_str(),
+                human_bytes(lines.size()).c_str());
+    return write_text_file(path, lines);
+  }
+
   Status run() const {
     for (const char* folder : {"train", "test"}) std::filesystem::create_directories(options_.out + "/" + folder);
     for (const Skill& skill : skills()) {
@@ -66,7 +81,9 @@ class Program {
                     human_count(written.rows).c_str(), human_bytes(written.bytes).c_str());
       }
     }
-    return {};
+    if (stories_.stories(Part::kTrain).empty()) return {};
+    TRY(write_texts(Part::kTrain, options_.out + "/train/texts.jsonl"));
+    return write_texts(Part::kTest, options_.out + "/test/texts.jsonl");
   }
 
  private:

@@ -2,14 +2,14 @@
 # Makes ember again from its data: recipes/ember/make.sh [FOLDER] (default: build/ember). Every stage is skipped where
 # what it makes is there and whole, so the script may be ended and started again at any time. All seeds are fixed.
 #   STORIES=FILE   short stories in lower case, one a line (TinyStories; default ../shared/data/text/tinystories.txt)
-#   P3=FILE        rows of other people's tasks, gzipped (default ../shared/data/instruct/p3_short.jsonl.gz; "": none)
+#   P3=FILE        gzipped rows of other tasks to train on as they are (default: none, for their licences vary)
 #   ROWS=600000    training rows to write
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 here=$root/recipes/ember
 out=${1:-$root/build/ember}
 stories=${STORIES-$root/../shared/data/text/tinystories.txt}
-p3=${P3-$root/../shared/data/instruct/p3_short.jsonl.gz}
+p3=${P3-}
 rows=${ROWS:-600000}
 andiron=$root/build/release/andiron
 ember_data=$root/build/release/ember_data

@@ -26,7 +26,12 @@ std::string ask_value(const Writer& writer, const World& world, const Fact& fact
   const Subject shown = alone && writer.dice().chance(0.25) ? by_pronoun(subject) : subject;
   const double at = writer.dice().uniform();
   if (at < 0.75) return capitalised(phrase(writer, fact, shown, "ask"));
-  if (at < 0.85) return writer.sentence("reading.lead", {nullptr, {{"Q", phrase(writer, fact, shown, "ask")}}});
+  if (at < 0.85) {
+    const std::string question = phrase(writer, fact, shown, "ask");
+    std::string low = question;  // behind a comma
+    if (!low.starts_with(shown.name)) low[0] = lower_case(low.substr(0, 1))[0];
+    return writer.sentence("reading.lead", {nullptr, {{"Q", capitalised(question)}, {"LOW", low}}});
+  }
   return writer.sentence("reading.polite", {nullptr, {{"TOPIC", phrase(writer, fact, shown, "topic")}}});
 }
 

@@ -90,6 +90,10 @@ void ask_untold(const Writer& writer, const World& world, Asking& asking) {
 // What somebody says of himself, of his house and his family.
 World draw_own_world(const Writer& writer, size_t facts) {
   Dice& dice = writer.dice();
+  if (dice.chance(0.2)) {  // of things and appointments instead
+    const Kind kind = draw_kind(dice);
+    return draw_world(writer, kind, draw_subjects(writer, kind, 1 + dice.below(2)), facts);
+  }
   std::vector<Subject> subjects;
   subjects.push_back(dice.chance(0.8) ? i_subject() : we_subject());
   const bool female = dice.chance(0.5);
@@ -272,8 +276,19 @@ Conversation questions_row(const Desk& desk) {
                     statement_of(writer, world, fact, own ? Source::kTold : Source::kText));
     if (writer.is_test()) lines = "A: " + statement_of(writer, world, fact, own ? Source::kTold : Source::kText);
   }
-  const std::string count = writer.draw(wanted == 1 ? "reading.count" : wanted == 2 ? "reading.two" : "reading.three");
   Conversation out;
+  if (!writer.is_test() && dice.chance(0.2)) {
+    const Fact& fact = world.facts.front();
+    const Subject& subject = world.subjects[fact.subject];
+    const std::string question = capitalised(phrase(writer, fact, subject, "ask"));
+    std::string other = question;
+    for (int tries = 0; tries < 20 && other == question; ++tries) {
+      other = capitalised(phrase(writer, fact, subject, "ask"));
+    }
+    out.ask(writer.draw("reading.reword", {nullptr, {{"Q", question}}}), other);
+    return out;
+  }
+  const std::string count = writer.draw(wanted == 1 ? "reading.count" : wanted == 2 ? "reading.two" : "reading.three");
   out.ask(writer.sentence("reading.write", {nullptr, {{"TEXT", text}, {"COUNT", count}}}), lines);
   return out;
 }
