@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -290,12 +291,42 @@ TEST(Rows, JsonSaysWhatTheTextSays) {
   });
 }
 
+// By the judging words of a sentence alone: the last of them counts behind a "but", and "not" turns it around.
+TEST(Rows, SentimentFollowsFromTheWords) {
+  std::map<std::string, bool> known;
+  for (const Part part : {Part::kTrain, Part::kTest}) {
+    for (const char* list : {"mood.good", "mood.love", "mood.bad", "mood.hate"}) {
+      for (const std::string& word : tables().options(list, part)) {
+        known[word] = std::string_view(list) == "mood.good" || std::string_view(list) == "mood.love";
+      }
+    }
+  }
+  const std::regex word_pattern("[A-Za-z-]+"), negation("\\b(not|never|Nobody|no way|cannot)\\b");
+  const std::regex turn("\\b(but|however|Although|expected|promised|Does|word|something|called)\\b");
+  int seen = 0, negated = 0;
+  for_turns("sentiment", 1500, [&](const std::string& user, const std::string& answer) {
+    if (std::regex_search(user, turn)) return;  // two judgements, or a question for a word's meaning
+    std::set<bool> judged;
+    for (std::sregex_iterator at(user.begin(), user.end(), word_pattern), end; at != end; ++at) {
+      const auto found = known.find(lower_case(at->str()));
+      if (found != known.end()) judged.insert(found->second);
+    }
+    if (judged.size() != 1) return;  // "like" and "good" are also ordinary words
+    const bool is_negated = std::regex_search(user, negation);
+    EXPECT_EQ(answer, *judged.begin() != is_negated ? "positive" : "negative");
+    ++seen;
+    negated += is_negated ? 1 : 0;
+  });
+  EXPECT_GT(seen, 1000);
+  EXPECT_GT(negated, 100);
+}
+
 // An answer that is not "I don't know" is in what was said before; a letter is that of the answer's option.
 TEST(Rows, AnswersStandInTheText) {
-  for (const char* name : {"facts", "unknown", "yesno"}) {
+  for (const char* name : {"facts", "unknown", "yesno", "persona"}) {
     for (uint64_t i = 0; i < 800; ++i) {
       const Conversation row = make_row(skill(name), tables(), stories(), Part::kTest, 3, i);
-      std::string before;
+      std::string before = row.system + "\n";
       for (const auto& [user, answer] : row.turns) before += user + "\n";
       const std::string& core = row.turns.back().second;
       const bool plain = core != "I don't know" && core != "Yes." && core != "No.";
