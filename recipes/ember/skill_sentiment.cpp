@@ -38,9 +38,10 @@ void ask_gloss(const Writer& writer, Conversation& out) {
   static const std::array<std::array<const char*, 2>, 2> kRules = {
       {{"mood.bad", "mood.hate"}, {"mood.good", "mood.love"}}};
   const bool good = dice.chance(0.5);
-  const char* rule = kRules[good ? 1 : 0][dice.chance(0.12) ? 1 : 0];
+  const bool verb = dice.chance(0.12);
+  const char* rule = kRules[good ? 1 : 0][verb ? 1 : 0];
   const std::string word = dice.pick(writer.tables().options(rule, dice.chance(0.5) ? Part::kTest : Part::kTrain));
-  out.ask(writer.sentence("mood.gloss", {nullptr, {{"J", word}}}), label(good));
+  out.ask(writer.sentence(verb ? "mood.gloss_verb" : "mood.gloss", {nullptr, {{"J", word}}}), label(good));
 }
 
 }  // namespace
