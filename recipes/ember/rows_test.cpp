@@ -131,22 +131,37 @@ TEST(Rows, NothingOfTestRowsIsInTraining) {
   }
 }
 
+// A number at once, an equation of digits, or steps: each step right, the last word the value.
 TEST(Rows, SumsAreRight) {
-  const std::regex equation("(\\d+) ([+-]) (\\d+) = (-?\\d+)"), sum("(\\d+) ([+-]) (\\d+)");
-  int seen = 0;
+  const std::regex sum("(\\d+) ([+-]) (\\d+)"), step("(\\d+) ([+-]) (\\d+)( \\+ 1)? = (-?\\d+)");
+  const std::regex result("It is (-?\\d+)\\.$|= (-?\\d+)$");
+  int seen = 0, steps = 0;
   for_turns("arithmetic", 1500, [&](const std::string& user, const std::string& answer) {
-    std::smatch found;
-    const bool whole = std::regex_match(answer, found, equation);
+    std::smatch found, ending;
+    const bool whole = std::regex_search(answer, found, sum);
     ASSERT_TRUE(whole || std::regex_search(user, found, sum));
     const int a = std::stoi(found[1]), b = std::stoi(found[3]);
-    const int value = found[2] == "+" ? a + b : a - b;
-    EXPECT_EQ(whole ? found[4].str() : answer, std::to_string(value));
+    const int value = found[2].str() == "+" ? a + b : a - b;
+    ASSERT_TRUE(!whole || std::regex_search(answer, ending, result));
+    EXPECT_EQ(!whole ? answer : ending[1].str() + ending[2].str(), std::to_string(value));
     // The question's own numbers.
     EXPECT_NE(user.find(found[1].str()), std::string::npos);
     EXPECT_NE(user.find(found[3].str()), std::string::npos);
     ++seen;
+    for (std::sregex_iterator at(answer.begin(), answer.end(), step), end; at != end; ++at) {
+      const int left = std::stoi((*at)[1]), right = std::stoi((*at)[3]), carry = (*at)[4].matched ? 1 : 0;
+      EXPECT_EQ((*at)[2].str() == "+" ? left + right + carry : left - right, std::stoi((*at)[5])) << at->str();
+      ++steps;
+    }
   });
   EXPECT_GT(seen, 3000);
+  EXPECT_GT(steps, 6000);
+  EXPECT_EQ(worked({345, 278, true}), "345 + 278: 5 + 8 = 13, 4 + 7 + 1 = 12, 3 + 2 + 1 = 6. It is 623.");
+  EXPECT_EQ(worked({345, 278, false}), "345 - 278: 15 - 8 = 7, 13 - 7 = 6, 2 - 2 = 0. It is 67.");
+  EXPECT_EQ(worked({200, 1, false}), "200 - 1: 10 - 1 = 9, 9 - 0 = 9, 1 - 0 = 1. It is 199.");
+  EXPECT_EQ(worked({995, 7, true}), "995 + 7: 5 + 7 = 12, 9 + 0 + 1 = 10, 9 + 0 + 1 = 10. It is 1002.");
+  EXPECT_EQ(worked({12, 45, false}), "12 - 45: 45 - 12: 5 - 2 = 3, 4 - 1 = 3. It is -33.");
+  EXPECT_EQ(worked({8, 9, false}), "8 - 9 = -1");
 }
 
 TEST(Rows, TestSumsAreNotTrained) {

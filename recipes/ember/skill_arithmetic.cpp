@@ -31,13 +31,11 @@ Sum draw_sum(const Writer& writer, bool in_words) {
   }
 }
 
-std::string equation(const Sum& sum) { return format("{} = {}", shown(sum), sum.value()); }
-
 void ask_story(const Writer& writer, Conversation& out) {
   const Sum sum = draw_sum(writer, true);
   const Subject somebody = writer.somebody();
   const Slots slots{&somebody, {{"A", format("{}", sum.a)}, {"B", format("{}", sum.b)}, {"K", writer.word("things")}}};
-  out.ask(writer.sentence(sum.plus ? "sums.more" : "sums.less", slots), equation(sum));
+  out.ask(writer.sentence(sum.plus ? "sums.more" : "sums.less", slots), worked(sum));
 }
 
 void ask_sum(const Writer& writer, Conversation& out) {
@@ -45,12 +43,12 @@ void ask_sum(const Writer& writer, Conversation& out) {
   const Sum sum = draw_sum(writer, false);
   const Slots slots{nullptr, {{"A", format("{}", sum.a)}, {"B", format("{}", sum.b)}, {"SUM", shown(sum)}}};
   const double at = dice.uniform();
-  if (at < 0.2) {
+  if (at < 0.15) {
     out.ask(writer.sentence("sums.bare", slots), format("{}", sum.value()));
   } else if (at < 0.5) {
-    out.ask(writer.sentence(sum.plus ? "sums.plus" : "sums.minus", slots), equation(sum));
+    out.ask(writer.sentence(sum.plus ? "sums.plus" : "sums.minus", slots), worked(sum));
   } else {
-    out.ask(writer.sentence(!out.turns.empty() && dice.chance(0.5) ? "sums.next" : "sums.plain", slots), equation(sum));
+    out.ask(writer.sentence(!out.turns.empty() && dice.chance(0.5) ? "sums.next" : "sums.plain", slots), worked(sum));
   }
 }
 
@@ -63,10 +61,46 @@ bool is_test_sum(const Sum& sum) {
 
 std::string shown(const Sum& sum) { return format("{} {} {}", sum.a, sum.plus ? '+' : '-', sum.b); }
 
+namespace {
+
+std::string add_steps(int a, int b) {
+  std::string out;
+  for (int carry = 0; a > 0 || b > 0; a /= 10, b /= 10) {
+    const int sum = a % 10 + b % 10 + carry;
+    out += format("{}{} + {}{} = {}", out.empty() ? "" : ", ", a % 10, b % 10, carry > 0 ? " + 1" : "", sum);
+    carry = sum / 10;
+  }
+  return out;
+}
+
+// a is not below b.
+std::string subtract_steps(int a, int b) {
+  std::string out;
+  for (int borrow = 0; a > 0; a /= 10, b /= 10) {
+    int top = a % 10 - borrow;
+    borrow = top < b % 10 ? 1 : 0;
+    top += 10 * borrow;
+    out += format("{}{} - {} = {}", out.empty() ? "" : ", ", top, b % 10, top - b % 10);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string worked(const Sum& sum) {
+  if (sum.a < 10 && sum.b < 10) return format("{} = {}", shown(sum), sum.value());
+  const bool below_zero = sum.value() < 0;
+  const Sum turned{sum.b, sum.a, false};  // 12 - 45 is 45 - 12 below zero
+  const std::string steps = sum.plus     ? add_steps(sum.a, sum.b)
+                            : below_zero ? format("{}: {}", shown(turned), subtract_steps(sum.b, sum.a))
+                                         : subtract_steps(sum.a, sum.b);
+  return format("{}: {}. It is {}.", shown(sum), steps, sum.value());
+}
+
 Conversation arithmetic_row(const Desk& desk) {
   const Writer& writer = desk.writer;
   Conversation out;
-  const size_t turns = writer.is_test() ? 1 : 2 + writer.dice().below(5);
+  const size_t turns = writer.is_test() ? 1 : 3 + writer.dice().below(5);
   for (size_t i = 0; i < turns; ++i) {
     if (writer.dice().chance(0.25)) {
       ask_story(writer, out);

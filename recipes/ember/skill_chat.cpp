@@ -143,7 +143,7 @@ Conversation persona_row(const Desk& desk) {
                                                                "chat.bye",   "chat.yes", "chat.joke"};
         ask_chat(writer, kCourtesies[dice.below(kCourtesies.size())], other);
       } else {
-        other = arithmetic_row(desk);
+        other = calendar_row(desk);
       }
       out.ask(other.turns.front().first, of.manner.of(other.turns.front().second));
     } else {
