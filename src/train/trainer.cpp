@@ -22,16 +22,6 @@ uint64_t seed_of(uint64_t seed, uint64_t stream, int64_t step, int64_t pass) {
 
 bool has_pairs(const TokenRows& rows) { return !rows.rejected.empty(); }
 
-int64_t positions_of(const TokenRows& rows, size_t i) {
-  return rows.rows[i].positions() + (has_pairs(rows) ? rows.rejected[i].positions() : 0);
-}
-
-std::vector<int64_t> all_positions(const TokenRows& rows) {
-  std::vector<int64_t> out(rows.rows.size());
-  for (size_t i = 0; i < out.size(); ++i) out[i] = positions_of(rows, i);
-  return out;
-}
-
 int64_t trained_count(const TokenRows& rows, std::span<const std::vector<uint32_t>> passes) {
   int64_t sum = 0;
   for (const auto& pass : passes) {
@@ -49,7 +39,7 @@ int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& option
   int64_t most = options.packing.seq_len;
   for (const TokenRows* rows : {data.train, data.held_out, data.general}) {
     if (rows == nullptr) continue;
-    for (size_t i = 0; i < rows->rows.size(); ++i) most = std::max(most, positions_of(*rows, i));
+    for (size_t i = 0; i < rows->rows.size(); ++i) most = std::max(most, row_positions(*rows, i));
     if (options.loss != LossKind::kKto) continue;
     // A prompt with another row's answer.
     int64_t prompt = 0, answer = 0;
@@ -64,6 +54,10 @@ int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& option
 
 Result<std::unique_ptr<Trainer>> Trainer::create(TrainPass& pass, TrainSubject subject, const TrainData& data,
                                                  const TrainerOptions& options, ThreadTeam& team) {
+  if (data.source != nullptr) {
+    if (options.loss != LossKind::kNextToken) return make_error("rows from a stream are for the next-token loss");
+    return std::unique_ptr<Trainer>(new Trainer(pass, std::move(subject), data, options, team));
+  }
   if (data.train == nullptr || data.train->rows.empty()) return make_error("there is nothing to train on");
   const bool pairs = options.loss == LossKind::kDpo || options.loss == LossKind::kOrpo;
   if (pairs != has_pairs(*data.train)) {
@@ -87,7 +81,8 @@ Trainer::Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, c
       options_(options),
       rows_needed_(rows_needed(data, options)),
       optimizer_(subject_.parameters, options.optimizer, pass.ops().kernels(), team) {
-  options_.packing.sequences = 1;
+  if (data.source == nullptr) own_source_ = std::make_unique<MemoryRows>(*data.train, options.packing);
+  source_ = data.source != nullptr ? data.source : own_source_.get();
   pass_.track(subject_.parameters);
   pass_.wear(subject_.deltas);
 }
@@ -95,39 +90,6 @@ Trainer::Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, c
 void Trainer::go_on(int64_t step, int64_t data_position) {
   step_ = step;
   position_ = data_position;
-  epoch_ = -1;
-}
-
-void Trainer::plan_epoch_at(int64_t epoch) {
-  epoch_plan_ = plan_epoch(all_positions(*data_.train), options_.packing, static_cast<uint64_t>(epoch));
-  epoch_ = epoch;
-}
-
-int64_t Trainer::sequences_per_epoch() {
-  if (epoch_ < 0) {
-    plan_epoch_at(0);
-    epoch_begin_ = 0;
-  }
-  return static_cast<int64_t>(epoch_plan_.size());
-}
-
-std::vector<std::vector<uint32_t>> Trainer::next_sequences(int64_t count) {
-  std::vector<std::vector<uint32_t>> out;
-  if (epoch_ < 0) {
-    plan_epoch_at(0);
-    epoch_begin_ = 0;
-  }
-  while (static_cast<int64_t>(out.size()) < count) {
-    const int64_t at = position_ - epoch_begin_;
-    if (at >= static_cast<int64_t>(epoch_plan_.size())) {
-      epoch_begin_ += static_cast<int64_t>(epoch_plan_.size());
-      plan_epoch_at(epoch_ + 1);
-      continue;
-    }
-    out.push_back(epoch_plan_[static_cast<size_t>(at)]);
-    ++position_;
-  }
-  return out;
 }
 
 PackedBatch Trainer::pack(const TokenRows& rows, std::span<const uint32_t> indexes) const {
@@ -289,29 +251,27 @@ Result<double> Trainer::forgetting() {
   return sum * share;
 }
 
-Status Trainer::not_finite(std::span<const std::vector<uint32_t>> sequences) const {
-  std::string rows;
-  int64_t named = 0;
-  for (const auto& sequence : sequences) {
-    for (const uint32_t row : sequence) {
-      if (named++ < 8) rows += format("{}{}", rows.empty() ? "" : ", ", row + 1);
-    }
+Status Trainer::not_finite(std::span<const uint64_t> rows) const {
+  constexpr size_t kNamed = 8;
+  std::string names;
+  for (const uint64_t row : rows.first(std::min(kNamed, rows.size()))) {
+    names += format("{}{}", names.empty() ? "" : ", ", row + 1);
   }
   return make_error(
       "step {}: the loss or its gradient is not a finite number (rows {}{} of the training data); nothing "
       "of this step was kept. A lower learning rate usually helps",
-      step_ + 1, rows, named > 8 ? ", ..." : "");
+      step_ + 1, names, rows.size() > kNamed ? ", ..." : "");
 }
 
 Result<StepReport> Trainer::step() {
   const auto begin = std::chrono::steady_clock::now();
-  const int64_t position = position_;
-  const auto sequences = next_sequences(options_.sequences);
-  const auto passes = join_sequences(sequences, all_positions(*data_.train), options_.rows_per_pass);
+  TRY_ASSIGN(const SequenceBatch batch, source_->sequences(position_, options_.sequences));
+  const TokenRows& rows = batch.rows;
+  const auto passes = join_sequences(batch.sequences, row_positions(rows), options_.rows_per_pass);
   const bool plain = options_.loss == LossKind::kNextToken;
   int64_t answers = 0, right = 0;
   for (const auto& pass : passes) answers += static_cast<int64_t>(pass.size());
-  const int64_t units = plain ? trained_count(*data_.train, passes) : answers;
+  const int64_t units = plain ? trained_count(rows, passes) : answers;
   const double weight = 1 / static_cast<double>(std::max<int64_t>(1, units));
   StepReport report;
   report.step = step_ + 1;
@@ -320,23 +280,15 @@ Result<StepReport> Trainer::step() {
     const auto index = static_cast<int64_t>(i);
     pass_.add_noise(options_.neftune_alpha, seed_of(options_.seed, kNoiseStream, step_, index));
     pass_.ops().seed_dropout(seed_of(options_.seed, kDropoutStream, step_, index));
-    auto done = plain ? next_token_pass(pack(*data_.train, passes[i]), weight)
-                      : preference_pass(*data_.train, passes[i], weight, Recording::kOn, &right);
-    if (!done.ok()) {
-      go_on(step_, position);
-      return done.error();
-    }
+    auto done = plain ? next_token_pass(pack(rows, passes[i]), weight)
+                      : preference_pass(rows, passes[i], weight, Recording::kOn, &right);
+    if (!done.ok()) return done.error();
     report.loss += done->loss;
     report.margin += done->margin;
     report.tokens += done->tokens;
   }
   pass_.add_noise(0, 0);
-  const auto kl = forgetting();
-  if (!kl.ok()) {
-    go_on(step_, position);
-    return kl.error();
-  }
-  report.kl = *kl;
+  TRY_ASSIGN(report.kl, forgetting());
   report.rate = options_.schedule.rate(report.step);
   const OpScope scope(pass_.ops().clock(), OpKind::kOptimizer);
   bool applied = std::isfinite(report.loss);
@@ -345,12 +297,10 @@ Result<StepReport> Trainer::step() {
     report.gradient_norm = done.gradient_norm;
     applied = done.applied;
   }
-  if (!applied) {
-    go_on(step_, position);
-    return not_finite(sequences).error();
-  }
+  if (!applied) return not_finite(batch.numbers).error();
   subject_.repack();
   ++step_;
+  position_ += options_.sequences;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   return report;
 }
@@ -366,12 +316,12 @@ Result<Measure> Trainer::measure(const TokenRows& rows, const std::function<bool
   }
   Measure out;
   int64_t right = 0, done = 0;
-  for (const auto& pass : score_passes(all_positions(rows), scoring)) {
+  for (const auto& pass : score_passes(row_positions(rows), scoring)) {
     if (progress && !progress(done)) return make_error("measuring was interrupted");
     TRY_ASSIGN(const PassLoss one, preference_pass(rows, pass, 1, Recording::kOff, &right));
     out.loss += one.loss;
     out.rows += static_cast<int64_t>(pass.size());
-    for (const uint32_t row : pass) done += positions_of(rows, row);
+    for (const uint32_t row : pass) done += row_positions(rows, row);
   }
   if (progress) progress(done);
   const auto units = static_cast<double>(std::max<int64_t>(1, out.rows));

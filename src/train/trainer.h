@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "data/packing.h"
+#include "data/row_source.h"
 #include "data/token_row.h"
 #include "model/train_pass.h"
 #include "train/losses.h"
@@ -52,6 +53,7 @@ struct TrainData {
   const TokenRows* train = nullptr;     // not empty; rows fit packing.seq_len, but for pairs
   const TokenRows* held_out = nullptr;  // may be empty
   const TokenRows* general = nullptr;   // plain rows; may be null: then there is no KL
+  RowSource* source = nullptr;          // instead of `train`: plain rows for the next-token loss, packed already
 };
 
 struct StepReport {
@@ -85,7 +87,6 @@ class Trainer {
   int64_t data_position() const { return position_; }  // sequences consumed, over all epochs
   // As if so much had been done; parameters and optimiser are restored by the caller.
   void go_on(int64_t step, int64_t data_position);
-  int64_t sequences_per_epoch();
 
   // The most positions that must run together: what a pass has to have room for.
   static int64_t rows_needed(const TrainData& data, const TrainerOptions& options);
@@ -97,8 +98,6 @@ class Trainer {
   };
   Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, const TrainerOptions& options,
           ThreadTeam& team);
-  std::vector<std::vector<uint32_t>> next_sequences(int64_t count);
-  void plan_epoch_at(int64_t epoch);
   PackedBatch pack(const TokenRows& rows, std::span<const uint32_t> indexes) const;
   Result<PassLoss> next_token_pass(const PackedBatch& batch, double weight);
   Result<PassLoss> preference_pass(const TokenRows& rows, std::span<const uint32_t> indexes, double weight,
@@ -106,7 +105,7 @@ class Trainer {
   Result<std::vector<AnswerScore>> scores(const PackedBatch& batch, Recording recording);
   Result<double> mismatch(const TokenRows& rows, std::span<const uint32_t> indexes);
   Result<double> forgetting();
-  Status not_finite(std::span<const std::vector<uint32_t>> sequences) const;
+  Status not_finite(std::span<const uint64_t> rows) const;
 
   TrainPass& pass_;
   TrainSubject subject_;
@@ -115,8 +114,8 @@ class Trainer {
   int64_t rows_needed_;
   AdamW optimizer_;
   int64_t step_ = 0, position_ = 0;
-  int64_t epoch_ = -1, epoch_begin_ = 0;  // of the sequences planned, and where in the run they begin
-  std::vector<std::vector<uint32_t>> epoch_plan_;
+  std::unique_ptr<RowSource> own_source_;  // over data_.train
+  RowSource* source_;
   std::vector<float> base_probabilities_;  // of the KL
 };
 
