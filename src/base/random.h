@@ -4,7 +4,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 namespace andiron {
 
@@ -28,5 +31,14 @@ class RandomStream {
   uint64_t seed_;
   uint64_t stream_;
 };
+
+// Fisher and Yates.
+template <typename T>
+void shuffle(std::vector<T>& items, const RandomStream& random) {
+  for (size_t i = items.size(); i > 1; --i) {
+    const auto j = static_cast<size_t>(random.uniform(i) * static_cast<double>(i));
+    std::swap(items[i - 1], items[j]);
+  }
+}
 
 }  // namespace andiron

@@ -36,16 +36,17 @@ bool serves(const Example& example, DataUse use) {
   return false;
 }
 
-// Takes examples, gives rows with the order of the document of each.
+// Takes examples, gives rows.
 class Loader {
  public:
   Loader(const Tokenizer& tokenizer, std::string_view model_name, const DataOptions& options, ThreadTeam& team,
-         DataReport& report)
+         DataReport& report, const RowSink& sink)
       : tokenizer_(tokenizer),
         model_name_(model_name),
         options_(options),
         team_(team),
         report_(report),
+        sink_(sink),
         cutter_(tokenizer, options.window > 0 ? options.window : options.seq_len) {}
 
   Status take(Example&& example) {
@@ -57,11 +58,11 @@ class Loader {
     const bool chat = example.kind == Example::Kind::kChat || example.kind == Example::Kind::kPreference;
     if (chat && !encoder_->has_template()) report_.plain_chat_format = true;
     batch_.push_back(std::move(example));
-    if (batch_.size() >= kBatch || batch_.back().kind == Example::Kind::kText) flush();
+    if (batch_.size() >= kBatch || batch_.back().kind == Example::Kind::kText) TRY(flush());
     return {};
   }
 
-  void flush() {
+  Status flush() {
     std::vector<Result<EncodedExample>> encoded(batch_.size(), Error{});
     team_.parallel_for(static_cast<int64_t>(batch_.size()), [&](int64_t i, int) {
       const Example& example = batch_[static_cast<size_t>(i)];
@@ -69,18 +70,16 @@ class Loader {
     });
     for (size_t i = 0; i < batch_.size(); ++i) {
       if (batch_[i].kind == Example::Kind::kText) {
-        add_text(batch_[i]);
+        TRY(add_text(batch_[i]));
       } else if (encoded[i].ok()) {
-        add_encoded(batch_[i], std::move(*encoded[i]));
+        TRY(add_encoded(batch_[i], std::move(*encoded[i])));
       } else {
         report_.files[batch_[i].file].bad.add(path_of(batch_[i]), batch_[i].line, encoded[i].error().message);
       }
     }
     batch_.clear();
+    return {};
   }
-
-  TokenRows& rows() { return rows_; }
-  const std::vector<uint64_t>& orders() const { return orders_; }
 
  private:
   const std::string& path_of(const Example& example) const { return report_.files[example.file].path; }
@@ -92,7 +91,7 @@ class Loader {
     return {};
   }
 
-  void add_text(const Example& example) {
+  Status add_text(const Example& example) {
     std::vector<TokenRow> cut;
     cutter_.add(example.text, example.first_piece, example.last_piece, cut);
     text_rows_ += cut.size();
@@ -102,10 +101,11 @@ class Loader {
     } else if (example.last_piece) {
       ++report_.rows_used;
     }
-    for (TokenRow& row : cut) add_row(example, std::move(row));
+    for (TokenRow& row : cut) TRY(add_row(example, std::move(row)));
+    return {};
   }
 
-  void add_encoded(const Example& example, EncodedExample&& encoded) {
+  Status add_encoded(const Example& example, EncodedExample&& encoded) {
     int64_t longest = encoded.rejected.positions();
     for (const TokenRow& row : encoded.rows) longest = std::max(longest, row.positions());
     const bool is_long = longest > options_.seq_len;
@@ -113,41 +113,35 @@ class Loader {
     if (is_long && (options_.long_rows == LongRows::kRefuse || !can_split)) {
       report_.too_long.add(path_of(example), example.line,
                            format("{} positions; a sequence has {}", longest, options_.seq_len));
-      return;
+      return {};
     }
     ++report_.rows_used;
     report_.answers_apart += static_cast<int64_t>(encoded.rows.size()) - 1;
     if (encoded.prompt_unlike) ++report_.prompts_unlike;
     if (is_long) ++report_.rows_split;
-    if (example.kind == Example::Kind::kPreference) {
-      add_pair(example, std::move(encoded));
-      return;
-    }
+    if (example.kind == Example::Kind::kPreference) return add_pair(example, std::move(encoded));
     for (TokenRow& row : encoded.rows) {
-      if (example.desirable) rows_.desirable.push_back(*example.desirable ? 1 : 0);
       if (row.positions() <= options_.seq_len) {
-        add_row(example, std::move(row));
+        TRY(add_row(example, std::move(row), example.desirable));
         continue;
       }
-      for (TokenRow& part : split_row(row, tokenizer_, options_.seq_len)) add_row(example, std::move(part));
+      for (TokenRow& part : split_row(row, tokenizer_, options_.seq_len)) TRY(add_row(example, std::move(part)));
     }
+    return {};
   }
 
-  void add_pair(const Example& example, EncodedExample&& encoded) {
+  Status add_pair(const Example& example, EncodedExample&& encoded) {
     if (options_.use == DataUse::kPairs) {
-      rows_.rejected.push_back(std::move(encoded.rejected));
-      add_row(example, std::move(encoded.rows.front()));
-      return;
+      return add_row(example, std::move(encoded.rows.front()), {}, std::move(encoded.rejected));
     }
-    rows_.desirable.push_back(1);
-    add_row(example, std::move(encoded.rows.front()));
-    rows_.desirable.push_back(0);
-    add_row(example, std::move(encoded.rejected));
+    TRY(add_row(example, std::move(encoded.rows.front()), true));
+    return add_row(example, std::move(encoded.rejected), false);
   }
 
-  void add_row(const Example& example, TokenRow&& row) {
-    rows_.rows.push_back(std::move(row));
-    orders_.push_back(held_out_order(example.document, options_.seed));
+  Status add_row(const Example& example, TokenRow&& row, std::optional<bool> desirable = {},
+                 std::optional<TokenRow> rejected = {}) {
+    return sink_({std::move(row), std::move(rejected), desirable, held_out_order(example.document, options_.seed),
+                  example.file});
   }
 
   const Tokenizer& tokenizer_;
@@ -155,12 +149,11 @@ class Loader {
   const DataOptions& options_;
   ThreadTeam& team_;
   DataReport& report_;
+  const RowSink& sink_;
   std::optional<ExampleEncoder> encoder_;
   TextCutter cutter_;
   size_t text_rows_ = 0;  // of the text at hand
   std::vector<Example> batch_;
-  TokenRows rows_;
-  std::vector<uint64_t> orders_;
 };
 
 void move_row(TokenRows& from, size_t i, TokenRows& to) {
@@ -200,16 +193,29 @@ void split(TokenRows&& rows, const std::vector<uint64_t>& orders, const DataOpti
 
 }  // namespace
 
+Status read_rows(const std::vector<std::string>& paths, const Tokenizer& tokenizer, std::string_view model_name,
+                 const DataOptions& options, ThreadTeam& team, DataReport& report, const RowSink& sink) {
+  ANDIRON_CHECK(options.seq_len >= 2);
+  Loader loader(tokenizer, model_name, options, team, report, sink);
+  DataReader reader(report, [&](Example&& example) { return loader.take(std::move(example)); });
+  TRY(reader.read(paths, options.format));
+  return loader.flush();
+}
+
 Result<DataSet> load_data(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
                           std::string_view model_name, const DataOptions& options, ThreadTeam& team) {
-  ANDIRON_CHECK(options.seq_len >= 2);
   DataSet out;
-  Loader loader(tokenizer, model_name, options, team, out.report);
-  DataReader reader(out.report, [&](Example&& example) { return loader.take(std::move(example)); });
-  TRY(reader.read(paths, options.format));
-  loader.flush();
-  if (loader.rows().rows.empty()) return nothing_left("there is no row to use", describe_report(out.report));
-  split(std::move(loader.rows()), loader.orders(), options, out);
+  TokenRows rows;
+  std::vector<uint64_t> orders;
+  TRY(read_rows(paths, tokenizer, model_name, options, team, out.report, [&](LoadedRow&& loaded) -> Status {
+    rows.rows.push_back(std::move(loaded.row));
+    if (loaded.rejected) rows.rejected.push_back(std::move(*loaded.rejected));
+    if (loaded.desirable) rows.desirable.push_back(*loaded.desirable ? 1 : 0);
+    orders.push_back(loaded.order);
+    return {};
+  }));
+  if (rows.rows.empty()) return nothing_left("there is no row to use", describe_report(out.report));
+  split(std::move(rows), orders, options, out);
   return out;
 }
 

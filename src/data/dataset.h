@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,6 +57,21 @@ struct DataSet {
   TokenRows held_out;
   DataReport report;
 };
+
+// A row as it is read.
+struct LoadedRow {
+  TokenRow row;
+  std::optional<TokenRow> rejected;  // of a pair
+  std::optional<bool> desirable;     // of a labelled answer
+  uint64_t order = 0;                // of its document: held_out_order()
+  size_t file = 0;                   // index in DataReport::files
+};
+using RowSink = std::function<Status(LoadedRow&&)>;
+
+// All rows of `paths`, one after another; what load_data() is made of, for data that does not fit the memory. Of the
+// report all is set that does not tell sides apart. The sink's Error ends the reading.
+Status read_rows(const std::vector<std::string>& paths, const Tokenizer& tokenizer, std::string_view model_name,
+                 const DataOptions& options, ThreadTeam& team, DataReport& report, const RowSink& sink);
 
 // Reads `paths`: files, and folders with all that is below them. Rows with something wrong are counted in the report;
 // it is an Error when a path given cannot be read as data, or no row is left. `model_name` is for messages.

@@ -16,15 +16,6 @@ constexpr size_t kWindow = 1024;
 constexpr uint64_t kRowStream = 0x7061636b0000'0000;
 constexpr uint64_t kBatchStream = 0x6261746300000000;
 
-// Fisher and Yates.
-template <typename T>
-void shuffle(std::vector<T>& items, const RandomStream& random) {
-  for (size_t i = items.size(); i > 1; --i) {
-    const auto j = static_cast<size_t>(random.uniform(i) * static_cast<double>(i));
-    std::swap(items[i - 1], items[j]);
-  }
-}
-
 using Bin = std::vector<uint32_t>;
 
 // First-fit decreasing over one window of rows, the longest first. Appends the bins.

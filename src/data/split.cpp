@@ -36,7 +36,7 @@ std::vector<Unit> make_units(std::span<const uint64_t> orders, const std::vector
     } else {
       const auto block = std::max<size_t>(1, static_cast<size_t>(part / 2 * static_cast<double>(count)));
       for (size_t at = first; at < end; at += block) {
-        units.push_back({keyed_hash(order + (at - first) / block, {order, kFactor}), at, std::min(block, end - at)});
+        units.push_back({held_out_order(order, (at - first) / block), at, std::min(block, end - at)});
       }
     }
     first = end;
@@ -49,6 +49,8 @@ std::vector<Unit> make_units(std::span<const uint64_t> orders, const std::vector
 uint64_t held_out_order(std::string_view document, uint64_t seed) {
   return keyed_hash(document, {keyed_hash(seed, {kFactor, kFactor}), kFactor});
 }
+
+uint64_t held_out_order(uint64_t document, uint64_t block) { return keyed_hash(document + block, {document, kFactor}); }
 
 HeldOut hold_out(std::span<const uint64_t> orders, const HeldOutOptions& options) {
   ANDIRON_CHECK(options.part >= 0 && options.part < 1);

@@ -16,6 +16,9 @@ struct HeldOutOptions {
 // A document's place in the order in which documents are held out: it depends on the document and the seed alone.
 uint64_t held_out_order(std::string_view document, uint64_t seed);
 
+// Likewise of block `block` of a document that counts as several; `document`: its own order.
+uint64_t held_out_order(uint64_t document, uint64_t block);
+
 struct HeldOut {
   std::vector<uint8_t> rows;  // by row: 1 when it is held out
   int64_t documents = 0;      // in all
