@@ -21,11 +21,6 @@ namespace {
 Result<PretrainOptions> pretrain_options(const PretrainCommandOptions& o) {
   PretrainOptions out = o.pretrain;
   TRY_ASSIGN(out.config, read_pretrain_config(o.config));
-  if (o.steps) {
-    out.config.steps = o.steps;
-    out.config.tokens.reset();
-    out.config.epochs.reset();
-  }
   if (!o.budget.empty()) {
     TRY_ASSIGN(out.budget_seconds, parse_duration(o.budget, "--budget"));
   }

@@ -200,7 +200,7 @@ void add_pretrain(App& app, CommandLine& line) {
   sub->add_option("CONFIG", o->config, "TOML file: the model, its tokenizer, how it is trained")->required();
   sub->add_option("DATA", o->pretrain.data, "Files and folders: texts, conversations, completions")->required();
   sub->add_option("--out", o->pretrain.out, "Folder of the run and the model")->required();
-  sub->add_option("--steps", o->steps, "Optimiser steps, instead of the configuration's tokens or epochs")
+  sub->add_option("--steps", o->pretrain.steps, "Optimiser steps, instead of the configuration's tokens or epochs")
       ->transform(whole(1, int64_t{1} << 40));
   auto* until = sub->add_option("--until", o->until, "Be done at this time: 22:30");
   sub->add_option("--budget", o->budget, "Be done in this time: 45m, 2h")->excludes(until);

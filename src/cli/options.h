@@ -52,7 +52,6 @@ struct LearnCommandOptions {
 struct PretrainCommandOptions {
   std::string config;
   PretrainOptions pretrain;
-  std::optional<int64_t> steps;  // instead of the configuration's
   std::string budget, until, checkpointing = "auto";
   double memory_gib = 0;
   bool json = false;

@@ -1,9 +1,12 @@
 #include "model/float_weights.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
+#include "base/check.h"
 #include "base/strings.h"
+#include "kernels/packing.h"
 #include "model/family.h"
 #include "tensor/quantize.h"
 
@@ -39,17 +42,18 @@ Status FloatWeights::read_matrix(const ModelSource& source, const MatrixInfo& in
   const auto count = static_cast<size_t>(info.n * info.k);
   matrix.master = Buffer<float>(count);
   matrix.gradient = Buffer<float>(count);
-  matrix.packed = Buffer<uint8_t>(packed_bytes(kPackedF32, info.n, info.k));
+  matrix.packed = Buffer<uint8_t>(packed_bytes(packed_format(compute_), info.n, info.k));
   TRY(decode_rows(source, tensor, info.first_row, info.n, matrix.master.data()));
-  linear.format = kPackedF32;
+  linear.format = packed_format(compute_);
   linear.weight = matrix.packed.data();
   linear.master = matrix.master.data();
   matrices_.push_back(std::move(matrix));
   return {};
 }
 
-Result<std::unique_ptr<FloatWeights>> FloatWeights::create(const Model& model, ThreadTeam& team) {
-  std::unique_ptr<FloatWeights> out(new FloatWeights());
+Result<std::unique_ptr<FloatWeights>> FloatWeights::create(const Model& model, ThreadTeam& team, DType compute) {
+  ANDIRON_CHECK(compute == DType::kF32 || compute == DType::kBF16);
+  std::unique_ptr<FloatWeights> out(new FloatWeights(compute));
   const ModelSource& source = model.source();
   std::vector<PackRequest> requests;
   TRY(find_weights(source, model.config(), model.family(), out->weights_, requests));
@@ -97,11 +101,29 @@ std::vector<Parameter> FloatWeights::parameters() {
   return out;
 }
 
+void FloatWeights::pack(Matrix& matrix) {
+  const int64_t n = matrix.info->n, k = matrix.info->k;
+  if (compute_ == DType::kF32) {
+    pack_matrix(matrix.master.data(), n, k, matrix.packed.data());
+    return;
+  }
+  const uint64_t stride = row_bytes(compute_, static_cast<uint64_t>(k));
+  const uint64_t group_bytes = packed_group_bytes(packed_format(compute_), k);
+  std::vector<uint8_t> encoded(stride * kGroupRows);
+  std::array<const uint8_t*, kGroupRows> rows{};
+  for (size_t i = 0; i < rows.size(); ++i) rows[i] = encoded.data() + i * stride;
+  for (int64_t first = 0; first < n; first += kGroupRows) {
+    const int64_t count = std::min<int64_t>(kGroupRows, n - first);
+    const auto numbers = static_cast<uint64_t>(count * k);
+    encode_row(compute_, matrix.master.data() + first * k, encoded.data(), numbers, nullptr);
+    pack_group(compute_, rows.data(), static_cast<int>(count), k,
+               matrix.packed.data() + static_cast<uint64_t>(first / kGroupRows) * group_bytes);
+  }
+}
+
 void FloatWeights::repack(ThreadTeam& team) {
-  team.parallel_for(static_cast<int64_t>(matrices_.size()), [&](int64_t i, int) {
-    Matrix& matrix = matrices_[static_cast<size_t>(i)];
-    pack_matrix(matrix.master.data(), matrix.info->n, matrix.info->k, matrix.packed.data());
-  });
+  team.parallel_for(static_cast<int64_t>(matrices_.size()),
+                    [&](int64_t i, int) { pack(matrices_[static_cast<size_t>(i)]); });
 }
 
 }  // namespace andiron

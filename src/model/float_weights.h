@@ -21,7 +21,9 @@ class FloatWeights {
  public:
   // Decodes every tensor of `model`, which must outlive this. A model with quantised matrices is refused: their numbers
   // cannot move by less than a step.
-  static Result<std::unique_ptr<FloatWeights>> create(const Model& model, ThreadTeam& team);
+  // `compute`: the format of the packed copies, that is of the products: F32 or BF16.
+  static Result<std::unique_ptr<FloatWeights>> create(const Model& model, ThreadTeam& team,
+                                                      DType compute = DType::kF32);
 
   const Weights& weights() const { return weights_; }
   // GGUF's names and shapes. Gradients are this object's, zeros at first. A tied embedding and head are one parameter.
@@ -29,7 +31,7 @@ class FloatWeights {
   void repack(ThreadTeam& team);
 
  private:
-  FloatWeights() = default;
+  explicit FloatWeights(DType compute) : compute_(compute) {}
   Status read_matrix(const ModelSource& source, const MatrixInfo& info, Linear& linear);
 
   struct Matrix {
@@ -37,6 +39,9 @@ class FloatWeights {
     Buffer<float> master, gradient;
     Buffer<uint8_t> packed;
   };
+  void pack(Matrix& matrix);
+
+  DType compute_;
   Weights weights_;
   std::vector<Matrix> matrices_;                  // by Linear::id
   std::vector<Buffer<float>> vector_gradients_;   // of weights_.vectors

@@ -89,13 +89,7 @@ Status Run::open() {
     return {};
   }
   TRY_ASSIGN(before_, read_run_record(file("run.json")));
-  if (before_->recipe != kRecipe) {
-    return make_error(
-        "{}: the run was begun by an andiron ({}) in which the same options give other numbers (recipe {}, here {}); "
-        "go "
-        "on with that one, or begin another run",
-        o_.out, andiron::quoted(before_->version), before_->recipe, kRecipe);
-  }
+  TRY(check_recipe(*before_, o_.out));
   TRY_ASSIGN(o_, resumed_options(o_, *before_, file("run.json")));
   if (before_->base_hash != base_.hash) {
     return make_error("{}: the run was begun on {} ({}), and this model is another ({})", o_.base_path,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/json_fields.h"
 #include "base/strings.h"
 #include "train/toml_table.h"
 
@@ -135,8 +136,8 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
   TRY(t.take("eval_every", config.eval_every, {1, kMany}));
   TRY(t.take("save_every", config.save_every, {1, kMany}));
   TRY(t.done());
-  if (config.compute != "f32") {
-    return t.error_at("compute", format("expected \"f32\", got \"{}\"", quoted(config.compute)));
+  if (config.compute != "f32" && config.compute != "bf16") {
+    return t.error_at("compute", format("expected \"f32\" or \"bf16\", got \"{}\"", quoted(config.compute)));
   }
   if (config.batch < config.seq_len) {
     return t.error_at("batch",
@@ -146,6 +147,48 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
 }
 
 }  // namespace
+
+Json pretrain_config_json(const PretrainConfig& c) {
+  Json out = Json::object();
+  const JsonWriter at{out};
+  const DenseShape& s = c.model.shape;
+  at("model.architecture", s.architecture);
+  at("model.width", s.width);
+  at("model.layers", s.layers);
+  at("model.heads", s.heads);
+  at("model.kv_heads", s.kv_heads);
+  at("model.head_dim", s.head_dim);
+  at("model.feed_forward", s.feed_forward);
+  at("model.context", c.model.context);
+  at("model.tied", s.tied);
+  at("model.rope_base", c.model.rope_base);
+  at("model.norm_eps", c.model.norm_epsilon);
+  at("data.seq_len", c.seq_len);
+  at("data.loss_on", std::string(c.loss_on == LossOn::kEverything ? "everything" : "answers"));
+  at("data.split_long", c.split_long);
+  Json weights = Json::object();
+  for (const auto& [name, weight] : c.weights) weights.set(name, weight);
+  at("data.weights", weights);
+  at("train.tokens", c.tokens);
+  at("train.epochs", c.epochs);
+  at("train.steps", c.steps);
+  at("train.batch", c.batch);
+  at("train.lr", c.lr);
+  at("train.min_lr", c.min_lr);
+  at("train.warmup", c.warmup);
+  at("train.schedule", std::string(schedule_kind_name(c.schedule)));
+  at("train.decay", c.decay);
+  at("train.weight_decay", c.optimizer.weight_decay);
+  at("train.clip", c.optimizer.clip_norm);
+  at("train.beta1", c.optimizer.beta1);
+  at("train.beta2", c.optimizer.beta2);
+  at("train.epsilon", c.optimizer.epsilon);
+  at("train.seed", c.model.seed);
+  at("train.compute", c.compute);
+  at("train.held_out", c.held_out);
+  at("train.eval_every", c.eval_every);
+  return out;
+}
 
 Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::string& file) {
   TRY_ASSIGN(TomlFile toml, TomlFile::parse(text, file));

@@ -44,6 +44,10 @@ struct PretrainConfig {
   std::optional<int64_t> eval_every, save_every;
 };
 
+// All that changes numbers, under the configuration's names: "train.lr". The tokenizer counts by its content,
+// elsewhere.
+Json pretrain_config_json(const PretrainConfig& config);
+
 // `file`: its path; what it names is looked for beside it.
 Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::string& file);
 Result<PretrainConfig> read_pretrain_config(const std::string& file);

@@ -21,7 +21,9 @@ struct LearnEvents {
   // Before the first step: how many there are, and how many were done before, of a run that is taken up again.
   std::function<void(int64_t steps, int64_t done)> begin;
   std::function<void(const LossRow& row)> step;  // after each
-  const std::atomic<bool>* stop = nullptr;       // ends the run after the current step, everything saved
+  // Before the first step, where it is known: what the matrix products of a token's training take.
+  std::function<void(double flop_per_token)> cost;
+  const std::atomic<bool>* stop = nullptr;  // ends the run after the current step, everything saved
 
   void tell(std::string_view line) const {
     if (say) say(line);

@@ -115,6 +115,14 @@ Result<RunRecord> parse_run_record(std::string_view text, std::string_view sourc
   return record;
 }
 
+Status check_recipe(const RunRecord& record, std::string_view out) {
+  if (record.recipe == kRecipe) return {};
+  return make_error(
+      "{}: the run was begun by an andiron ({}) in which the same options give other numbers (recipe {}, here {}); go "
+      "on with that one, or begin another run",
+      out, quoted(record.version), record.recipe, kRecipe);
+}
+
 Status write_run_record(const std::string& path, const RunRecord& record) {
   return write_text_file(path, run_record_json(record).dump(2) + "\n");
 }
