@@ -8,6 +8,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/learn_display.h"
+#include "cli/machine_limits.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 #include "train/pretrain.h"
@@ -37,6 +38,15 @@ Result<PretrainOptions> pretrain_options(const PretrainCommandOptions& o) {
   return out;
 }
 
+// What the products of this configuration could do here at most, a second.
+Result<double> measure_peak(const Machine& machine, const PretrainConfig& config) {
+  constexpr int kSamples = 3;
+  TRY_ASSIGN(auto meter, LimitMeter::create(*machine.kernels, *machine.team, 0));
+  for (int i = 0; i < kSamples; ++i) meter.sample_peaks();
+  const MachineLimits limits = meter.limits();
+  return 1e9 * (config.compute == "bf16" ? limits.bf16_ops : limits.f32_ops);
+}
+
 void print_result(const LearnResult& result, const std::string& folder) {
   const RunRecord& r = result.record;
   const double before = r.before.member(kHeldOutLoss).number_or(NAN),
@@ -53,7 +63,10 @@ void print_result(const LearnResult& result, const std::string& folder) {
 Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options) {
   TRY_ASSIGN(const PretrainOptions training, pretrain_options(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
-  LearnDisplay display(global.quiet);
+  TRY_ASSIGN(const double peak, measure_peak(machine, training.config));
+  LearnDisplay display(global.quiet, peak);
+  display.events().tell(
+      format("this machine: {:.4g} Gflop/s in {} at most, in registers", 1e-9 * peak, training.config.compute));
   TRY_ASSIGN(const LearnResult result, pretrain(*machine.kernels, *machine.team, training, display.events()));
   display.close();
   if (options.json) {

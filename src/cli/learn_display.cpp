@@ -8,10 +8,11 @@
 
 namespace andiron {
 
-LearnDisplay::LearnDisplay(bool quiet) : quiet_(quiet) {
+LearnDisplay::LearnDisplay(bool quiet, double flop_per_s) : quiet_(quiet), flop_per_s_(flop_per_s) {
   events_.say = [this](std::string_view line) { say(line); };
   events_.working = [this](std::string_view what, int64_t done, int64_t total) { work(what, done, total); };
   events_.begin = [this](int64_t steps, int64_t done) { begin(steps, done); };
+  events_.cost = [this](double flop_per_token) { flop_per_token_ = flop_per_token; };
   events_.step = [this](const LossRow& row) { step(row); };
 }
 
@@ -33,6 +34,7 @@ void LearnDisplay::begin(int64_t steps, int64_t done) {
   interrupt_.emplace(/*second_ends=*/true);
   events_.stop = interrupt_->flag();
   steps_.emplace(steps, done, quiet_);
+  if (flop_per_s_ > 0 && flop_per_token_ > 0) steps_->compare(flop_per_token_, flop_per_s_);
 }
 
 void LearnDisplay::note_interrupt() {

@@ -13,7 +13,8 @@ namespace andiron {
 
 class LearnDisplay {
  public:
-  explicit LearnDisplay(bool quiet);
+  // `flop_per_s`: the most that this machine does; 0: not to be compared with.
+  explicit LearnDisplay(bool quiet, double flop_per_s = 0);
   LearnDisplay(const LearnDisplay&) = delete;
   LearnDisplay& operator=(const LearnDisplay&) = delete;
 
@@ -29,6 +30,7 @@ class LearnDisplay {
   void step(const LossRow& row);
 
   bool quiet_, noted_ = false;
+  double flop_per_s_, flop_per_token_ = 0;
   std::optional<InterruptGuard> interrupt_;
   LearnEvents events_;
   std::optional<Progress> working_;

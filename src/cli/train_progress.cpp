@@ -14,7 +14,11 @@ TrainProgress::TrainProgress(int64_t steps, int64_t step_begin, bool quiet)
 
 void TrainProgress::update(const LossRow& row) {
   if (!std::isnan(row.held_out_loss)) held_out_loss_ = row.held_out_loss;
-  progress_.update(static_cast<uint64_t>(row.step), static_cast<uint64_t>(steps_), train_detail(row, held_out_loss_));
+  std::string detail = train_detail(row, held_out_loss_);
+  if (share_per_token_ > 0 && row.tokens_per_s >= 0) {
+    detail += format(", {:.0f}% of the peak", 100 * share_per_token_ * row.tokens_per_s);
+  }
+  progress_.update(static_cast<uint64_t>(row.step), static_cast<uint64_t>(steps_), detail);
 }
 
 void TrainProgress::say(const std::string& text) {

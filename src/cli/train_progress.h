@@ -15,6 +15,8 @@ class TrainProgress {
   // `step_begin`: steps done before, of a run that is taken up again.
   TrainProgress(int64_t steps, int64_t step_begin, bool quiet);
 
+  // What a token's training takes, and the most that the machine does in a second: their share is shown.
+  void compare(double flop_per_token, double flop_per_s) { share_per_token_ = flop_per_token / flop_per_s; }
   void update(const LossRow& row);
   // A line that stays: "saved step 120". Not when quiet.
   void say(const std::string& text);
@@ -23,6 +25,7 @@ class TrainProgress {
   Progress progress_;
   int64_t steps_;
   double held_out_loss_ = kNotMeasured;  // the latest
+  double share_per_token_ = 0;           // of a second at the machine's best; 0: unknown
   bool quiet_;
 };
 

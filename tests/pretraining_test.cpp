@@ -1,0 +1,127 @@
+// andiron pretrain from outside: a model from nothing that every command opens, and runs that are killed.
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/random.h"
+#include "program.h"
+#include "text/byte_tokenizer_json.h"
+
+namespace andiron {
+namespace {
+
+class PretrainingTest : public ::testing::Test {
+ protected:
+  PretrainingTest() {
+    program_.write("tokenizer.json", byte_tokenizer_json());
+    program_.write("tokenizer_config.json", byte_tokenizer_config());
+    config_ = program_.write("small.toml", R"([model]
+name = "small"
+architecture = "qwen3"
+width = 64
+layers = 2
+heads = 2
+feed_forward = 96
+context = 128
+[tokenizer]
+file = "tokenizer.json"
+[data]
+seq_len = 64
+[train]
+steps = 40
+batch = 256
+lr = 1e-2
+held_out = 0.1
+eval_every = 9
+save_every = 4
+)");
+    std::string text;
+    for (int i = 0; i < 400; ++i) {
+      text += "Line " + std::to_string(i) + " tells of " + std::to_string(i % 7) + " hills.\n";
+    }
+    data_ = program_.write("hills.txt", text);
+  }
+  std::vector<std::string> training(const std::string& out, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> words = {"pretrain", config_, data_, "--out", program_.file(out), "--threads", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::string model(const std::string& out) const { return program_.text(out + "/model.gguf"); }
+
+  Program program_;
+  std::string config_, data_;
+};
+
+TEST_F(PretrainingTest, TheModelOpensEverywhere) {
+  const Outcome outcome = program_.run(training("run", {"--json"}));
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  const auto json = parse_json(outcome.out, "output");
+  ASSERT_TRUE(json.ok()) << outcome.out;
+  EXPECT_EQ(json->member("verdict").text_or(""), "kept");
+  EXPECT_LT(json->member("after").member("held_out_loss").number_or(99), 3);
+  for (const char* line : {"plan: 40 steps of 256 tokens", "time: about ", "this machine: "}) {
+    EXPECT_NE(outcome.err.find(line), std::string::npos) << line << "\n" << outcome.err;
+  }
+  const std::string made = program_.file("run/model.gguf"), small = program_.file("small.gguf");
+  const std::vector<std::vector<std::string>> uses = {
+      {"run", made, "-p", "Line ", "-n", "8"},
+      {"inspect", made},
+      {"eval", made, "--data", data_},
+      {"quantize", made, small, "--type", "Q8_0"},
+      {"run", small, "-p", "Line ", "-n", "8"},
+      {"learn", made, data_, "--out", program_.file("more"), "--method", "full", "--steps", "2", "--seq-len", "32"},
+      {"learn", made, data_, "--out", program_.file("adapter"), "--steps", "2", "--seq-len", "32"},
+      {"plot", program_.file("run")}};
+  for (const auto& words : uses) {
+    const Outcome use = program_.run(words);
+    EXPECT_EQ(use.status, 0) << words[0] << ": " << use.err;
+  }
+}
+
+// Killed at any moment, again and again, while tokens are made too, it ends with the model of the run that nobody
+// disturbed.
+TEST_F(PretrainingTest, KillsLoseNothing) {
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_EQ(program_.run(training("whole")).status, 0);
+  const auto whole_run = std::chrono::steady_clock::now() - begin;
+  const RandomStream random(11);
+  int killed = 0;
+  bool ended = false;
+  const auto more = [&] {
+    const bool begun = std::filesystem::exists(program_.file("parts/run.json"));
+    return begun ? std::vector<std::string>{"--resume"} : std::vector<std::string>{};
+  };
+  for (uint64_t i = 0; i < 40 && !ended; ++i) {
+    const pid_t process = program_.start(training("parts", more()));
+    std::this_thread::sleep_for(whole_run * (0.6 * random.uniform(i)));
+    ::kill(process, SIGKILL);
+    const Outcome outcome = program_.wait(process);
+    killed += outcome.status == 128 + SIGKILL;
+    ended = outcome.status == 0;
+    ASSERT_TRUE(ended || outcome.status == 128 + SIGKILL) << outcome.err;
+    if (std::chrono::steady_clock::now() - begin > std::chrono::seconds(60)) break;  // slow machines kill less often
+  }
+  EXPECT_GT(killed, 0);
+  if (!ended) {
+    const Outcome last = program_.run(training("parts", more()));
+    ASSERT_EQ(last.status, 0) << last.err;
+  }
+  EXPECT_FALSE(model("whole").empty());
+  EXPECT_TRUE(model("parts") == model("whole"));  // too many bytes to print
+}
+
+TEST_F(PretrainingTest, MistakesInTheConfigurationAreNamed) {
+  config_ =
+      program_.write("wrong.toml", "[model]\nwidth = \"wide\"\nlayers = 1\nheads = 1\nfeed_forward = 8\ncontext = 8\n");
+  const Outcome outcome = program_.run(training("run"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.err.find("wrong.toml:2: model.width: expected a whole number from 8 to 1048576, got \"wide\""),
+            std::string::npos)
+      << outcome.err;
+  EXPECT_FALSE(std::filesystem::exists(program_.file("run")));
+}
+
+}  // namespace
+}  // namespace andiron
