@@ -63,7 +63,10 @@ void print_result(const LearnResult& result, const std::string& folder) {
 Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options) {
   TRY_ASSIGN(const PretrainOptions training, pretrain_options(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
-  TRY_ASSIGN(const double peak, measure_peak(machine, training.config));
+  double peak = 0;
+  if (!global.quiet) {
+    TRY_ASSIGN(peak, measure_peak(machine, training.config));
+  }
   LearnDisplay display(global.quiet, peak);
   display.events().tell(
       format("this machine: {:.4g} Gflop/s in {} at most, in registers", 1e-9 * peak, training.config.compute));

@@ -271,7 +271,7 @@ void Pretraining::choose_measurements() {
   const double work = static_cast<double>(steps_ * sequences_per_step() * c_.seq_len);
   const double each = kForwardShare * static_cast<double>(std::max<int64_t>(1, positions_of(store_.held_out)));
   const auto times = std::clamp(static_cast<int64_t>(std::min(1e6, kShare * work / each)), int64_t{1}, kTimes);
-  eval_every_ = c_.eval_every.value_or(std::max<int64_t>(1, steps_ / times));
+  eval_every_ = c_.eval_every.value_or((steps_ + times - 1) / times);
   save_every_ = c_.save_every.value_or(eval_every_);
 }
 
