@@ -28,8 +28,8 @@ const StoryBook& stories() {
   static const StoryBook kStories = [] {
     std::string text;
     for (int i = 0; i < 40; ++i) {
-      text += format("once there was a dog named rex. rex was dog number {}.\n\n\"hi,\" said rex", i);
-      text.append(200, ' ').append("and the dog ran.\n");
+      text += format(
+          "once there was a dog named rex. rex was dog number {}.\n\n\"hi,\" said rex{:200} and the dog ran.\n", i, "");
     }
     return StoryBook::of_text(text, tables());
   }();
@@ -47,7 +47,7 @@ void for_turns(std::string_view name, int rows, Check&& check) {
     for (int i = 0; i < rows; ++i) {
       const Conversation row = make_row(skill(name), tables(), stories(), part, 7, static_cast<uint64_t>(i));
       for (const auto& [user, answer] : row.turns) {
-        SCOPED_TRACE(user + " -> " + answer);
+        SCOPED_TRACE(testing::Message() << user << " -> " << answer);
         check(user, answer);
       }
     }

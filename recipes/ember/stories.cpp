@@ -50,9 +50,11 @@ std::string with_quotes(std::string_view text) {
     text.remove_prefix(at + kBroken.size());
     const bool apostrophe = text.starts_with("\u2122") || text.starts_with("\u02dc");
     out += apostrophe ? '\'' : '"';
-    text.remove_prefix(text.starts_with("\u2122")                                 ? 3
-                       : text.starts_with("\u02dc") || text.starts_with("\u0153") ? 2
-                                                                                  : 0);
+    for (const std::string_view tail : {"\u2122", "\u02dc", "\u0153", "\u009d"}) {
+      if (!text.starts_with(tail)) continue;
+      text.remove_prefix(tail.size());
+      break;
+    }
   }
   return out.append(text);
 }
