@@ -102,17 +102,17 @@ void stream(const MatmulArgs* a) {
 /* ---- panel ---- */
 
 /* Columns per chunk: 2 groups x 512 columns as bytes are 16 KiB, which with scales and a tile of x stays in a 32 KiB
- * L1. */
-constexpr int kPanelChunk = 512, kPanelBlocks = kPanelChunk / 32;
+ * L1. A row that is little longer is one chunk: carrying its sums would cost more. */
+constexpr int kPanelChunk = 512, kPanelBlocks = kPanelChunk / 32, kPanelBlocksMax = kPanelBlocks * 5 / 4;
 /* Tokens whose sums are carried between chunks at a time. */
 constexpr int kPanelTokensMax = 512;
 
 /* One group's chunk, unpacked. `scale`, `min` and `init` hold one vector per sub-block. */
 struct __attribute__((aligned(64))) Panel {
-  uint8_t quads[kPanelChunk * 16];
-  float scale[kPanelBlocks * 2][16];
-  float min[kPanelBlocks * 2][16];
-  int32_t init[kPanelBlocks * 2][16];
+  uint8_t quads[kPanelBlocksMax * 32 * 16];
+  float scale[kPanelBlocksMax * 2][16];
+  float min[kPanelBlocksMax * 2][16];
+  int32_t init[kPanelBlocksMax * 2][16];
 };
 
 /* Sums between chunks stand end to end: in y they would be a row apart, often a power of two, and fight for one cache
@@ -245,9 +245,10 @@ void each_panel(const MatmulArgs* a, Pass pass) {
     const int64_t end = a->x.tokens - token < kPanelTokensMax ? a->x.tokens : token + kPanelTokensMax;
     for (int64_t g = a->group_begin; g < a->group_end;) {
       const int pair = P::kGroups == 2 && g + 2 <= a->group_end ? 2 : 1;
-      for (int64_t block = 0; block < blocks; block += kPanelBlocks) {
-        const bool last = blocks - block <= kPanelBlocks;
-        const PanelPass w = {a, scratch, g, block, last ? (int)(blocks - block) : kPanelBlocks, token, last};
+      for (int64_t block = 0, chunk; block < blocks; block += chunk) {
+        const bool last = blocks - block <= kPanelBlocksMax;
+        chunk = last ? blocks - block : kPanelBlocks;
+        const PanelPass w = {a, scratch, g, block, (int)chunk, token, last};
         for (int i = 0; i < pair; ++i) {
           fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, w.count, scratch->panels + i);
         }
