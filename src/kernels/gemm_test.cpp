@@ -132,11 +132,11 @@ void transposed_product(const KernelTable& table, const Weight& w, const std::ve
   Buffer<uint8_t> scratch(kMatmulScratchBytes);
   const int64_t middle = begin + (end - begin) / 64 * 32;
   const int64_t tokens = static_cast<int64_t>(dy.size()) / w.n, blocks = (w.n + kGradientBlock - 1) / kGradientBlock;
-  const int64_t ld_q16 = blocks * kGradientBlock + 2;
-  std::vector<int16_t> q16(static_cast<size_t>(tokens * ld_q16));
+  const int64_t ld_q = blocks * kGradientBlock + 4;
+  std::vector<uint8_t> q(static_cast<size_t>(tokens * ld_q * kGradientBytesMax));
   std::vector<float> scale(static_cast<size_t>(tokens * blocks));
   for (int64_t t = 0; t < tokens; ++t) {
-    table.quantize_gradient(&dy[t * w.n], w.n, &q16[t * ld_q16], &scale[t * blocks]);
+    table.quantize_gradient(&dy[t * w.n], w.n, &q[t * ld_q * table.gradient_bytes], &scale[t * blocks], false);
   }
   for (const auto& [from, to] : {std::pair<int64_t, int64_t>{begin, middle}, {middle, end}}) {
     const MatmulTransposedArgs args = {w.packed.data(),
@@ -146,8 +146,8 @@ void transposed_product(const KernelTable& table, const Weight& w, const std::ve
                                        to,
                                        dy.data(),
                                        w.n,
-                                       q16.data(),
-                                       ld_q16,
+                                       q.data(),
+                                       ld_q,
                                        scale.data(),
                                        tokens,
                                        dx.data() - begin,
@@ -157,7 +157,7 @@ void transposed_product(const KernelTable& table, const Weight& w, const std::ve
   }
 }
 
-// What rounding a block's weights to 12 bits and its gradients to 14 may change: half a step of each, at every row.
+// What rounding a block's weights and gradients to 8 bits may change: half a step of each, at every row.
 double integer_rounding(const Weight& w, const float* dy, int64_t column) {
   double sum = 0;
   for (int64_t block = 0; block < w.n; block += kGradientBlock) {
@@ -201,7 +201,7 @@ void expect_transposed_products(const Weight& w, int64_t tokens, int64_t begin, 
         }
         const auto terms = static_cast<double>(w.n);
         const double rounding = terms * 0x1p-24 + (bf16 ? 0x1p-8 + 0x1p-18 + terms * 0x1p-24 : 0);
-        const bool integers = table.integer_gradients && !dtype_info(w.dtype).is_float;
+        const bool integers = table.gradient_bytes != 0 && !dtype_info(w.dtype).is_float;
         const double steps = integers ? integer_rounding(w, &dy[t * w.n], begin + i) : 0;
         ASSERT_NEAR(dx[t * stride + i], sum, magnitude * rounding + steps) << what << " k=" << i << " t=" << t;
       }

@@ -78,7 +78,7 @@ struct MatmulArgs {
   void* scratch;   /* kMatmulScratchBytes, 64-byte aligned, one per thread */
   bool accumulate; /* F32 weights only: the sums begin with what y holds */
 };
-constexpr int kMatmulScratchBytes = 256 * 1024;
+constexpr int kMatmulScratchBytes = 384 * 1024;
 
 /* C = A B or C += A B in f32, where A(i, l) = a[i * a_row + l * a_col]: one stride is usually 1, the other the row
  * length of A or A^T. An element adds its terms in the order of k with fused multiply-adds, beginning from 0 or from
@@ -100,22 +100,23 @@ struct GemmArgs {
  *
  * Float weights: dx[t, k] begins with what it holds and adds W[n, k] dy[t, n] in the order of n.
  *
- * Quantised weights: the sum is cut into blocks of 128 rows. In each, dy is rounded to 14 bits (quantize_gradient) and
- * every column of W to 12, against the largest magnitude; the products and their sum are whole numbers, and
+ * Quantised weights: the sum is cut into blocks of 128 rows. In each, dy (quantize_gradient) and every
+ * column of W are rounded to 8 bits, against the largest magnitude; the products and their sum are whole numbers, and
  * dx = fma(float(sum), d_y * d_w, dx), one step for each block. Numbers that are not finite make the block's part NaN.
  *
  * AMX reads dy for all formats. */
 constexpr int kGradientBlock = 128;
-constexpr float kGradientMax = 8191, kGradientWeightMax = 2047; /* 128 products of them stay below 2^31 */
+constexpr float kGradientMax = 127, kGradientWeightMax = 127;
+constexpr int kGradientBytesMax = 2; /* a rounded number may take */
 struct MatmulTransposedArgs {
   const uint8_t* weight;  /* its first group */
   int64_t n, k;           /* N rows of K numbers */
   int64_t k_begin, k_end; /* multiples of 32; k_end may be K */
   const float* dy;        /* [tokens, N], `ld_dy` floats between rows */
   int64_t ld_dy;
-  const int16_t* q16; /* [tokens, N] as quantize_gradient gives it, `ld_q16` numbers between rows, zeros to whole
-                         blocks; read for quantised weights where the table says integer_gradients */
-  int64_t ld_q16;
+  const void* q; /* [tokens, N] as quantize_gradient gives it, `ld_q` numbers between rows, zeros to whole blocks; read
+                    for quantised weights where the table has gradient_bytes */
+  int64_t ld_q;
   const float* scale; /* [tokens, ceil(N / 128)] d_y */
   int64_t tokens;
   float* dx; /* [tokens, K], `ld_dx` floats between rows; nothing but the columns asked for is touched */
@@ -182,10 +183,11 @@ struct KernelTable {
 
   void (*matmul[kPackedFormatCount])(const MatmulArgs*);
   void (*matmul_transposed[kPackedFormatCount])(const MatmulTransposedArgs*);
-  bool integer_gradients;
-  /* One row of dy [n] in blocks of 128: q in [-8191, 8191], zeros up to a whole block; scale [ceil(n / 128)], NaN
-   * (and zeros in q) where a number is not finite, 0 where all are below 1e-30. */
-  void (*quantize_gradient)(const float* dy, int64_t n, int16_t* q, float* scale);
+  int gradient_bytes; /* of a rounded number; 0: dy is read as it is */
+  /* One row of dy [n] in blocks of 128: q in [-127, 127], in a form of the table's own, zeros up to a whole block;
+   * scale [ceil(n / 128)], NaN (and zeros in q) where a number is not finite, 0 where all are below 1e-30. To the
+   * nearest; where it `dithers`, up or down so that the mean is exact, by numbers drawn from the row's own bits. */
+  void (*quantize_gradient)(const float* dy, int64_t n, void* q, float* scale, bool dithers);
   void (*gemm)(const GemmArgs*);
 
   /* One row of activations, x [K], K a multiple of 32; `out` points to the places of this row. A block of zeros has

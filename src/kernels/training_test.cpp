@@ -199,7 +199,16 @@ TEST(Rows, DotIsExactToDouble) {
   for (const KernelTable& table : all_tables()) EXPECT_NEAR(table.dot(huge.data(), huge.data(), 40), 3.6e78, 1e73);
 }
 
-// Blocks of 128: every number to the nearest step of the block's largest / 8191; zeros to the end of the last block.
+// A rounded number as a whole number, in whatever form the table keeps it.
+int rounded_at(const KernelTable& table, const std::vector<uint8_t>& q, int64_t i) {
+  if (table.gradient_bytes == 1) return q[static_cast<size_t>(i)] - 128;
+  int16_t wide = 0;
+  std::memcpy(&wide, q.data() + 2 * i, sizeof wide);
+  return wide;
+}
+
+// Blocks of 128: every number to the nearest step of the block's largest / 127, or, dithered, to one of the two around
+// it; zeros to the end of the last block.
 TEST(Rows, QuantizeGradient) {
   Vectors v;
   std::fill_n(v.dy.begin() + 128, 128, 0.0F);
@@ -207,24 +216,55 @@ TEST(Rows, QuantizeGradient) {
   v.dy[390] = INFINITY;
   v.dy[520] = NAN;
   constexpr int64_t kBlocks = (kCount + kGradientBlock - 1) / kGradientBlock;
-  std::vector<int16_t> reference;
-  for (const KernelTable& table : all_tables()) {
-    std::vector<int16_t> q(kBlocks * kGradientBlock, 77);
-    std::vector<float> scale(kBlocks);
-    table.quantize_gradient(v.dy.data(), kCount, q.data(), scale.data());
-    if (reference.empty()) reference = q;
-    EXPECT_EQ(q, reference) << table.name;
-    EXPECT_EQ(scale[1], 0);
-    EXPECT_EQ(scale[2], 0);
-    EXPECT_TRUE(std::isnan(scale[3]));
-    EXPECT_TRUE(std::isnan(scale[4]));
-    for (int64_t i = 0; i < kBlocks * kGradientBlock; ++i) {
-      const float d = scale[i / kGradientBlock];
-      if (std::isnan(d)) continue;
-      const double x = i < kCount && d > 0 ? v.dy[i] : 0;
-      ASSERT_LE(std::abs(q[i]), kGradientMax);
-      ASSERT_NEAR(q[i] * double{d}, x, 0.501 * d) << table.name << " " << i;
+  for (const bool dithers : {false, true}) {
+    std::vector<int> reference;
+    for (const KernelTable& table : all_tables()) {
+      if (table.gradient_bytes == 0) continue;
+      std::vector<uint8_t> bytes(kBlocks * kGradientBlock * kGradientBytesMax, 77);
+      std::vector<float> scale(kBlocks);
+      table.quantize_gradient(v.dy.data(), kCount, bytes.data(), scale.data(), dithers);
+      std::vector<int> q;
+      for (int64_t i = 0; i < kBlocks * kGradientBlock; ++i) q.push_back(rounded_at(table, bytes, i));
+      if (reference.empty()) reference = q;
+      EXPECT_EQ(q, reference) << table.name;
+      EXPECT_EQ(scale[1], 0);
+      EXPECT_EQ(scale[2], 0);
+      EXPECT_TRUE(std::isnan(scale[3]));
+      EXPECT_TRUE(std::isnan(scale[4]));
+      for (int64_t i = 0; i < kBlocks * kGradientBlock; ++i) {
+        const float d = scale[static_cast<size_t>(i / kGradientBlock)];
+        if (std::isnan(d)) continue;
+        const double x = i < kCount && d > 0 ? v.dy[i] : 0;
+        ASSERT_LE(std::abs(q[i]), kGradientMax);
+        ASSERT_NEAR(q[i] * double{d}, x, (dithers ? 1.001 : 0.501) * d) << table.name << " " << i;
+      }
     }
+  }
+}
+
+// The mean of many rows' roundings is what was rounded: the error of each is below a step, so that of the mean of 4,096
+// has a deviation below a 128th of a step, and is not five times that. Beside a number a thousand times larger,
+// rounding to the nearest would leave nothing of the others.
+TEST(Rows, DitheredGradientsHaveTheirMean) {
+  constexpr int64_t kRows = 4096;
+  const KernelTable& table = kernels_of(Isa::kScalar);  // the others have its bits
+  std::vector<double> mean(kGradientBlock, 0);
+  double step = 0;
+  std::vector<float> dy(kGradientBlock);
+  for (int64_t row = 0; row < kRows; ++row) {
+    for (int64_t i = 0; i < kGradientBlock; ++i) dy[static_cast<size_t>(i)] = 1e-3F * static_cast<float>(i % 7) / 7;
+    dy[77] = -1;
+    dy[0] = 1e-3F + 1e-9F * static_cast<float>(row);  // the bits that begin the dither
+    std::vector<uint8_t> bytes(kGradientBlock * kGradientBytesMax);
+    float scale = 0;
+    table.quantize_gradient(dy.data(), kGradientBlock, bytes.data(), &scale, true);
+    step = double{scale};
+    for (int64_t i = 0; i < kGradientBlock; ++i) {
+      mean[static_cast<size_t>(i)] += step * rounded_at(table, bytes, i) / double{kRows};
+    }
+  }
+  for (int64_t i = 1; i < kGradientBlock; ++i) {
+    EXPECT_NEAR(mean[static_cast<size_t>(i)], double{dy[static_cast<size_t>(i)]}, 5 * step / 128) << i;
   }
 }
 

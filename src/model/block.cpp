@@ -9,17 +9,21 @@ namespace {
 // Queries, keys and values side by side, each in whole groups of 16 columns so that no product writes into its
 // neighbour.
 int64_t heads_stride(const ModelConfig& config) {
-  return padded_columns(config.query_width()) + 2 * padded_columns(config.kv_width());
+  return result_stride(config.query_width()) + 2 * padded_columns(config.kv_width());
+}
+
+int64_t hidden_stride(const ModelConfig& config) {
+  return result_stride(config.feed_forward) + padded_columns(config.feed_forward);
 }
 }  // namespace
 
 RunBuffers::RunBuffers(const ModelConfig& config, int64_t rows)
-    : x(rows, config.width),
-      normed(rows, config.width),
-      heads(rows, heads_stride(config)),
-      mixed(rows, config.query_width()),
-      hidden(rows, 2 * padded_columns(config.feed_forward)),
-      product(rows, padded_columns(config.width)),
+    : x(rows, config.width, Pages::kLarge),
+      normed(rows, config.width, Pages::kLarge),
+      heads(rows, heads_stride(config), Pages::kLarge),
+      mixed(rows, config.query_width(), Pages::kLarge),
+      hidden(rows, hidden_stride(config), Pages::kLarge),
+      product(rows, result_stride(config.width), Pages::kLarge),
       mixture(config, rows) {
   if (config.head_dim != config.padded_head_dim()) {
     padded = Buffer<float>(rows, 2 * (config.heads + config.kv_heads) * config.padded_head_dim());
@@ -116,14 +120,14 @@ void Block::attend_padded(const AttentionShape& shape, const Heads& heads, Rows 
 }
 
 Rows Block::linear(Rows x, const Linear& layer) const {
-  const Rows out = {buffers.product.data(), x.rows, layer.n, padded_columns(layer.n)};
+  const Rows out = {buffers.product.data(), x.rows, layer.n, result_stride(config.width)};
   ops.linear(x, layer, out);
   return out;
 }
 
 Block::GateUp Block::gate_up(Rows x) const {
   const int64_t width = config.feed_forward, padded = padded_columns(width);
-  const Rows whole = {buffers.hidden.data(), x.rows, 2 * width, 2 * padded};
+  const Rows whole = {buffers.hidden.data(), x.rows, 2 * width, hidden_stride(config)};
   if (weights.ffn_gate_up) {
     ops.linear(x, weights.ffn_gate_up, whole);
     return {whole.columns(0, width), whole.columns(width, width)};
@@ -147,7 +151,7 @@ Rows Block::gelu_gate(Rows x) const {
 }
 
 Rows Block::mixture(Rows x) const {
-  const Rows out = {buffers.product.data(), x.rows, config.width, padded_columns(config.width)};
+  const Rows out = {buffers.product.data(), x.rows, config.width, result_stride(config.width)};
   mixture_of_experts(ops, config, weights, buffers.mixture, x, out);
   return out;
 }

@@ -122,13 +122,13 @@ INSTANTIATE_TEST_SUITE_P(All, Gradients, testing::ValuesIn(cases()),
 class QuantisedGradients : public testing::TestWithParam<GradientCase> {};
 
 // Gradients meet quantised weights in whole numbers (kernel_table.h). Half a step of the largest of a block, at random,
-// is 1 / (2 root 3 2047) of it for weights and a quarter of that for gradients; the largest of some thirty normal
-// numbers is below three of their lengths. Nine products stand one behind another, whose errors add up by their
+// is 1 / (2 root 3 127) of it for weights and gradients alike; the largest of some thirty normal numbers is below
+// three of their lengths. Nine products stand one behind another, whose errors add up by their
 // squares, and a direction of normal numbers may show three times that.
 TEST_P(QuantisedGradients, OfAnAdapter) {
   Learner s(small_model(GetParam()), best_kernels(), 2);
   s.train_adapter(adapter_for(*s.model, 3, false));
-  const double product = 3 * std::hypot(1.0, 0.25) / (2 * std::sqrt(3.0) * kGradientWeightMax);
+  const double product = 3 * std::hypot(1.0, 1.0) / (2 * std::sqrt(3.0) * kGradientMax);
   expect_slopes(s, tolerance(s.tiny) + 3 * std::sqrt(9.0) * product);
 }
 

@@ -22,8 +22,7 @@ int64_t head_rows(const ModelConfig& config, int64_t rows) {
   return std::min(rows, std::clamp<int64_t>(fitting / 16 * 16, 32, 512));
 }
 
-// A line more: rows a power of two apart would share few cache sets.
-int64_t logits_stride(const ModelConfig& config) { return padded_columns(config.vocabulary) + kGroupRows; }
+int64_t logits_stride(const ModelConfig& config) { return result_stride(config.vocabulary); }
 
 }  // namespace
 
@@ -67,9 +66,9 @@ TrainPass::State::State(const Model& model, const Weights& weights, const Kernel
     : transformer(model, weights, kernels, team, l.rows), limits(l) {
   limits.checkpointed = std::clamp<int64_t>(l.checkpointed, 0, static_cast<int64_t>(layers()));
   const int64_t chunk = head_rows(transformer.config, l.rows);
-  inputs = Buffer<float>(limits.checkpointed * l.rows, width());
-  hidden = Buffer<float>(chunk, width());
-  logits = Buffer<float>(chunk, logits_stride(transformer.config));
+  inputs = Buffer<float>(limits.checkpointed * l.rows, width(), Pages::kLarge);
+  hidden = Buffer<float>(chunk, width(), Pages::kLarge);
+  logits = Buffer<float>(chunk, logits_stride(transformer.config), Pages::kLarge);
   transformer.buffers.each(
       [&](const Buffer<float>& buffer) { layers_tape.track(buffer.data(), static_cast<int64_t>(buffer.size())); });
   head_tape.track(hidden.data(), static_cast<int64_t>(hidden.size()));

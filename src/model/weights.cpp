@@ -143,6 +143,7 @@ Status find_weights(const ModelSource& source, const ModelConfig& config, const 
   const bool tied = source.find_tensor("output.weight") == nullptr;
   TRY(request_matrix(load, tied ? "token_embd.weight" : "output.weight", config.vocabulary, config.width,
                      weights.head));
+  weights.head.peaked = true;
   if (source.find_tensor("output.bias") != nullptr) {
     TRY(load_vector(load, "output.bias", config.vocabulary, weights.head.bias));
   }

@@ -60,24 +60,34 @@ void Ops::multiply(const Activations& x, const LinearJob& job, int64_t begin, in
   }
 }
 
-void Ops::product(const Activations& x, std::span<const LinearJob> jobs) {
+// With what deltas add, while these columns of y are in the cache.
+void Ops::multiply_worn(const Activations& x, std::span<const LinearJob> jobs, size_t job,
+                        std::span<const WornDelta> worn, int64_t begin, int64_t end, int worker) {
+  multiply(x, jobs[job], begin, end, worker);
+  if (begin >= end) return;
+  for (const WornDelta& one : worn) {
+    if (one.job == static_cast<int64_t>(job)) add_low(jobs[job], one, begin, end, worker);
+  }
+}
+
+void Ops::product(const Activations& x, std::span<const LinearJob> jobs, std::span<const WornDelta> worn) {
   if (x.tokens <= kStreamTokensMax) {  // bound by memory: each worker streams its own stretch of every weight
     const int64_t pieces = team_.size();
     team_.parallel_for(pieces, products(x, jobs) / kProductsPerNs, [&](int64_t i, int worker) {
-      for (const LinearJob& job : jobs) {
-        const int64_t groups = padded_columns(job.layer->n) / kGroupRows;
-        multiply(x, job, groups * i / pieces, groups * (i + 1) / pieces, worker);
+      for (size_t job = 0; job < jobs.size(); ++job) {
+        const int64_t groups = padded_columns(jobs[job].layer->n) / kGroupRows;
+        multiply_worn(x, jobs, job, worn, groups * i / pieces, groups * (i + 1) / pieces, worker);
       }
     });
     return;
   }
   // Bound by arithmetic: small pieces, taken as workers come free. An even number of groups, as kernels work on pairs.
-  for (const LinearJob& job : jobs) {
-    const int64_t groups = padded_columns(job.layer->n) / kGroupRows;
+  for (size_t job = 0; job < jobs.size(); ++job) {
+    const int64_t groups = padded_columns(jobs[job].layer->n) / kGroupRows;
     const int64_t step = std::clamp<int64_t>(groups / (8 * team_.size()) / 2 * 2, 2, 16);
-    const int64_t work = products(x, std::span(&job, 1)) / kProductsPerNs;
+    const int64_t work = products(x, jobs.subspan(job, 1)) / kProductsPerNs;
     team_.parallel_for((groups + step - 1) / step, work, [&](int64_t i, int worker) {
-      multiply(x, job, i * step, std::min(groups, (i + 1) * step), worker);
+      multiply_worn(x, jobs, job, worn, i * step, std::min(groups, (i + 1) * step), worker);
     });
   }
 }
@@ -102,11 +112,17 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   const Rows place = x;
   if (any_float) x = contiguous(x);
   if (any_quantized) quantize(x);
-  product(activations(x), jobs);
   const float* kept_x = tape_ != nullptr && learns ? keep(x).data : nullptr;
-  for (const LinearJob& job : jobs) {
-    if (tape_ != nullptr) record_linear(place, job, kept_x);
-    add_deltas({x.data, x.rows, x.cols, x.cols}, job, place, kept_x);
+  begin_deltas(x, jobs, kept_x);
+  const bool gains =
+      std::any_of(worn_.begin(), worn_.end(), [](const WornDelta& one) { return one.delta->gain != nullptr; });
+  product(activations(x), jobs, gains ? std::span<const WornDelta>() : worn_);
+  for (size_t job = 0, end = 0; job < jobs.size(); ++job) {
+    const size_t first = end;
+    while (end < worn_.size() && worn_[end].job == static_cast<int64_t>(job)) ++end;
+    const std::span<WornDelta> worn(worn_.data() + first, end - first);
+    if (gains && !worn.empty()) add_gained(jobs[job], worn);
+    if (tape_ != nullptr) record_linear(place, jobs[job], worn, kept_x);
   }
 }
 
@@ -117,25 +133,36 @@ void Ops::gemm(GemmArgs args, int worker) {
   kernels_.gemm(&args);
 }
 
-// dx += dy W. Pieces of two of a kernel's panels or more, some for each worker, as they come free.
-void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) {
+namespace {
+int64_t gradient_blocks(int64_t n) { return (n + kGradientBlock - 1) / kGradientBlock; }
+// Numbers between rounded rows: a line more, for the sets of the cache.
+int64_t gradient_stride(int64_t n) { return gradient_blocks(n) * kGradientBlock + 64; }
+}  // namespace
+
+// Into gradient_, as the kernels want it.
+void Ops::round_gradient(const Linear& layer, Rows dy) {
+  const int64_t blocks = gradient_blocks(dy.cols), stride = gradient_stride(dy.cols) * kernels_.gradient_bytes;
+  gradient_.make_room(dy.rows * stride);
+  gradient_scale_.make_room(dy.rows * blocks);
+  each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
+    kernels_.quantize_gradient(dy.row(t), dy.cols, gradient_.data() + t * stride, gradient_scale_.data() + t * blocks,
+                               layer.peaked);
+  });
+}
+
+void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) { product_backward(layer, dy, dx, {}); }
+
+// dx += dy W, and what deltas add to the same columns. Pieces of two of a kernel's panels or more, some for each
+// worker, as they come free.
+void Ops::product_backward(const Linear& layer, Rows dy, Rows dx, std::span<const LowBackward> parts) {
   ANDIRON_CHECK(dy.rows == dx.rows && dy.cols == layer.n && dx.cols == layer.k);
+  if (kernels_.gradient_bytes != 0 && !is_float(layer.format)) round_gradient(layer, dy);
   constexpr int64_t kColumns = 96, kTokens = 512;
-  const bool integers = kernels_.integer_gradients && !is_float(layer.format);
-  const int64_t blocks_n = (layer.n + kGradientBlock - 1) / kGradientBlock;
-  const int64_t ld_q16 = blocks_n * kGradientBlock + 32;  // a line more, for the sets of the cache
-  if (integers) {
-    gradient16_.make_room(dy.rows * ld_q16);
-    gradient_scale_.make_room(dy.rows * blocks_n);
-    each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
-      kernels_.quantize_gradient(dy.row(t), dy.cols, gradient16_.data() + t * ld_q16,
-                                 gradient_scale_.data() + t * blocks_n);
-    });
-  }
+  const int64_t blocks = gradient_blocks(layer.n), stride = gradient_stride(layer.n);
   const int64_t wide = layer.k >= 4 * kColumns * team_.size() ? 2 * kColumns : kColumns;
-  const int64_t pieces = (layer.k + wide - 1) / wide, blocks = (dy.rows + kTokens - 1) / kTokens;
+  const int64_t pieces = (layer.k + wide - 1) / wide, stretches = (dy.rows + kTokens - 1) / kTokens;
   const int64_t work = dy.rows * layer.n * layer.k / kProductsPerNs;
-  team_.parallel_for(pieces * blocks, work, [&](int64_t i, int worker) {
+  team_.parallel_for(pieces * stretches, work, [&](int64_t i, int worker) {
     const int64_t begin = i % pieces * wide, first = i / pieces * kTokens;
     const MatmulTransposedArgs args = {layer.weight,
                                        layer.n,
@@ -144,14 +171,17 @@ void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) {
                                        std::min(layer.k, begin + wide),
                                        dy.row(first),
                                        dy.stride,
-                                       integers ? gradient16_.data() + first * ld_q16 : nullptr,
-                                       ld_q16,
-                                       integers ? gradient_scale_.data() + first * blocks_n : nullptr,
+                                       gradient_.data() + first * stride * kernels_.gradient_bytes,
+                                       stride,
+                                       gradient_scale_.data() + first * blocks,
                                        std::min(kTokens, dy.rows - first),
                                        dx.row(first),
                                        dx.stride,
                                        matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes};
     kernels_.matmul_transposed[layer.format](&args);
+    for (const LowBackward& part : parts) {
+      add_low_backward(part, first, args.tokens, begin, args.k_end, dx, worker);
+    }
   });
 }
 
@@ -168,20 +198,23 @@ void Ops::weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const 
   });
 }
 
-void Ops::record_linear(Rows x, const LinearJob& job, const float* kept_x) {
+void Ops::record_linear(Rows x, const LinearJob& job, std::span<const WornDelta> worn, const float* kept_x) {
   const Tape* tape = tape_;
   const Rows y = job.y;
   // By value: a job's layer outlives the tape, the job does not.
   const Linear* layer = job.layer;
+  const std::span<const WornDelta> kept(tape_->keep(worn.data(), static_cast<int64_t>(worn.size())), worn.size());
   tape_->record([=](Ops& ops) {
     const OpScope scope(ops.clock_, OpKind::kProductsBackward);
     const Rows dy = tape->gradient(y), dx = tape->gradient(x);
     if (dy.data == nullptr) return;
+    ops.deltas_backward(*tape, kept, dy, dx);
     if (layer->master != nullptr) ops.weight_gradient(*tape, *layer, dy, kept_x);
     if (float* db = layer->bias != nullptr ? tape->gradient(layer->bias) : nullptr; db != nullptr) {
       for (int64_t t = 0; t < dy.rows; ++t) ops.kernels_.add(db, dy.row(t), layer->n, db);
     }
-    if (dx.data != nullptr) ops.linear_backward(*layer, dy, dx);
+    if (dx.data != nullptr) ops.product_backward(*layer, dy, dx, ops.low_backward_);
+    if (dy.data == y.data) return;  // gradients in the place of values: the next forward overwrites them
     each_row(ops.team_, dy.rows, dy.cols, [&](int64_t t) { std::fill_n(dy.row(t), layer->n, 0.0f); });
   });
 }

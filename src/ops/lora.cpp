@@ -50,156 +50,198 @@ void pack_matrix(const float* rows, int64_t n, int64_t k, uint8_t* out) {
 
 void Ops::adapt(std::span<const RowDeltas> deltas) {
   deltas_ = deltas;
-  int64_t low = 0, high = 0, base = 0;
+  int64_t high = 0, base = 0;
   for (const RowDeltas& rows : deltas) {
     for (const auto& list : *rows.deltas) {
       for (const LoraDelta& delta : list) {
-        low = std::max(low, padded_columns(delta.a.n));
+        if (delta.gain == nullptr) continue;
         high = std::max(high, padded_columns(delta.b.n));
-        if (delta.gain != nullptr) base = std::max(base, delta.b.n);
+        base = std::max(base, delta.b.n);
       }
     }
   }
-  delta_low_.make_room(rows_max_ * 2 * low);  // as the product gives it, and without its padding
   delta_high_.make_room(rows_max_ * high);
   delta_base_.make_room(rows_max_ * base);
 }
 
+std::span<const LoraDelta> Ops::deltas_of(const Linear& layer, const RowDeltas& rows) {
+  const auto id = static_cast<size_t>(layer.id);
+  if (layer.id < 0 || id >= rows.deltas->size()) return {};
+  return (*rows.deltas)[id];
+}
+
 bool Ops::adapted(const Linear& layer) const {
-  if (layer.id < 0) return false;
-  return std::any_of(deltas_.begin(), deltas_.end(), [&](const RowDeltas& rows) {
-    const auto id = static_cast<size_t>(layer.id);
-    return id < rows.deltas->size() && !(*rows.deltas)[id].empty();
-  });
+  return std::any_of(deltas_.begin(), deltas_.end(),
+                     [&](const RowDeltas& rows) { return !deltas_of(layer, rows).empty(); });
 }
 
-void Ops::add_deltas(Rows x, const LinearJob& job, Rows place, const float* kept_x) {
-  if (!adapted(*job.layer)) return;
+// Fills worn_ and computes the low rows of every delta. x's rows lie end to end.
+void Ops::begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kept_x) {
   const OpScope scope(clock_, OpKind::kLora);
-  const auto id = static_cast<size_t>(job.layer->id);
-  for (const RowDeltas& rows : deltas_) {
-    if (id >= rows.deltas->size() || (*rows.deltas)[id].empty()) continue;
-    const float* kept = kept_x != nullptr ? kept_x + rows.first_row * x.cols : nullptr;
-    // Of dropout: a layer that is run again, to recompute its activations, drops the same numbers.
-    const uint64_t stream = static_cast<uint64_t>(id + 1) << 40 | static_cast<uint64_t>(rows.first_row);
-    add_delta_list((*rows.deltas)[id], stream, x.slice(rows.first_row, rows.rows), *job.layer,
-                   job.y.slice(rows.first_row, rows.rows), place.slice(rows.first_row, rows.rows), kept);
+  worn_.clear();
+  int64_t numbers = 0, rank_max = 0;
+  for (size_t job = 0; job < jobs.size(); ++job) {
+    const Linear& layer = *jobs[job].layer;
+    for (const RowDeltas& rows : deltas_) {
+      const auto list = deltas_of(layer, rows);
+      for (size_t i = 0; i < list.size(); ++i) {
+        WornDelta worn = {&list[i], static_cast<int64_t>(job), rows.first_row, rows.rows, {}};
+        worn.kept.x = (kept_x != nullptr ? kept_x : x.data) + rows.first_row * x.cols;
+        // Of dropout: a layer that is run again, to recompute its activations, drops the same numbers.
+        const auto place = static_cast<uint64_t>(layer.id + 1) << 40 | static_cast<uint64_t>(rows.first_row);
+        if (drops_ && list[i].dropout > 0) worn.kept.stream = place + (static_cast<uint64_t>(i) << 32);
+        numbers += rows.rows * list[i].a.n;
+        rank_max = std::max(rank_max, padded_columns(list[i].a.n));
+        worn_.push_back(worn);
+      }
+    }
   }
-}
-
-// y += what each delta of the list gives for x, whose rows lie end to end. `place`: where x came from.
-void Ops::add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows x, const Linear& layer, Rows y,
-                         Rows place, const float* kept_x) {
-  const int64_t n = layer.n;
-  const bool has_gain = std::any_of(list.begin(), list.end(), [](const LoraDelta& d) { return d.gain != nullptr; });
-  const Rows base = {delta_base_.data(), x.rows, n, n};
-  if (has_gain) {
-    each_row(team_, x.rows, n, [&](int64_t t) {
-      for (int64_t i = 0; i < n; ++i) base.row(t)[i] = y.row(t)[i] - (layer.bias != nullptr ? layer.bias[i] : 0.0f);
-    });
+  if (worn_.empty()) return;
+  const auto count = static_cast<int64_t>(worn_.size());
+  delta_wide_.make_room(std::max(team_.size() * kPieceRows, kStreamTokensMax * count) * rank_max);
+  if (tape_ == nullptr) delta_low_.make_room(numbers);
+  float* low = tape_ != nullptr ? tape_->room<float>(numbers) : delta_low_.data();
+  for (WornDelta& worn : worn_) {
+    worn.kept.low = low;
+    if (worn.kept.stream != 0) worn.kept.x = dropped(worn, x);
+    low += worn.rows * worn.delta->a.n;
   }
-  KeptDelta* kept = tape_ != nullptr ? tape_->room<KeptDelta>(static_cast<int64_t>(list.size())) : nullptr;
-  const float* kept_base = tape_ != nullptr && has_gain ? keep(base).data : nullptr;
-  for (size_t i = 0; i < list.size(); ++i) {
-    KeptDelta one;
-    one.x = kept_x;
-    one.base = kept_base;
-    if (drops_ && list[i].dropout > 0) one.stream = stream + (static_cast<uint64_t>(i) << 32);
-    add_delta(list[i], x, y, base, one);
-    if (kept != nullptr) kept[i] = one;
+  for (size_t first = 0, end = 0; first < worn_.size(); first = end) {
+    while (end < worn_.size() && worn_[end].first_row == worn_[first].first_row) ++end;
+    lower(std::span(worn_).subspan(first, end - first), x.cols);
   }
-  if (tape_ == nullptr) return;
-  const Tape* tape = tape_;
-  tape_->record([=](Ops& ops) {
-    const OpScope scope(ops.clock_, OpKind::kLora);
-    const Rows dy = tape->gradient(y), dx = tape->gradient(place);
-    if (dy.data != nullptr) ops.delta_list_backward(*tape, list, kept, dy, dx);
-  });
 }
 
 // x with numbers zeroed and the others scaled up; kept where a tape records.
-Rows Ops::dropped(const LoraDelta& delta, uint64_t stream, Rows x) {
-  if (tape_ == nullptr) delta_input_.make_room(rows_max_ * x.cols);
-  float* data = tape_ != nullptr ? tape_->room<float>(x.rows * x.cols) : delta_input_.data();
-  const Rows y = {data, x.rows, x.cols, x.cols};
-  each_row(team_, x.rows, x.cols, [&](int64_t t) {
-    float* out = y.row(t);
-    dropout_mask(dropout_seed_, stream, t, 0, delta.dropout, x.cols, out);
-    for (int64_t i = 0; i < x.cols; ++i) out[i] *= x.row(t)[i];
+const float* Ops::dropped(const WornDelta& worn, Rows x) {
+  const int64_t numbers = worn.rows * x.cols;
+  const auto place = static_cast<size_t>(&worn - worn_.data());
+  if (delta_inputs_.size() <= place) delta_inputs_.resize(place + 1);
+  if (tape_ == nullptr) delta_inputs_[place].make_room(numbers);
+  float* out = tape_ != nullptr ? tape_->room<float>(numbers) : delta_inputs_[place].data();
+  each_row(team_, worn.rows, x.cols, [&](int64_t t) {
+    float* row = out + t * x.cols;
+    dropout_mask(dropout_seed_, worn.kept.stream, t, 0, worn.delta->dropout, x.cols, row);
+    for (int64_t i = 0; i < x.cols; ++i) row[i] *= x.row(worn.first_row + t)[i];
   });
-  return y;
+  return out;
 }
 
-// `kept.stream` says whether numbers are dropped; the rest of `kept` is filled where a tape records.
-void Ops::add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta& kept) {
-  const int64_t rank = delta.a.n, n = delta.b.n, padded = padded_columns(rank);
-  if (kept.stream != 0) {
-    x = dropped(delta, kept.stream, x);
-    kept.x = x.data;
-  }
-  const Rows wide = {delta_low_.data(), x.rows, rank, padded};
-  float* room = tape_ != nullptr ? tape_->room<float>(x.rows * rank) : delta_low_.data() + rows_max_ * padded;
-  const Rows low = {room, x.rows, rank, rank};
-  const Rows high = {delta_high_.data(), x.rows, n, padded_columns(n)};
-  const bool has_gain = delta.gain != nullptr;
-  const LinearJob to_low = {&delta.a, wide}, to_high = {&delta.b, has_gain ? high : y, !has_gain};
-  const auto scale_low = [&](int64_t t) { kernels_.scale(wide.row(t), delta.scale, rank, low.row(t)); };
-  const auto floats = [](Rows rows) {
-    return Activations{rows.data, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows.rows, rows.cols};
+namespace {
+Activations floats(const float* data, int64_t rows, int64_t cols) {
+  return {data, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, rows, cols};
+}
+}  // namespace
+
+// low = scale A x of deltas that the same rows wear, k inputs each.
+void Ops::lower(std::span<const WornDelta> worn, int64_t k) {
+  const int64_t rows = worn.front().rows;
+  const auto scale_low = [&](const WornDelta& one, const float* wide, int64_t t) {
+    const int64_t rank = one.delta->a.n;
+    kernels_.scale(wide, one.delta->scale, rank, one.kept.low + t * rank);
   };
-  if (x.rows <= kStreamTokensMax) {
-    product(floats(x), std::span(&to_low, 1));
-    for (int64_t t = 0; t < x.rows; ++t) scale_low(t);
-    product(floats(low), std::span(&to_high, 1));
-  } else {
-    team_.parallel_for((x.rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
-      const int64_t first = piece * kPieceRows, count = std::min(kPieceRows, x.rows - first);
-      const auto part = [&](const LinearJob& job) {
-        return LinearJob{job.layer, job.y.slice(first, count), job.accumulate};
-      };
-      multiply(floats(x.slice(first, count)), part(to_low), 0, padded / kGroupRows, worker);
-      for (int64_t t = first; t < first + count; ++t) scale_low(t);
-      multiply(floats(low.slice(first, count)), part(to_high), 0, padded_columns(n) / kGroupRows, worker);
-    });
+  const bool share_x = std::all_of(worn.begin(), worn.end(), [](const WornDelta& one) { return one.kept.stream == 0; });
+  if (rows <= kStreamTokensMax && share_x) {
+    low_jobs_.clear();
+    float* wide = delta_wide_.data();
+    for (const WornDelta& one : worn) {
+      const int64_t rank = one.delta->a.n, padded = padded_columns(rank);
+      low_jobs_.push_back({&one.delta->a, {wide, rows, rank, padded}});
+      wide += rows * padded;
+    }
+    product(floats(worn.front().kept.x, rows, k), low_jobs_, {});
+    for (size_t i = 0; i < worn.size(); ++i) {
+      for (int64_t t = 0; t < rows; ++t) scale_low(worn[i], low_jobs_[i].y.row(t), t);
+    }
+    return;
   }
-  if (tape_ != nullptr) {
-    kept.low = low.data;
-    if (has_gain) kept.high = keep(high).data;
-  }
-  if (!has_gain) return;
-  each_row(team_, x.rows, n, [&](int64_t t) {
-    for (int64_t i = 0; i < n; ++i) {
-      const float g = delta.gain[i];
-      y.row(t)[i] += delta.strength * ((g - 1) * base.row(t)[i] + g * high.row(t)[i]);
+  const auto size = static_cast<int64_t>(delta_wide_.size()) / team_.size();
+  team_.parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
+    const int64_t first = piece * kPieceRows, count = std::min(kPieceRows, rows - first);
+    for (const WornDelta& one : worn) {
+      const int64_t rank = one.delta->a.n, padded = padded_columns(rank);
+      const LinearJob job = {&one.delta->a, {delta_wide_.data() + worker * size, count, rank, padded}};
+      multiply(floats(one.kept.x + first * k, count, k), job, 0, padded / kGroupRows, worker);
+      for (int64_t t = 0; t < count; ++t) scale_low(one, job.y.row(t), first + t);
     }
   });
+}
+
+// y += low B for the groups [begin, end) of B, of deltas without a magnitude, while y is in the cache.
+void Ops::add_low(const LinearJob& job, const WornDelta& worn, int64_t begin, int64_t end, int worker) {
+  const LinearJob to_high = {&worn.delta->b, job.y.slice(worn.first_row, worn.rows), true};
+  multiply(floats(worn.kept.low, worn.rows, worn.delta->a.n), to_high, begin, end, worker);
+}
+
+// What the deltas of a layer add where some of the product have a magnitude: of W x as it was before any.
+void Ops::add_gained(const LinearJob& job, std::span<WornDelta> worn) {
+  const OpScope scope(clock_, OpKind::kLora);
+  const Linear& layer = *job.layer;
+  const int64_t n = layer.n;
+  const Rows base = {delta_base_.data(), job.y.rows, n, n};
+  each_row(team_, base.rows, n, [&](int64_t t) {
+    for (int64_t i = 0; i < n; ++i) base.row(t)[i] = job.y.row(t)[i] - (layer.bias != nullptr ? layer.bias[i] : 0.0f);
+  });
+  const float* kept_base = tape_ != nullptr ? keep(base).data : nullptr;
+  for (WornDelta& one : worn) {
+    const LoraDelta& delta = *one.delta;
+    const Rows y = job.y.slice(one.first_row, one.rows), own = base.slice(one.first_row, one.rows);
+    const bool gains = delta.gain != nullptr;
+    const Rows high = {delta_high_.data(), one.rows, n, padded_columns(n)};
+    const LinearJob to_high = {&delta.b, gains ? high : y, !gains};
+    product(floats(one.kept.low, one.rows, delta.a.n), std::span(&to_high, 1), {});
+    if (!gains) continue;
+    if (tape_ != nullptr) {
+      one.kept.base = kept_base + one.first_row * n;
+      one.kept.high = keep(high).data;
+    }
+    each_row(team_, one.rows, n, [&](int64_t t) {
+      for (int64_t i = 0; i < n; ++i) {
+        const float g = delta.gain[i];
+        y.row(t)[i] += delta.strength * ((g - 1) * own.row(t)[i] + g * high.row(t)[i]);
+      }
+    });
+  }
 }
 
 // --- backward ---
 
-// Leaves in dy what belongs to the product with W.
-void Ops::delta_list_backward(const Tape& tape, std::span<const LoraDelta> list, const KeptDelta* kept, Rows dy,
-                              Rows dx) {
-  bool has_gain = false;
-  for (size_t i = 0; i < list.size(); ++i) {
-    const LoraDelta& delta = list[i];
-    Rows dhigh = dy;  // of scale * B A x
+// The gradients of the deltas that a layer wears. Leaves in dy what belongs to the product with W, and in low_backward_
+// what the low rows add to dx.
+void Ops::deltas_backward(const Tape& tape, std::span<const WornDelta> worn, Rows dy, Rows dx) {
+  const OpScope scope(clock_, OpKind::kLora);
+  low_backward_.clear();
+  int64_t numbers = 0;
+  for (const WornDelta& one : worn) numbers += one.rows * padded_columns(one.delta->a.n);
+  delta_low_.make_room(numbers);
+  float* low = delta_low_.data();
+  bool gains = false;
+  for (const WornDelta& one : worn) {
+    const LoraDelta& delta = *one.delta;
+    const Rows own = dy.slice(one.first_row, one.rows);
+    Rows dhigh = own;  // of scale * B A x
     if (delta.gain != nullptr) {
-      has_gain = true;
-      dhigh = {delta_high_.data(), dy.rows, dy.cols, dy.cols};
-      each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
-        for (int64_t j = 0; j < dy.cols; ++j) dhigh.row(t)[j] = dy.row(t)[j] * delta.strength * delta.gain[j];
+      gains = true;
+      dhigh = {delta_high_.data(), own.rows, own.cols, own.cols};
+      each_row(team_, own.rows, own.cols, [&](int64_t t) {
+        for (int64_t j = 0; j < own.cols; ++j) dhigh.row(t)[j] = own.row(t)[j] * delta.strength * delta.gain[j];
       });
-      magnitude_gradient(tape, delta, kept[i], dy);
+      magnitude_gradient(tape, delta, one.kept, own);
     }
-    delta_backward(tape, delta, kept[i], dhigh, dx);
+    const int64_t padded = padded_columns(delta.a.n);
+    delta_backward(tape, one, dhigh, {low, one.rows, delta.a.n, padded}, dx);
+    low += one.rows * padded;
   }
-  if (!has_gain) return;
+  if (gains) scale_by_gains(worn, dy);
+}
+
+void Ops::scale_by_gains(std::span<const WornDelta> worn, Rows dy) {
   each_row(team_, dy.rows, dy.cols, [&](int64_t t) {
     for (int64_t j = 0; j < dy.cols; ++j) {
       float factor = 1;
-      for (const LoraDelta& delta : list) {
-        if (delta.gain != nullptr) factor += delta.strength * (delta.gain[j] - 1);
+      for (const WornDelta& one : worn) {
+        const bool wears = t >= one.first_row && t < one.first_row + one.rows && one.delta->gain != nullptr;
+        if (wears) factor += one.delta->strength * (one.delta->gain[j] - 1);
       }
       dy.row(t)[j] *= factor;
     }
@@ -241,21 +283,18 @@ void Ops::delta_b_gradient(Rows dhigh, const float* low, int64_t rank, float* db
   });
 }
 
-// dlow = scale dhigh B; dB += dhigh^T low; dA += dlow^T x; dx += dlow A.
-void Ops::delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx) {
-  const int64_t rows = dhigh.rows, rank = delta.a.n, padded = padded_columns(rank), n = delta.b.n, k = delta.a.k;
+// dlow = scale dhigh B; dB += dhigh^T low; dA += dlow^T x. dx += dlow A is left to the product with W, or done here
+// where numbers were dropped.
+void Ops::delta_backward(const Tape& tape, const WornDelta& worn, Rows dhigh, Rows dlow, Rows dx) {
+  const LoraDelta& delta = *worn.delta;
+  const int64_t rows = dhigh.rows, rank = delta.a.n, padded = dlow.stride, n = delta.b.n, k = delta.a.k;
   const float* a = delta.a.master;
   const float* b = delta.b.master;
   ANDIRON_CHECK(a != nullptr && b != nullptr);
-  // With dropout the gradient of what A saw, then, through the mask, that of x.
-  const bool drops = kept.stream != 0;
-  if (drops) delta_input_.make_room(rows_max_ * k);
-  const Rows dinput = drops ? Rows{delta_input_.data(), rows, k, k} : dx;
   delta_b_.make_room(n * padded);
   const Rows wide_b = {delta_b_.data(), n, padded, padded};
   each_row(team_, n, padded,
            [&](int64_t i) { std::fill_n(std::copy_n(b + i * rank, rank, wide_b.row(i)), padded - rank, 0.0f); });
-  const Rows dlow = {delta_low_.data(), rows, rank, padded};
   team_.parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
     const int64_t begin = piece * kPieceRows, count = std::min(kPieceRows, rows - begin);
     gemm({count, padded, n, dhigh.row(begin), dhigh.stride, 1, wide_b.data, padded, dlow.row(begin), padded, false,
@@ -263,24 +302,52 @@ void Ops::delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDel
          worker);
     kernels_.scale(dlow.row(begin), delta.scale, count * padded, dlow.row(begin));
   });
-  if (float* db = tape.gradient(b); db != nullptr) delta_b_gradient(dhigh, kept.low, rank, db);
-  float* da = tape.gradient(a);
+  if (float* db = tape.gradient(b); db != nullptr) delta_b_gradient(dhigh, worn.kept.low, rank, db);
+  if (float* da = tape.gradient(a); da != nullptr) {
+    team_.parallel_for((k + kPieceColumns - 1) / kPieceColumns, [&](int64_t piece, int worker) {
+      const int64_t begin = piece * kPieceColumns, count = std::min(kPieceColumns, k - begin);
+      gemm({rank, count, rows, dlow.data, 1, padded, worn.kept.x + begin, k, da + begin, k, true, nullptr}, worker);
+    });
+  }
+  if (dx.data == nullptr) return;
+  const LowBackward part = {worn.first_row, dlow, a, k};
+  if (worn.kept.stream == 0) {
+    low_backward_.push_back(part);
+  } else {
+    dropped_backward(worn, part, dx);
+  }
+}
+
+// dx += dlow A on columns [begin, end) of the rows [first, first + rows) of a batch.
+void Ops::add_low_backward(const LowBackward& part, int64_t first, int64_t rows, int64_t begin, int64_t end, Rows dx,
+                           int worker) {
+  const int64_t from = std::max(first, part.first_row);
+  const int64_t count = std::min(first + rows, part.first_row + part.dlow.rows) - from;
+  if (count <= 0) return;
+  gemm({count, end - begin, part.dlow.cols, part.dlow.row(from - part.first_row), part.dlow.stride, 1, part.a + begin,
+        part.k, dx.row(from) + begin, dx.stride, true, nullptr},
+       worker);
+}
+
+// The gradient of what A saw, then, through the mask, that of x.
+void Ops::dropped_backward(const WornDelta& worn, const LowBackward& part, Rows dx) {
+  const int64_t rows = worn.rows, k = part.k;
+  if (delta_inputs_.empty()) delta_inputs_.resize(1);
+  delta_inputs_[0].make_room(rows * k);
+  const Rows dinput = {delta_inputs_[0].data(), rows, k, k};
   team_.parallel_for((k + kPieceColumns - 1) / kPieceColumns, [&](int64_t piece, int worker) {
     const int64_t begin = piece * kPieceColumns, count = std::min(kPieceColumns, k - begin);
-    if (da != nullptr) {
-      gemm({rank, count, rows, dlow.data, 1, padded, kept.x + begin, k, da + begin, k, true, nullptr}, worker);
-    }
-    if (dx.data == nullptr) return;
-    gemm({rows, count, rank, dlow.data, padded, 1, a + begin, k, dinput.data + begin, dinput.stride, !drops, nullptr},
+    gemm({rows, count, part.dlow.cols, part.dlow.data, part.dlow.stride, 1, part.a + begin, k, dinput.data + begin,
+          dinput.stride, false, nullptr},
          worker);
   });
-  if (!drops || dx.data == nullptr) return;
   each_row(team_, rows, k, [&](int64_t t) {
+    float* to = dx.row(worn.first_row + t);
     for (int64_t i = 0; i < k; i += kMaskColumns) {
       std::array<float, kMaskColumns> mask;
       const int64_t count = std::min(kMaskColumns, k - i);
-      dropout_mask(dropout_seed_, kept.stream, t, i, delta.dropout, count, mask.data());
-      for (int64_t j = 0; j < count; ++j) dx.row(t)[i + j] += mask[static_cast<size_t>(j)] * dinput.row(t)[i + j];
+      dropout_mask(dropout_seed_, worn.kept.stream, t, i, worn.delta->dropout, count, mask.data());
+      for (int64_t j = 0; j < count; ++j) to[i + j] += mask[static_cast<size_t>(j)] * dinput.row(t)[i + j];
     }
   });
 }

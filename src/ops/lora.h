@@ -26,6 +26,9 @@ struct Linear {
   int32_t id = -1;
   // [n, k] the same numbers in rows, where they are trained (a tape tracks them); else null.
   const float* master = nullptr;
+  // Its results go into a softmax over them, whose gradients are a few large numbers among many tiny ones: rounded to
+  // the nearest the others would vanish, so they are dithered.
+  bool peaked = false;
 
   explicit operator bool() const { return weight != nullptr; }
 };

@@ -9,9 +9,9 @@ namespace andiron {
 Ops::Ops(const KernelTable& kernels, ThreadTeam& team, int64_t rows_max, int64_t k_max)
     : kernels_(kernels), team_(team), rows_max_(rows_max), k_max_((k_max + 31) / 32 * 32) {
   const auto numbers = static_cast<size_t>(rows_max_ * k_max_);
-  contiguous_ = Buffer<float>(numbers);
-  q8_ = Buffer<int8_t>(numbers);
-  u8_ = Buffer<uint8_t>(numbers);
+  contiguous_ = Buffer<float>(numbers, Pages::kLarge);
+  q8_ = Buffer<int8_t>(numbers, Pages::kLarge);
+  u8_ = Buffer<uint8_t>(numbers, Pages::kLarge);
   scale_ = Buffer<float>(numbers / 32);
   dsum32_ = Buffer<float>(numbers / 32);
   dsum16_ = Buffer<float>(numbers / 16);

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/buffer.h"
 #include "base/thread_team.h"
@@ -27,6 +28,9 @@ namespace andiron {
 
 // Outputs of a linear layer are written in groups of 16 columns.
 inline int64_t padded_columns(int64_t n) { return (n + kGroupRows - 1) / kGroupRows * kGroupRows; }
+
+// Between rows of results that many columns wide: a line more, as rows a power of two apart would share few cache sets.
+inline int64_t result_stride(int64_t n) { return padded_columns(n) + kGroupRows; }
 
 // One product of several that share their input. y.cols == layer->n; y.stride >= padded_columns(n), and the columns up
 // to there are overwritten.
@@ -65,10 +69,26 @@ struct AttentionShape {
 // What the backward of one delta reads.
 struct KeptDelta {
   const float* x = nullptr;     // [T, k] its input, after dropout
-  const float* low = nullptr;   // [T, r] scale A x
+  float* low = nullptr;         // [T, r] scale A x
   const float* base = nullptr;  // [T, n] W x; with a magnitude only
   const float* high = nullptr;  // [T, n] scale B A x; likewise
   uint64_t stream = 0;          // of the dropout; 0: none
+};
+
+// A delta that rows [first_row, first_row + rows) of a batch wear in a product; T of `kept` is `rows`.
+struct WornDelta {
+  const LoraDelta* delta;
+  int64_t job;  // of the product's jobs
+  int64_t first_row, rows;
+  KeptDelta kept;
+};
+
+// dx += dlow A on rows from first_row on: dlow [T, r], A [r, k].
+struct LowBackward {
+  int64_t first_row;
+  Rows dlow;
+  const float* a;
+  int64_t k;
 };
 
 struct AttentionTape;  // ops/attention.cpp
@@ -128,21 +148,30 @@ class Ops {
   Rows contiguous(Rows x);
   Activations activations(Rows x) const;
   void multiply(const Activations& x, const LinearJob& job, int64_t begin, int64_t end, int worker);
-  void product(const Activations& x, std::span<const LinearJob> jobs);
-  void record_linear(Rows x, const LinearJob& job, const float* kept_x);
+  void multiply_worn(const Activations& x, std::span<const LinearJob> jobs, size_t job, std::span<const WornDelta> worn,
+                     int64_t begin, int64_t end, int worker);
+  void product(const Activations& x, std::span<const LinearJob> jobs, std::span<const WornDelta> worn);
+  void record_linear(Rows x, const LinearJob& job, std::span<const WornDelta> worn, const float* kept_x);
+  void product_backward(const Linear& layer, Rows dy, Rows dx, std::span<const LowBackward> parts);
   void gemm(GemmArgs args, int worker);  // args.scratch is set here
+  void round_gradient(const Linear& layer, Rows dy);
   void weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x);
   // ops/lora.cpp
+  static std::span<const LoraDelta> deltas_of(const Linear& layer, const RowDeltas& rows);
   bool adapted(const Linear& layer) const;
-  void add_deltas(Rows x, const LinearJob& job, Rows place, const float* kept_x);
-  void add_delta_list(std::span<const LoraDelta> list, uint64_t stream, Rows x, const Linear& layer, Rows y, Rows place,
-                      const float* kept_x);
-  Rows dropped(const LoraDelta& delta, uint64_t stream, Rows x);
-  void add_delta(const LoraDelta& delta, Rows x, Rows y, Rows base, KeptDelta& kept);
-  void delta_list_backward(const Tape& tape, std::span<const LoraDelta> list, const KeptDelta* kept, Rows dy, Rows dx);
+  void begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kept_x);
+  const float* dropped(const WornDelta& worn, Rows x);
+  void lower(std::span<const WornDelta> worn, int64_t k);
+  void add_low(const LinearJob& job, const WornDelta& worn, int64_t begin, int64_t end, int worker);
+  void add_gained(const LinearJob& job, std::span<WornDelta> worn);
+  void deltas_backward(const Tape& tape, std::span<const WornDelta> worn, Rows dy, Rows dx);
+  void scale_by_gains(std::span<const WornDelta> worn, Rows dy);
   void magnitude_gradient(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dy);
   void delta_b_gradient(Rows dhigh, const float* low, int64_t rank, float* db);
-  void delta_backward(const Tape& tape, const LoraDelta& delta, const KeptDelta& kept, Rows dhigh, Rows dx);
+  void delta_backward(const Tape& tape, const WornDelta& worn, Rows dhigh, Rows dlow, Rows dx);
+  void add_low_backward(const LowBackward& part, int64_t first, int64_t rows, int64_t begin, int64_t end, Rows dx,
+                        int worker);
+  void dropped_backward(const WornDelta& worn, const LowBackward& part, Rows dx);
   // ops/elementwise.cpp
   using GateBackward = decltype(KernelTable::silu_mul_backward);
   template <typename F>
@@ -172,13 +201,17 @@ class Ops {
   Buffer<int32_t> sum16_;
   Buffer<uint8_t> matmul_scratch_;   // kMatmulScratchBytes for each worker
   Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
-  Buffer<float> delta_low_;          // [2, T, r] A x, with its padding and without
-  Buffer<float> delta_high_;         // [T, n] scale B A x
-  Buffer<float> delta_base_;         // [T, n] W x; with DoRA only
-  Buffer<float> delta_input_;        // [T, k] inputs with dropout, or their gradients
-  Buffer<float> delta_b_;            // [n, r] B with padding
-  Buffer<float> delta_piece_;        // [r, kPieceColumns] of the gradient of B^T, for each worker
-  Buffer<int16_t> gradient16_;       // dy of one product, rounded
+  std::vector<WornDelta> worn_;      // by the jobs of one product
+  std::vector<LinearJob> low_jobs_;
+  std::vector<LowBackward> low_backward_;
+  Buffer<float> delta_wide_;                 // A x with its padding
+  Buffer<float> delta_low_;                  // [T, r] of each delta: scale A x, or its gradient with padding
+  Buffer<float> delta_high_;                 // [T, n] scale B A x
+  Buffer<float> delta_base_;                 // [T, n] W x; with DoRA only
+  std::vector<Buffer<float>> delta_inputs_;  // [T, k] of each delta: inputs with dropout; the first also for a gradient
+  Buffer<float> delta_b_;                    // [n, r] B with padding
+  Buffer<float> delta_piece_;                // [r, kPieceColumns] of the gradient of B^T, for each worker
+  Buffer<uint8_t> gradient_;                 // dy of one product, rounded
   Buffer<float> gradient_scale_;
   Buffer<float> taken_;            // a row of gradients that is being passed on, for each worker
   Buffer<float> attention_heads_;  // what each worker's backward of attention holds

@@ -18,7 +18,7 @@ void Tape::insert(Range range) {
 
 void Tape::track(const float* data, int64_t count) {
   if (count == 0) return;
-  own_.emplace_back(data, Buffer<float>(static_cast<size_t>(count)));
+  own_.emplace_back(data, Buffer<float>(static_cast<size_t>(count), Pages::kLarge));
   insert({data, count, own_.back().second.data()});
 }
 
@@ -47,7 +47,7 @@ void* Tape::allocate(size_t bytes) {
     ++block_;
     used_ = 0;
   }
-  if (block_ == blocks_.size()) blocks_.emplace_back(std::max(size, kBlockBytes));
+  if (block_ == blocks_.size()) blocks_.emplace_back(std::max(size, kBlockBytes), Pages::kLarge);
   void* out = blocks_[block_].data() + used_;
   used_ += size;
   kept_ += size;

@@ -127,6 +127,11 @@ struct V {
   }
   static I i_add(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
   static I i_and(I x, I y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
+  static I i_xor(I x, I y) { return {_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)}; }
+  template <int N>
+  static I i_shr(I x) {
+    return {_mm256_srli_epi32(x.a, N), _mm256_srli_epi32(x.b, N)};
+  }
   template <int N>
   static I i_shl(I x) {
     return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
@@ -138,10 +143,17 @@ struct V {
     return _mm_cvtsi128_si32(_mm_add_epi32(h4, _mm_shuffle_epi32(h4, 0xb1)));
   }
   static I i_round(F v) { return {_mm256_cvtps_epi32(v.a), _mm256_cvtps_epi32(v.b)}; }
-  /* 16 int32 that fit 16 bits. */
-  static void i_store_shorts(int16_t* p, I v) {
+  /* Rounded gradients and weights in pairs of 16 bits: vpmaddubsw would saturate on bytes. */
+  typedef int16_t Gradient;
+  typedef int16_t GradientWeight;
+  static constexpr int kGradientStep = 2;
+  static void i_store_gradient(Gradient* p, I v) {
     _mm256_storeu_si256((__m256i*)p, _mm256_permute4x64_epi64(_mm256_packs_epi32(v.a, v.b), 0xd8));
   }
+  static void i_store_step(GradientWeight* p, const I (&row)[kGradientStep]) {
+    i_store(p, i_add(i_and(row[0], i_set1(0xffff)), i_shl<16>(row[1])));
+  }
+  static I i_start(I) { return i_set1(0); }
   static void i_store_bytes(void* p, I v) {
     const __m256i low = _mm256_set1_epi32(0xff);
     const __m256i words =
@@ -314,11 +326,11 @@ struct P {
   static F f_mul(F a, F b) { return _mm256_mul_ps(a, b); }
   static F f_fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
   static F f_from_i(I v) { return _mm256_cvtepi32_ps(v); }
-  static I i_zero() { return _mm256_setzero_si256(); }
-  static I i_load_panel(const int16_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
-  static I i_pair(const int16_t* p) { return V::quad_at(p, 0); }
-  static I i_dot_pairs(I sum, I a, I b) {
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  static I i_load(const int32_t* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static I i_load_panel(const V::GradientWeight* p) { return _mm256_loadu_si256((const __m256i*)p); }
+  static I i_step(const V::Gradient* p) { return V::quad_at(p, 0); }
+  static I i_dot_step(I sum, I gradient, I weight) {
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(gradient, weight));
     __asm__("" : "+x"(sum)); /* keeps all products from being computed before the first is added */
     return sum;
   }

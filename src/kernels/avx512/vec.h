@@ -125,6 +125,11 @@ struct V {
   static void i_store(void* p, I v) { _mm512_storeu_si512(p, v); }
   static I i_add(I a, I b) { return _mm512_add_epi32(a, b); }
   static I i_and(I a, I b) { return _mm512_and_si512(a, b); }
+  static I i_xor(I a, I b) { return _mm512_xor_si512(a, b); }
+  template <int N>
+  static I i_shr(I a) {
+    return _mm512_srli_epi32(a, N);
+  }
   template <int N>
   static I i_shl(I a) {
     return _mm512_slli_epi32(a, N);
@@ -132,16 +137,30 @@ struct V {
   static int32_t i_sum(I v) { return _mm512_reduce_add_epi32(v); }
   static I i_round(F v) { return _mm512_cvtps_epi32(v); }
   static I i_zero() { return _mm512_setzero_si512(); }
-  /* Pairs of 16-bit numbers: of 16 columns; one pair for all; sum + a . b of each lane. */
-  static I i_load_panel(const int16_t* p) { return _mm512_loadu_si512(p); }
-  static I i_pair(const int16_t* p) { return i_set1(quad_at(p, 0)); }
+  /* Rounded gradients as bytes + 128 and rounded weights as signed bytes, four rows at a time: one factor of vpdpbusd
+   * is unsigned. */
+  typedef uint8_t Gradient;
+  typedef int8_t GradientWeight;
+  static constexpr int kGradientStep = 4;
+  static I i_load_panel(const GradientWeight* p) { return _mm512_loadu_si512(p); }
+  static I i_step(const Gradient* p) { return i_set1(quad_at(p, 0)); }
   /* In asm: of the intrinsic GCC 12 keeps a second copy of every sum, and stores it. */
-  static I i_dot_pairs(I sum, I a, I b) {
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+  static I i_dot_step(I sum, I gradient, I weight) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(gradient), "v"(weight));
     return sum;
   }
-  /* 16 int32 that fit 16 bits. */
-  static void i_store_shorts(int16_t* p, I v) { _mm256_storeu_si256((__m256i*)p, _mm512_cvtepi32_epi16(v)); }
+  static void i_store_gradient(Gradient* p, I v) {
+    _mm_storeu_si128((__m128i*)p, _mm_xor_si128(_mm512_cvtepi32_epi8(v), _mm_set1_epi8((char)0x80)));
+  }
+  static void i_store_step(GradientWeight* p, const I (&row)[kGradientStep]) {
+    const I low = _mm512_or_si512(_mm512_and_si512(row[0], i_set1(0xff)),
+                                  _mm512_slli_epi32(_mm512_and_si512(row[1], i_set1(0xff)), 8));
+    const I high =
+        _mm512_or_si512(_mm512_slli_epi32(_mm512_and_si512(row[2], i_set1(0xff)), 16), _mm512_slli_epi32(row[3], 24));
+    _mm512_storeu_si512(p, _mm512_or_si512(low, high));
+  }
+  /* What a sum starts from, of the sum of all weights: the 128 taken off. */
+  static I i_start(I weights) { return _mm512_sub_epi32(i_zero(), _mm512_slli_epi32(weights, 7)); }
   /* The low bytes of 16 int32. */
   static void i_store_bytes(void* p, I v) { _mm_storeu_si128((__m128i*)p, _mm512_cvtepi32_epi8(v)); }
 

@@ -152,6 +152,14 @@ struct V {
   static I i_and(I a, I b) {
     return lanes<I>([&](int i) { return a.v[i] & b.v[i]; });
   }
+  static I i_xor(I a, I b) {
+    return lanes<I>([&](int i) { return a.v[i] ^ b.v[i]; });
+  }
+  /* Zeros come in. */
+  template <int N>
+  static I i_shr(I a) {
+    return lanes<I>([&](int i) { return (int32_t)((uint32_t)a.v[i] >> N); });
+  }
   template <int N>
   static I i_shl(I a) {
     return lanes<I>([&](int i) { return (int32_t)((uint32_t)a.v[i] << N); });
@@ -169,23 +177,31 @@ struct V {
     });
   }
   static I i_zero() { return i_set1(0); }
-  /* Pairs of 16-bit numbers: of 16 columns; one pair for all; sum + a . b of each lane. */
-  static I i_load_panel(const int16_t* p) { return i_load(p); }
-  static I i_pair(const int16_t* p) {
+  /* Of rounded gradients and weights a lane takes kGradientStep rows at a time, in a form that suits the processor:
+   * weights of 16 columns; a step of gradients for all; sum + gradient . weight of each lane; what a sum starts from,
+   * given the sum of all its weights. */
+  typedef int16_t Gradient;
+  typedef int16_t GradientWeight;
+  static constexpr int kGradientStep = 2;
+  static I i_load_panel(const GradientWeight* p) { return i_load(p); }
+  static I i_step(const Gradient* p) {
     int32_t v;
     __builtin_memcpy(&v, p, 4);
     return i_set1(v);
   }
-  static I i_dot_pairs(I sum, I a, I b) {
+  static I i_dot_step(I sum, I gradient, I weight) {
     return lanes<I>([&](int i) {
-      const int32_t low = (int16_t)(a.v[i] & 0xffff) * (int16_t)(b.v[i] & 0xffff);
-      return sum.v[i] + low + (a.v[i] >> 16) * (b.v[i] >> 16);
+      const int32_t low = (int16_t)(gradient.v[i] & 0xffff) * (int16_t)(weight.v[i] & 0xffff);
+      return sum.v[i] + low + (gradient.v[i] >> 16) * (weight.v[i] >> 16);
     });
   }
-  /* 16 int32 that fit 16 bits. */
-  static void i_store_shorts(int16_t* p, I v) {
+  static void i_store_gradient(Gradient* p, I v) {
     for (int i = 0; i < 16; ++i) p[i] = (int16_t)v.v[i];
   }
+  static void i_store_step(GradientWeight* p, const I (&row)[kGradientStep]) {
+    i_store(p, i_add(i_and(row[0], i_set1(0xffff)), i_shl<16>(row[1])));
+  }
+  static I i_start(I) { return i_zero(); }
   static void i_store_bytes(void* p, I v) {
     for (int i = 0; i < 16; ++i) ((uint8_t*)p)[i] = (uint8_t)(v.v[i] & 0xff);
   }
