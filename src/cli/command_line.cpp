@@ -460,7 +460,8 @@ std::vector<std::string> command_names(const App& app) {
 }
 
 std::string no_such_command(const App& app, const std::string& path, const std::string& word) {
-  const std::string_view nearest = nearest_name(word, command_names(app));
+  const std::vector<std::string> names = command_names(app);
+  const std::string_view nearest = nearest_name(word, names);  // one of them
   return format("{}: there is no command \"{}\"{} andiron help{} lists them all", path, andiron::quoted(word),
                 nearest.empty() ? ";" : format("; did you mean \"{}\"?", nearest),
                 std::string_view(path).substr(app.get_name() == path ? path.size() : path.find(' ')));
