@@ -40,14 +40,15 @@ float* Tape::gradient(const float* data) const {
 }
 
 void* Tape::allocate(size_t bytes) {
-  // Small enough that little is left over at the end, large enough that the system is rarely asked.
+  // Small enough that little is left over at the end, large enough that the system is rarely asked. In usual pages: of
+  // large ones each of some hundred blocks would waste a part, and what is kept is read from end to end.
   constexpr size_t kBlockBytes = 16 << 20, kAlignment = Buffer<uint8_t>::kAlignment;
   const size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   while (block_ < blocks_.size() && used_ + size > blocks_[block_].size()) {
     ++block_;
     used_ = 0;
   }
-  if (block_ == blocks_.size()) blocks_.emplace_back(std::max(size, kBlockBytes), Pages::kLarge);
+  if (block_ == blocks_.size()) blocks_.emplace_back(std::max(size, kBlockBytes));
   void* out = blocks_[block_].data() + used_;
   used_ += size;
   kept_ += size;
