@@ -93,7 +93,17 @@ void sit(int) {
   while (!g_may_go_on) sched_yield();
 }
 
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kThreadSanitizer = true;
+#elif defined(__has_feature)
+constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
+#else
+constexpr bool kThreadSanitizer = false;
+#endif
+
 TEST(ThreadTeam, AWorkerThatDoesNotRunIsNotWaitedFor) {
+  // It holds signals back until the thread calls something that it knows, which one that sleeps may never do.
+  if (kThreadSanitizer) GTEST_SKIP() << "the thread sanitizer does not deliver a signal to a worker that sleeps";
   struct sigaction action {
   }, before{};
   action.sa_handler = sit;
