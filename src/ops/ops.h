@@ -29,7 +29,7 @@ namespace andiron {
 // Outputs of a linear layer are written in groups of 16 columns.
 inline int64_t padded_columns(int64_t n) { return (n + kGroupRows - 1) / kGroupRows * kGroupRows; }
 
-// Between rows of results that many columns wide: a line more, as rows a power of two apart would share few cache sets.
+// Floats between rows of n results: a line more, as rows a power of two apart would share few sets of the cache.
 inline int64_t result_stride(int64_t n) { return padded_columns(n) + kGroupRows; }
 
 // One product of several that share their input. y.cols == layer->n; y.stride >= padded_columns(n), and the columns up
