@@ -44,6 +44,7 @@ Result<double> measure_peak(const Machine& machine, const PretrainConfig& config
   TRY_ASSIGN(auto meter, LimitMeter::create(*machine.kernels, *machine.team, 0));
   for (int i = 0; i < kSamples; ++i) meter.sample_peaks();
   const MachineLimits limits = meter.limits();
+  if (config.compute == "q8_0") return 1e9 * limits.int8_ops;
   return 1e9 * (config.compute == "bf16" ? limits.bf16_ops : limits.f32_ops);
 }
 

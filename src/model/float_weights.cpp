@@ -52,7 +52,7 @@ Status FloatWeights::read_matrix(const ModelSource& source, const MatrixInfo& in
 }
 
 Result<std::unique_ptr<FloatWeights>> FloatWeights::create(const Model& model, ThreadTeam& team, DType compute) {
-  ANDIRON_CHECK(compute == DType::kF32 || compute == DType::kBF16);
+  ANDIRON_CHECK(compute == DType::kF32 || compute == DType::kBF16 || compute == DType::kQ8_0);
   std::unique_ptr<FloatWeights> out(new FloatWeights(compute));
   const ModelSource& source = model.source();
   std::vector<PackRequest> requests;

@@ -189,8 +189,7 @@ Status Pretraining::read_data() {
 }
 
 Status Pretraining::make_pass() {
-  const DType compute = c_.compute == "bf16" ? DType::kBF16 : DType::kF32;
-  TRY_ASSIGN(weights_, FloatWeights::create(*model_, team_, compute));
+  TRY_ASSIGN(weights_, FloatWeights::create(*model_, team_, *compute_type(c_.compute)));
   PassWishes wishes;
   wishes.parameters = static_cast<int64_t>(model_->parameters());
   wishes.state_8bit = c_.optimizer.state_8bit;

@@ -136,8 +136,8 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
   TRY(t.take("eval_every", config.eval_every, {1, kMany}));
   TRY(t.take("save_every", config.save_every, {1, kMany}));
   TRY(t.done());
-  if (config.compute != "f32" && config.compute != "bf16") {
-    return t.error_at("compute", format("expected \"f32\" or \"bf16\", got \"{}\"", quoted(config.compute)));
+  if (!compute_type(config.compute)) {
+    return t.error_at("compute", format("expected \"f32\", \"bf16\" or \"q8_0\", got \"{}\"", quoted(config.compute)));
   }
   if (config.batch < config.seq_len) {
     return t.error_at("batch",
@@ -147,6 +147,13 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
 }
 
 }  // namespace
+
+std::optional<DType> compute_type(std::string_view name) {
+  if (name == "f32") return DType::kF32;
+  if (name == "bf16") return DType::kBF16;
+  if (name == "q8_0") return DType::kQ8_0;
+  return std::nullopt;
+}
 
 Json pretrain_config_json(const PretrainConfig& c) {
   Json out = Json::object();
@@ -196,7 +203,16 @@ Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::s
   TRY(read_model(toml.table("model"), out.model));
   TRY(read_tokenizer(toml.table("tokenizer"), file, out.model));
   TRY(read_data(toml, out));
-  TRY(read_train(toml.table("train"), out));
+  TomlTable& train = toml.table("train");
+  TRY(read_train(train, out));
+  const DenseShape& shape = out.model.shape;
+  for (const int64_t inputs : {shape.width, shape.heads * shape.head_dim, shape.feed_forward}) {
+    if (out.compute != "q8_0" || inputs % 32 == 0) continue;
+    return train.error_at("compute",
+                          format("q8_0 has blocks of 32, and {} inputs of the model's matrices are not whole "
+                                 "blocks",
+                                 inputs));
+  }
   TRY(toml.done());
   return out;
 }

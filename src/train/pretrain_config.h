@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "data/encode.h"
 #include "model/fresh_model.h"
+#include "tensor/dtype.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -39,7 +40,7 @@ struct PretrainConfig {
   Schedule::Kind schedule = Schedule::Kind::kCosine;
   double decay = 0.2;  // wsd: share of the steps in which the rate falls
   AdamWOptions optimizer;
-  std::string compute = "f32";
+  std::string compute = "f32";  // the format of the weights in products: f32, bf16 or q8_0
   double held_out = 0.01;
   std::optional<int64_t> eval_every, save_every;
 };
@@ -47,6 +48,9 @@ struct PretrainConfig {
 // All that changes numbers, under the configuration's names: "train.lr". The tokenizer counts by its content,
 // elsewhere.
 Json pretrain_config_json(const PretrainConfig& config);
+
+// What `compute` names; nothing for other names.
+std::optional<DType> compute_type(std::string_view name);
 
 // `file`: its path; what it names is looked for beside it.
 Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::string& file);

@@ -158,6 +158,8 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   says("none", "[modle]", ":12: there is no table [modle]; there are model, tokenizer, data, data.weights, train");
   says("none", "[data.weights]\nx = -1", ":13: data.weights.x: expected a number from 0 to 1000, got -1");
   EXPECT_TRUE(refusal("seed = 3\n" + std::string(kConfig)).starts_with(":1: \"seed\" stands in no table; there are "));
+  const std::string odd = refusal(with("feed_forward", "feed_forward = 80") + "compute = \"q8_0\"\n");
+  EXPECT_NE(odd.find(":12: train.compute: q8_0 has blocks of 32, and 80 inputs"), std::string::npos) << odd;
   says("width", "width = = 3", ":2: ");
   says("width", "layers = 3", ":3: ");
 }
