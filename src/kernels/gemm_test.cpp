@@ -158,13 +158,15 @@ void transposed_product(const KernelTable& table, const Weight& w, const std::ve
 }
 
 // What rounding a block's weights and gradients to 8 bits may change: half a step of each, at every row.
-double integer_rounding(const Weight& w, const float* dy, int64_t column) {
+// w [rows, columns], dy [rows].
+double integer_rounding(const std::vector<float>& w, int64_t columns, const float* dy, int64_t column) {
   double sum = 0;
-  for (int64_t block = 0; block < w.n; block += kGradientBlock) {
+  const int64_t rows = static_cast<int64_t>(w.size()) / columns;
+  for (int64_t block = 0; block < rows; block += kGradientBlock) {
     double top_w = 0, top_dy = 0, all_w = 0, all_dy = 0;
-    const int64_t end = std::min(w.n, block + kGradientBlock);
+    const int64_t end = std::min(rows, block + kGradientBlock);
     for (int64_t n = block; n < end; ++n) {
-      const double a = std::fabs(w.decoded[n * w.k + column]), b = std::fabs(dy[n]);
+      const double a = std::fabs(w[n * columns + column]), b = std::fabs(dy[n]);
       top_w = std::max(top_w, a);
       top_dy = std::max(top_dy, b);
       all_w += a;
@@ -201,8 +203,8 @@ void expect_transposed_products(const Weight& w, int64_t tokens, int64_t begin, 
         }
         const auto terms = static_cast<double>(w.n);
         const double rounding = terms * 0x1p-24 + (bf16 ? 0x1p-8 + 0x1p-18 + terms * 0x1p-24 : 0);
-        const bool integers = table.gradient_bytes != 0 && !dtype_info(w.dtype).is_float;
-        const double steps = integers ? integer_rounding(w, &dy[t * w.n], begin + i) : 0;
+        const bool integers = table.rounds_gradients && !dtype_info(w.dtype).is_float;
+        const double steps = integers ? integer_rounding(w.decoded, w.k, &dy[t * w.n], begin + i) : 0;
         ASSERT_NEAR(dx[t * stride + i], sum, magnitude * rounding + steps) << what << " k=" << i << " t=" << t;
       }
       for (int64_t i = columns; i < stride; ++i) ASSERT_TRUE(std::isnan(dx[t * stride + i])) << "beyond the columns";
@@ -255,6 +257,88 @@ TEST(MatmulTransposed, UnpacksTheBitsOfDecode) {
                                 : !(std::fabs(dx[i]) < 1e34F);
           ASSERT_TRUE(near) << info.name << " " << table.name << " column " << i << ": " << dx[i] << " for " << want[i];
         }
+      }
+    }
+  }
+}
+
+// dW [n, k] of so many tokens: x [tokens, k], dy [n, tokens].
+struct WeightGradient {
+  int64_t tokens, n, k;
+  std::vector<float> x, dy;
+
+  WeightGradient(int64_t t, int64_t rows, int64_t columns)
+      : tokens(t),
+        n(rows),
+        k(columns),
+        x(normals(1, static_cast<size_t>(t * columns))),
+        dy(normals(2, static_cast<size_t>(t * rows))) {}
+
+  // Added to `dw`, whose rows lie kGap apart, rows from `cut` on first, as another thread would.
+  void run(const KernelTable& table, int64_t cut, std::vector<float>& dw) const {
+    const int64_t blocks = (tokens + kGradientBlock - 1) / kGradientBlock;
+    std::vector<uint8_t> q(static_cast<size_t>(blocks * n * kGradientBlock * kGradientBytesMax));
+    std::vector<float> scale(static_cast<size_t>(blocks * n));
+    for (int64_t i = 0; i < blocks * n; ++i) {
+      const int64_t first = i / n * kGradientBlock;
+      table.quantize_gradient(&dy[i % n * tokens + first], std::min<int64_t>(kGradientBlock, tokens - first),
+                              &q[i * kGradientBlock * table.gradient_bytes], &scale[i], false);
+    }
+    Buffer<uint8_t> scratch(kMatmulScratchBytes);
+    const int64_t middle = k / 32 * 16;
+    for (const auto& [from, to] : {std::pair<int64_t, int64_t>{cut, n}, {0, cut}}) {
+      for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{middle, k}, {0, middle}}) {
+        const WeightGradientArgs args = {from,   to,       begin, end,       q.data(), scale.data(),  n,
+                                         tokens, x.data(), k,     dw.data(), k + kGap, scratch.data()};
+        table.weight_gradient(&args);
+      }
+    }
+  }
+};
+
+// Every table against float64, with what rounding changes and, for each block, a fused multiply-add; and all with the
+// same bits, wherever rows are cut. More columns and rows than a piece has, blocks with a tail, a single token.
+TEST(WeightGradient, EveryTableMatchesFloat64) {
+  for (const auto& [tokens, n, k] : std::vector<std::array<int64_t, 3>>{{300, 37, 176}, {1, 5, 16}, {130, 530, 32}}) {
+    const WeightGradient g(tokens, n, k);
+    const auto start = before(n, k);
+    auto reference = start;
+    g.run(kernels_of(Isa::kScalar), 0, reference);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < k; ++j) {
+        const float was = start[i * (k + kGap) + j];
+        double sum = was, magnitude = std::fabs(sum);
+        for (int64_t t = 0; t < tokens; ++t) {
+          const double term = double{g.x[t * k + j]} * g.dy[i * tokens + t];
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const double steps = integer_rounding(g.x, k, &g.dy[i * tokens], j);
+        ASSERT_NEAR(reference[i * (k + kGap) + j], sum, steps + magnitude * 3 * 0x1p-24) << n << " " << i << " " << j;
+      }
+      for (int64_t j = k; j < k + kGap; ++j) ASSERT_TRUE(std::isnan(reference[i * (k + kGap) + j])) << "beyond the row";
+    }
+    for (const KernelTable& table : all_tables()) {
+      for (const int64_t cut : {int64_t{0}, n / 3}) {
+        auto dw = start;
+        g.run(table, cut, dw);
+        ASSERT_EQ(0, std::memcmp(dw.data(), reference.data(), 4 * dw.size())) << table.name << " " << cut;
+      }
+    }
+  }
+}
+
+// A column and a row that hold what is not finite are NaN, and no others.
+TEST(WeightGradient, NotFiniteStaysInItsRowAndColumn) {
+  WeightGradient g(140, 9, 48);
+  g.x[135 * 48 + 20] = INFINITY;
+  g.dy[7 * 140 + 3] = NAN;
+  for (const KernelTable& table : all_tables()) {
+    std::vector<float> dw(static_cast<size_t>(9 * (48 + kGap)), 0.0F);
+    g.run(table, 0, dw);
+    for (int64_t i = 0; i < 9; ++i) {
+      for (int64_t j = 0; j < 48; ++j) {
+        EXPECT_EQ(std::isnan(dw[i * (48 + kGap) + j]), i == 7 || j == 20) << table.name << " " << i << " " << j;
       }
     }
   }

@@ -11,7 +11,7 @@
  *                       acc = fma(float(sum of int8 products), d_w * d_x, acc), one step per block of 32 (or 16);
  *                       formats with a minimum add acc = fma(m_w, d_x * sum(x), acc).
  *   float weights:      acc = fma(w[k], x[k], acc), k = 0, 1, 2, ...
- * Gradients meet weights in the same two ways (MatmulTransposedArgs).
+ * Gradients meet weights, and inputs, in the same two ways (MatmulTransposedArgs, WeightGradientArgs).
  * Two exceptions, both with AMX: BF16 weights multiply activations rounded to bf16 (tdpbf16ps), at every batch size;
  * matmul_transposed multiplies weights and gradients rounded to bf16. Their sums are f32.
  *
@@ -115,12 +115,28 @@ struct MatmulTransposedArgs {
   const float* dy;        /* [tokens, N], `ld_dy` floats between rows */
   int64_t ld_dy;
   const void* q; /* [tokens, N] as quantize_gradient gives it, `ld_q` numbers between rows, zeros to whole blocks; read
-                    for quantised weights where the table has gradient_bytes */
+                    for quantised weights where the table rounds_gradients */
   int64_t ld_q;
   const float* scale; /* [tokens, ceil(N / 128)] d_y */
   int64_t tokens;
   float* dx; /* [tokens, K], `ld_dx` floats between rows; nothing but the columns asked for is touched */
   int64_t ld_dx;
+  void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
+};
+
+/* dW += dY^T X, rows [n_begin, n_end) and columns [k_begin, k_end), in whole numbers: as for quantised weights above,
+ * with blocks of 128 tokens in the place of 128 rows, and every column of X rounded in each. */
+struct WeightGradientArgs {
+  int64_t n_begin, n_end; /* of N rows */
+  int64_t k_begin, k_end; /* of K columns; multiples of 16 */
+  const void* q;          /* [ceil(tokens / 128)][N][128] dY^T as quantize_gradient gives it */
+  const float* scale;     /* [ceil(tokens / 128)][N] */
+  int64_t n;              /* N */
+  int64_t tokens;
+  const float* x; /* [tokens, K], `ld_x` floats between rows */
+  int64_t ld_x;
+  float* dw; /* [N, K], `ld_dw` floats between rows */
+  int64_t ld_dw;
   void* scratch; /* kMatmulScratchBytes, 64-byte aligned, one per thread */
 };
 
@@ -183,11 +199,13 @@ struct KernelTable {
 
   void (*matmul[kPackedFormatCount])(const MatmulArgs*);
   void (*matmul_transposed[kPackedFormatCount])(const MatmulTransposedArgs*);
-  int gradient_bytes; /* of a rounded number; 0: dy is read as it is */
+  bool rounds_gradients; /* for quantised weights; else matmul_transposed reads dy as it is */
+  int gradient_bytes;    /* of a rounded number */
   /* One row of dy [n] in blocks of 128: q in [-127, 127], in a form of the table's own, zeros up to a whole block;
    * scale [ceil(n / 128)], NaN (and zeros in q) where a number is not finite, 0 where all are below 1e-30. To the
    * nearest; where it `dithers`, up or down so that the mean is exact, by numbers drawn from the row's own bits. */
   void (*quantize_gradient)(const float* dy, int64_t n, void* q, float* scale, bool dithers);
+  void (*weight_gradient)(const WeightGradientArgs*);
   void (*gemm)(const GemmArgs*);
 
   /* One row of activations, x [K], K a multiple of 32; `out` points to the places of this row. A block of zeros has

@@ -24,8 +24,10 @@ inline std::vector<float> normals(uint64_t seed, size_t count, double scale = 1)
 
 // A weight [n, k] in a file format, packed, and as the floats it stands for.
 struct Weight {
-  Weight(DType format, int64_t rows, int64_t columns, uint64_t seed) : dtype(format), n(rows), k(columns) {
-    const auto values = normals(seed, static_cast<size_t>(n * k), 0.05);
+  Weight(DType format, int64_t rows, int64_t columns, uint64_t seed)
+      : Weight(format, rows, columns, normals(seed, static_cast<size_t>(rows * columns), 0.05)) {}
+  Weight(DType format, int64_t rows, int64_t columns, const std::vector<float>& values)
+      : dtype(format), n(rows), k(columns) {
     const size_t stride = row_bytes(dtype, static_cast<uint64_t>(k));
     std::vector<uint8_t> blocks(static_cast<size_t>(n) * stride);
     decoded.resize(values.size());

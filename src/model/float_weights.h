@@ -22,7 +22,8 @@ class FloatWeights {
   // Decodes every tensor of `model`, which must outlive this. A model with quantised matrices is refused: their numbers
   // cannot move by less than a step.
   // `compute`: the format of the packed copies, that is of the products: F32, BF16, or Q8_0 (rows of
-  // whole blocks), whose rounding gradients pass straight through.
+  // whole blocks), whose rounding gradients pass straight through; with Q8_0 the gradients of the matrices, too, are
+  // sums of rounded products.
   static Result<std::unique_ptr<FloatWeights>> create(const Model& model, ThreadTeam& team,
                                                       DType compute = DType::kF32);
 

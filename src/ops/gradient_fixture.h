@@ -39,11 +39,12 @@ struct OpCase {
   std::function<Rows(Ops&, const Views&, Rows y, Alive& alive)> run;
   // The same by formula, row after row.
   std::function<Numbers(const Arguments&)> formula;
-  int64_t roundings;              // that a term of a gradient meets at most
-  int64_t probe_every = 1;        // numbers whose derivative is compared
-  bool rounds_inputs = false;     // to int8, so the result is another; the gradient is not
-  bool amx_rounds = false;        // to bf16, two operands
-  bool rounds_gradients = false;  // of the inputs, to whole numbers, as quantised weights do
+  int64_t roundings;                     // that a term of a gradient meets at most
+  int64_t probe_every = 1;               // numbers whose derivative is compared
+  bool rounds_inputs = false;            // to int8, so the result is another; the gradient is not
+  bool amx_rounds = false;               // to bf16, two operands
+  bool rounds_gradients = false;         // of the inputs, to whole numbers, as quantised weights do
+  bool rounds_weight_gradients = false;  // likewise, dithered
 };
 inline void PrintTo(const OpCase& c, std::ostream* out) { *out << c.name; }
 
@@ -145,9 +146,10 @@ inline void expect_near(const OpCase& c, const Outcome& got, bool amx) {
   ASSERT_EQ(got.result.size(), y.size());
   // Half steps of the largest of a block, which in small blocks of normal numbers is below four times the mean.
   const double steps = 4 * (0.5 / kGradientWeightMax + 0.5 / kGradientMax);
-  const double unit = 0x1p-24 * static_cast<double>(c.roundings) + (amx && c.amx_rounds  ? 2.0 / 256
-                                                                    : c.rounds_gradients ? steps
-                                                                                         : 0);
+  double unit = 0x1p-24 * static_cast<double>(c.roundings) + (amx && c.amx_rounds  ? 2.0 / 256
+                                                              : c.rounds_gradients ? steps
+                                                                                   : 0);
+  if (c.rounds_weight_gradients) unit += 4 * (0.5 / kGradientWeightMax + 1 / (kGradientMax - 1));  // up to a whole step
   double largest = 0;
   for (const Complex& v : y) largest = std::max(largest, std::fabs(v.real()));
   for (size_t j = 0; j < y.size() && !c.rounds_inputs; ++j) {

@@ -156,7 +156,7 @@ void Ops::linear_backward(const Linear& layer, Rows dy, Rows dx) { product_backw
 // worker, as they come free.
 void Ops::product_backward(const Linear& layer, Rows dy, Rows dx, std::span<const LowBackward> parts) {
   ANDIRON_CHECK(dy.rows == dx.rows && dy.cols == layer.n && dx.cols == layer.k);
-  if (kernels_.gradient_bytes != 0 && !is_float(layer.format)) round_gradient(layer, dy);
+  if (kernels_.rounds_gradients && !is_float(layer.format)) round_gradient(layer, dy);
   constexpr int64_t kColumns = 96, kTokens = 512;
   const int64_t blocks = gradient_blocks(layer.n), stride = gradient_stride(layer.n);
   const int64_t wide = layer.k >= 4 * kColumns * team_.size() ? 2 * kColumns : kColumns;
@@ -185,10 +185,60 @@ void Ops::product_backward(const Linear& layer, Rows dy, Rows dx, std::span<cons
   });
 }
 
-// dW += dy^T x, x [T, k].
+// dy^T into gradient_, in blocks of 128 tokens, dithered: few tokens may have most of a column.
+void Ops::round_gradient_columns(Rows dy) {
+  constexpr int64_t kColumns = 64;
+  const int64_t pieces = (dy.cols + kColumns - 1) / kColumns, blocks = gradient_blocks(dy.rows);
+  const int64_t bytes = kGradientBlock * kernels_.gradient_bytes;
+  gradient_.make_room(blocks * dy.cols * bytes);
+  gradient_scale_.make_room(blocks * dy.cols);
+  team_.parallel_for(blocks * pieces, dy.rows * dy.cols / kElementsPerNs, [&](int64_t i, int worker) {
+    const int64_t first = i / pieces * kGradientBlock, tokens = std::min<int64_t>(kGradientBlock, dy.rows - first);
+    const int64_t column = i % pieces * kColumns, columns = std::min(kColumns, dy.cols - column);
+    auto* turned = reinterpret_cast<float*>(matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes);
+    kernels_.transpose(dy.row(first) + column, dy.stride, tokens, columns, turned, kGradientBlock);
+    for (int64_t j = 0; j < columns; ++j) {
+      const int64_t row = i / pieces * dy.cols + column + j;
+      kernels_.quantize_gradient(turned + j * kGradientBlock, tokens, gradient_.data() + row * bytes,
+                                 gradient_scale_.data() + row, true);
+    }
+  });
+}
+
+// In whole numbers, some thousand tokens at a time, which bounds gradient_.
+void Ops::rounded_weight_gradient(const Linear& layer, Rows dy, const float* x, float* gradient) {
+  constexpr int64_t kTokens = 16 * kGradientBlock, kColumns = 96, kRowsMin = 128, kRowsMax = 512;
+  const int64_t pieces = (layer.k + kColumns - 1) / kColumns;
+  const int64_t stretches = std::max((layer.n + kRowsMax - 1) / kRowsMax,
+                                     std::min(layer.n / kRowsMin, (2 * team_.size() + pieces - 1) / pieces));
+  for (int64_t first = 0; first < dy.rows; first += kTokens) {
+    const Rows some = dy.slice(first, std::min(kTokens, dy.rows - first));
+    round_gradient_columns(some);
+    team_.parallel_for(pieces * stretches, some.rows * layer.n * layer.k / kProductsPerNs, [&](int64_t i, int worker) {
+      const int64_t stretch = i / pieces, column = i % pieces * kColumns;
+      const WeightGradientArgs args = {layer.n * stretch / stretches,
+                                       layer.n * (stretch + 1) / stretches,
+                                       column,
+                                       std::min(layer.k, column + kColumns),
+                                       gradient_.data(),
+                                       gradient_scale_.data(),
+                                       layer.n,
+                                       some.rows,
+                                       x + first * layer.k,
+                                       layer.k,
+                                       gradient,
+                                       layer.k,
+                                       matmul_scratch_.data() + static_cast<size_t>(worker) * kMatmulScratchBytes};
+      kernels_.weight_gradient(&args);
+    });
+  }
+}
+
+// dW += dy^T x, x [T, k]. In the format of the products: quantised ones are rounded here too.
 void Ops::weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x) {
   float* gradient = tape.gradient(layer.master);
   if (gradient == nullptr) return;
+  if (!is_float(layer.format)) return rounded_weight_gradient(layer, dy, x, gradient);
   constexpr int64_t kRows = 32;
   team_.parallel_for((layer.n + kRows - 1) / kRows, [&](int64_t piece, int worker) {
     const int64_t begin = piece * kRows, end = std::min(layer.n, begin + kRows);

@@ -155,6 +155,8 @@ class Ops {
   void product_backward(const Linear& layer, Rows dy, Rows dx, std::span<const LowBackward> parts);
   void gemm(GemmArgs args, int worker);  // args.scratch is set here
   void round_gradient(const Linear& layer, Rows dy);
+  void round_gradient_columns(Rows dy);
+  void rounded_weight_gradient(const Linear& layer, Rows dy, const float* x, float* gradient);
   void weight_gradient(const Tape& tape, const Linear& layer, Rows dy, const float* x);
   // ops/lora.cpp
   static std::span<const LoraDelta> deltas_of(const Linear& layer, const RowDeltas& rows);

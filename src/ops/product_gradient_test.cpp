@@ -74,8 +74,29 @@ OpCase quantised_case(DType dtype) {
   return c;
 }
 
+// A matrix that is trained, multiplied in Q8_0: the gradients are those of the matrix as it is.
+OpCase rounded_master_case(const std::string& name, int64_t rows) {
+  const auto run = [](Ops& ops, const Views& v, Rows y, Alive& alive) {
+    const auto weight = std::make_shared<Weight>(DType::kQ8_0, v[1].rows, v[1].cols, compact(v[1]));
+    alive.push_back(weight);
+    const auto linear = std::make_shared<Linear>(
+        Linear{kPackedQ8_0, weight->n, weight->k, weight->packed.data(), nullptr, 0, v[1].data});
+    alive.push_back(linear);
+    ops.linear(v[0], *linear, y);
+    return y;
+  };
+  const auto formula = [](const Arguments& a) {
+    return by_row(a[0], 64, [&](const Numbers& x, int64_t) { return reference::product<Complex>(a[1], x); });
+  };
+  OpCase c = {name, {{rows, 64}, {150, 64, true}}, rows, 150, run, formula, 300, 97};
+  c.rounds_inputs = c.rounds_gradients = c.rounds_weight_gradients = c.amx_rounds = true;
+  return c;
+}
+
 std::vector<OpCase> product_cases() {
-  std::vector<OpCase> list = {linear_case("few_rows", 5), linear_case("many_rows", 19)};
+  std::vector<OpCase> list = {linear_case("few_rows", 5), linear_case("many_rows", 19),
+                              rounded_master_case("rounded_few_rows", 5),
+                              rounded_master_case("rounded_many_rows", 150)};
   for (const DType dtype :
        {DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K,
         DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kIQ4_NL, DType::kIQ4_XS}) {

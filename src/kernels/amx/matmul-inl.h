@@ -210,7 +210,7 @@ void install_quant_tiles(KernelTable* table, PackedFormat format) {
 
 void install_tiles(KernelTable* table) {
   table->name = "amx";
-  table->gradient_bytes = 0;
+  table->rounds_gradients = false;
   table->peak = peak_tiles;
   table->matmul[kPackedBF16] = matmul_bf16_tiles;
   table->matmul_transposed[kPackedF32] = matmul_transposed_tiles<UnpackFloat<FloatF32>>;

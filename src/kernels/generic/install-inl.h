@@ -44,8 +44,10 @@ void install(KernelTable* table, const char* name) {
   install_quant<FormatQ6_K>(table, kPackedQ6_K);
   install_quant<FormatIQ4_NL>(table, kPackedIQ4_NL);
   install_quant<FormatIQ4_XS>(table, kPackedIQ4_XS);
+  table->rounds_gradients = true;
   table->gradient_bytes = sizeof(V::Gradient);
   table->quantize_gradient = quantize_gradient;
+  table->weight_gradient = weight_gradient;
   table->quantize_row = quantize_row;
   table->rms_norm = rms_norm;
   table->add = add;

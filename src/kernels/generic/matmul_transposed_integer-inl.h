@@ -1,6 +1,8 @@
 /* dx += dy W from quantised weights, in whole numbers, which are four times as fast as f32 ones on VNNI and have the
  * same bits everywhere. Pieces of 128 rows x 96 columns are unpacked to f32, turned so that columns are lanes, and
- * rounded to 8 bits against the largest of their column, some rows side by side. */
+ * rounded to 8 bits against the largest of their column, some rows side by side.
+ *
+ * dW += dY^T X is the same product: there the rows of W are tokens of X. */
 #pragma once
 
 #include "kernels/generic/matmul_transposed-inl.h"
@@ -30,11 +32,13 @@ inline V::F inverse_scale(V::F top, float most) {
   return V::f_select_ge(top, V::f_set1(1e-30f), V::f_div(V::f_set1(most), top), V::f_zero());
 }
 
-/* 16 columns of a piece from f32 to steps of rows, their scales, and what their sums start from. */
-inline void round_columns(const float* from, int64_t rows, V::GradientWeight* steps, float* scale, int32_t* start) {
+/* 16 columns of a piece from f32, rows `ld` floats apart, to steps of rows, their scales, and what their sums start
+ * from. */
+inline void round_columns(const float* from, int64_t ld, int64_t rows, V::GradientWeight* steps, float* scale,
+                          int32_t* start) {
   V::F top = V::f_zero(), finite = V::f_zero();
   for (int64_t i = 0; i < rows; ++i) {
-    const V::F v = V::f_load(from + i * kGemmWidth);
+    const V::F v = V::f_load(from + i * ld);
     top = V::f_max(top, V::f_abs(v));
     finite = V::f_add(finite, V::f_sub(v, v)); /* 0, or NaN */
   }
@@ -47,7 +51,7 @@ inline void round_columns(const float* from, int64_t rows, V::GradientWeight* st
     V::I step[V::kGradientStep];
 #pragma GCC unroll 4
     for (int64_t j = 0; j < V::kGradientStep; ++j) {
-      const V::F v = i + j < rows ? V::f_load(from + (i + j) * kGemmWidth) : V::f_zero();
+      const V::F v = i + j < rows ? V::f_load(from + (i + j) * ld) : V::f_zero();
       step[j] = V::i_round(V::f_mul(v, inverse));
       sum = V::i_add(sum, step[j]);
     }
@@ -114,22 +118,23 @@ void quantize_gradient(const float* dy, int64_t n, void* out, float* scale, bool
   }
 }
 
-/* What the tiles of one panel need to know. */
+/* What the tiles of one panel need to know. A row of q is a token's gradients; of dW, a row's from 128 tokens. */
 struct IntegerPass {
-  const MatmulTransposedArgs* args;
+  const V::Gradient* q; /* [tokens][steps * kGradientStep] */
+  int64_t ld_q;
+  const float* q_scale; /* [tokens], `ld_scale` apart */
+  int64_t ld_scale;
   const V::GradientWeight* weights; /* of the panel */
   const float* scale;               /* of its columns */
   const int32_t* start;             /* likewise */
   float* carry;                     /* [tokens][kGemmWidth] */
-  int64_t row, steps;               /* first row of the piece; steps in it */
-  int64_t token, tokens;            /* first of carry, and how many */
+  int64_t steps, tokens;
 };
 
 /* R tokens x N vectors of columns. */
 template <int R, int N>
 void integer_tile(const IntegerPass& w, int64_t token) {
-  const MatmulTransposedArgs& a = *w.args;
-  const V::Gradient* q = (const V::Gradient*)a.q + (w.token + token) * a.ld_q + w.row;
+  const V::Gradient* q = w.q + token * w.ld_q;
   const V::GradientWeight* b = w.weights;
   P::I acc[R][N];
 #pragma GCC unroll 8
@@ -142,19 +147,18 @@ void integer_tile(const IntegerPass& w, int64_t token) {
     for (int v = 0; v < N; ++v) x[v] = P::i_load_panel(b + V::kGradientStep * v * P::kLanes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const P::I y = P::i_step(q + r * a.ld_q);
+      const P::I y = P::i_step(q + r * w.ld_q);
 #pragma GCC unroll 3
       for (int v = 0; v < N; ++v) acc[r][v] = P::i_dot_step(acc[r][v], y, x[v]);
     }
     q += V::kGradientStep;
     b += V::kGradientStep * kGemmWidth;
   }
-  const int64_t blocks = (a.n + kGradientBlock - 1) / kGradientBlock;
-  const float* scale = a.scale + (w.token + token) * blocks + w.row / kGradientBlock;
+  const float* scale = w.q_scale + token * w.ld_scale;
   float* carry = w.carry + token * kGemmWidth;
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
-    const P::F d = P::f_set1(scale[r * blocks]);
+    const P::F d = P::f_set1(scale[r * w.ld_scale]);
 #pragma GCC unroll 3
     for (int v = 0; v < N; ++v) {
       float* to = carry + r * kGemmWidth + v * P::kLanes;
@@ -166,10 +170,9 @@ void integer_tile(const IntegerPass& w, int64_t token) {
 
 /* The gradients of the next tile: far apart, and so what the hardware does not foresee. */
 inline void prefetch_gradients(const IntegerPass& w, int64_t token) {
-  const V::Gradient* q = (const V::Gradient*)w.args->q + (w.token + token) * w.args->ld_q + w.row;
+  const V::Gradient* q = w.q + token * w.ld_q;
   for (int64_t t = 0; t < P::kGemmRows; ++t) {
-    for (int64_t i = 0; i < kPieceRows; i += 64 / (int64_t)sizeof *q)
-      __builtin_prefetch(q + t * w.args->ld_q + i, 0, 3);
+    for (int64_t i = 0; i < kPieceRows; i += 64 / (int64_t)sizeof *q) __builtin_prefetch(q + t * w.ld_q + i, 0, 3);
   }
 }
 
@@ -194,41 +197,54 @@ void fill_steps(const MatmulTransposedArgs* a, int64_t row, int64_t rows, int64_
   }
   for (int64_t c = 0; c < columns; c += 16) { /* K is whole blocks of 32 */
     const int64_t panel = c / kGemmWidth, at = c % kGemmWidth;
-    round_columns(&s->piece.panels[panel][0][at], rows, s->steps[panel][0][at], s->scale + c, s->start + c);
+    round_columns(&s->piece.panels[panel][0][at], kGemmWidth, rows, s->steps[panel][0][at], s->scale + c, s->start + c);
   }
 }
 
-/* Between dx and the carry: from one to the other. */
-inline void copy_carry(const MatmulTransposedArgs* a, int64_t token, int64_t tokens, int64_t column, int64_t columns,
-                       IntegerScratch* s, bool back) {
-  for (int64_t t = 0; t < tokens; ++t) {
-    float* dx = a->dx + (token + t) * a->ld_dx + column;
-    for (int64_t c = 0; c < columns; c += 16) {
-      float* carry = s->carry[c / kGemmWidth][t] + c % kGemmWidth;
-      V::f_store(back ? dx + c : carry, V::f_load(back ? carry : dx + c));
-    }
+/* All panels of what fill_steps or a caller made of `columns` columns; `w` of the first. */
+inline void integer_panels(IntegerPass w, int64_t columns, IntegerScratch* s) {
+  for (int64_t c = 0; c < columns; c += kGemmWidth) {
+    const int64_t panel = c / kGemmWidth;
+    w.weights = s->steps[panel][0][0];
+    w.scale = s->scale + c;
+    w.start = s->start + c;
+    w.carry = s->carry[panel][0];
+    const int64_t vectors = (columns - c < kGemmWidth ? columns - c : kGemmWidth) / P::kLanes;
+    if (vectors == 1) integer_panel<1>(w);
+    if (vectors == 2) integer_panel<2>(w);
+    if (vectors == 3) integer_panel<3>(w);
   }
 }
+
+/* Between `out` [tokens, columns] and the carry: from one to the other. */
+inline void copy_carry(float* out, int64_t ld, int64_t tokens, int64_t columns, IntegerScratch* s, bool back) {
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int64_t c = 0; c < columns; c += 16) {
+      float* carry = s->carry[c / kGemmWidth][t] + c % kGemmWidth;
+      V::f_store(back ? out + c : carry, V::f_load(back ? carry : out + c));
+    }
+    out += ld;
+  }
+}
+
+inline int64_t steps_of(int64_t rows) { return (rows + V::kGradientStep - 1) / V::kGradientStep; }
 
 /* Tokens [token, token + tokens) against columns [column, column + columns) of all rows. */
 template <class Unpack>
 void integer_piece(const MatmulTransposedArgs* a, int64_t token, int64_t tokens, int64_t column, int64_t columns) {
   IntegerScratch* s = (IntegerScratch*)a->scratch;
-  copy_carry(a, token, tokens, column, columns, s, false);
+  float* dx = a->dx + token * a->ld_dx + column;
+  const V::Gradient* q = (const V::Gradient*)a->q + token * a->ld_q;
+  const int64_t blocks = (a->n + kGradientBlock - 1) / kGradientBlock;
+  copy_carry(dx, a->ld_dx, tokens, columns, s, false);
   for (int64_t row = 0; row < a->n; row += kPieceRows) {
     const int64_t rows = a->n - row < kPieceRows ? a->n - row : kPieceRows;
     fill_steps<Unpack>(a, row, rows, column, columns, s);
-    for (int64_t c = 0; c < columns; c += kGemmWidth) {
-      const int64_t panel = c / kGemmWidth, steps = (rows + V::kGradientStep - 1) / V::kGradientStep;
-      const IntegerPass w = {
-          a, s->steps[panel][0][0], s->scale + c, s->start + c, s->carry[panel][0], row, steps, token, tokens};
-      const int64_t vectors = (columns - c < kGemmWidth ? columns - c : kGemmWidth) / P::kLanes;
-      if (vectors == 1) integer_panel<1>(w);
-      if (vectors == 2) integer_panel<2>(w);
-      if (vectors == 3) integer_panel<3>(w);
-    }
+    const float* scale = a->scale + token * blocks + row / kGradientBlock;
+    integer_panels({q + row, a->ld_q, scale, blocks, nullptr, nullptr, nullptr, nullptr, steps_of(rows), tokens},
+                   columns, s);
   }
-  copy_carry(a, token, tokens, column, columns, s, true);
+  copy_carry(dx, a->ld_dx, tokens, columns, s, true);
 }
 
 template <class Unpack>
@@ -238,6 +254,38 @@ void matmul_transposed_integer(const MatmulTransposedArgs* a) {
     for (int64_t column = a->k_begin; column < a->k_end; column += kIntegerColumns) {
       const int64_t columns = a->k_end - column < kIntegerColumns ? a->k_end - column : kIntegerColumns;
       integer_piece<Unpack>(a, token, tokens, column, columns);
+    }
+  }
+}
+
+/* Rows [first, first + count) of dW, columns [column, column + columns). */
+inline void weight_gradient_piece(const WeightGradientArgs* a, int64_t first, int64_t count, int64_t column,
+                                  int64_t columns) {
+  IntegerScratch* s = (IntegerScratch*)a->scratch;
+  float* dw = a->dw + first * a->ld_dw + column;
+  const V::Gradient* q = (const V::Gradient*)a->q + first * kGradientBlock;
+  const float* scale = a->scale + first;
+  copy_carry(dw, a->ld_dw, count, columns, s, false);
+  for (int64_t token = 0; token < a->tokens; token += kGradientBlock) {
+    const int64_t tokens = a->tokens - token < kGradientBlock ? a->tokens - token : kGradientBlock;
+    for (int64_t c = 0; c < columns; c += 16) {
+      round_columns(a->x + token * a->ld_x + column + c, a->ld_x, tokens, s->steps[c / kGemmWidth][0][c % kGemmWidth],
+                    s->scale + c, s->start + c);
+    }
+    integer_panels({q, kGradientBlock, scale, 1, nullptr, nullptr, nullptr, nullptr, steps_of(tokens), count}, columns,
+                   s);
+    q += a->n * kGradientBlock;
+    scale += a->n;
+  }
+  copy_carry(dw, a->ld_dw, count, columns, s, true);
+}
+
+void weight_gradient(const WeightGradientArgs* a) {
+  for (int64_t first = a->n_begin; first < a->n_end; first += kIntegerTokens) {
+    const int64_t count = a->n_end - first < kIntegerTokens ? a->n_end - first : kIntegerTokens;
+    for (int64_t column = a->k_begin; column < a->k_end; column += kIntegerColumns) {
+      const int64_t columns = a->k_end - column < kIntegerColumns ? a->k_end - column : kIntegerColumns;
+      weight_gradient_piece(a, first, count, column, columns);
     }
   }
 }
