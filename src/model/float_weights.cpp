@@ -115,7 +115,12 @@ void FloatWeights::pack(Matrix& matrix) {
   for (int64_t first = 0; first < n; first += kGroupRows) {
     const int64_t count = std::min<int64_t>(kGroupRows, n - first);
     const auto numbers = static_cast<uint64_t>(count * k);
-    encode_row(compute_, matrix.master.data() + first * k, encoded.data(), numbers, nullptr);
+    const float* from = matrix.master.data() + first * k;
+    if (compute_ == DType::kQ8_0) {
+      round_row_q8_0(from, encoded.data(), numbers);
+    } else {
+      encode_row(compute_, from, encoded.data(), numbers, nullptr);
+    }
     pack_group(compute_, rows.data(), static_cast<int>(count), k,
                matrix.packed.data() + static_cast<uint64_t>(first / kGroupRows) * group_bytes);
   }

@@ -32,6 +32,10 @@ void decode_row(DType dtype, const uint8_t* blocks, float* out, uint64_t element
 // of its range. Call check_finite first where that should be an error.
 void encode_row(DType dtype, const float* in, uint8_t* blocks, uint64_t elements, const float* importance);
 
+// Q8_0 as encode_row writes it, but without a search: a block's scale is its largest magnitude / 127. For weights that
+// are rounded anew after every step of training.
+void round_row_q8_0(const float* in, uint8_t* blocks, uint64_t elements);
+
 // An Error naming `what` and the first element that is a NaN or an infinity, if there is one.
 Status check_finite(const float* in, uint64_t elements, std::string_view what);
 

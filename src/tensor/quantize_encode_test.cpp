@@ -125,6 +125,32 @@ TEST(Encode, FindsBlocksThatHoldTheNumbersExactly) {
   EXPECT_EQ(round_trip(DType::kIQ4_NL, in), in);
 }
 
+// To the nearest level: half a step of the largest / 127, itself off by an 11th bit; what is not finite as zero; what
+// is beyond the format as its end.
+TEST(RoundQ8, IsNearWithoutASearch) {
+  auto in = exact_uniform(32 * 40, 3);
+  std::fill_n(in.begin() + 32, 32, 0.0f);
+  in[70] = std::numeric_limits<float>::infinity();
+  in[71] = std::numeric_limits<float>::quiet_NaN();
+  in[100] = -1e9f;
+  std::vector<uint8_t> blocks(row_bytes(DType::kQ8_0, in.size()));
+  round_row_q8_0(in.data(), blocks.data(), in.size());
+  const auto out = decode(DType::kQ8_0, blocks);
+  EXPECT_EQ(out[70], 0);
+  EXPECT_EQ(out[71], 0);
+  EXPECT_EQ(out[100], -65504.0f * 127);
+  in[70] = in[71] = 0;
+  in[100] = out[100];
+  for (size_t block = 0; block < in.size(); block += 32) {
+    float top = 0;
+    for (size_t i = block; i < block + 32; ++i) top = std::max(top, std::fabs(in[i]));
+    for (size_t i = block; i < block + 32; ++i) {
+      // Half a step; at the ends of the range, the rounding of the scale 127 times.
+      ASSERT_NEAR(out[i], in[i], top / 127 * (0.5f + 127 * 0x1p-11f)) << i;
+    }
+  }
+}
+
 TEST(Encode, KeepsZerosAndCannotBeFooledByTinyNumbers) {
   for (const DType dtype : block_formats()) {
     std::vector<float> in(512, 0.0f);

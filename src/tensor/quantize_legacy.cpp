@@ -1,7 +1,13 @@
 // Encode: the formats of 32 elements with one binary16 scale, and perhaps an offset, to a block.
 
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "base/check.h"
 #include "tensor/quant_encode.h"
 #include "tensor/quant_search.h"
+#include "tensor/quantize.h"
 
 namespace andiron {
 
@@ -80,6 +86,36 @@ void encode_block(const SmallBlock& in, BlockQ8_0* out) {
   uint8_t codes[32];
   out->d = encode_scaled<UniformLevels<-127, 127>>(in, {1.01f, 0.99f, 21}, codes);
   for (int i = 0; i < 32; ++i) out->qs[i] = static_cast<int8_t>(codes[i] - 127);
+}
+
+namespace {
+// Loops that compilers vectorise: of whole numbers, whose order is that of magnitudes, and without branches.
+void round_block(const float* in, BlockQ8_0* out) {
+  constexpr int32_t kInfinity = 0x7f800000;
+  int32_t bits[32];
+  int32_t top = 0;
+  for (int i = 0; i < 32; ++i) {
+    const auto number = std::bit_cast<int32_t>(in[i]), magnitude = number & 0x7fffffff;
+    bits[i] = magnitude < kInfinity ? number : 0;
+    top = std::max(top, magnitude < kInfinity ? magnitude : 0);
+  }
+  out->d = quant_search::f16_scale(std::bit_cast<float>(top) / 127);
+  const float to_levels = reciprocal(f16_to_f32(out->d));
+  constexpr float kRounds = 0x1.8p23f;  // added to a small number, leaves its nearest whole number in the lowest bits
+  for (int i = 0; i < 32; ++i) {
+    const float level = std::clamp(std::bit_cast<float>(bits[i]) * to_levels, -127.0f, 127.0f);
+    out->qs[i] = static_cast<int8_t>(std::bit_cast<int32_t>(level + kRounds));
+  }
+}
+}  // namespace
+
+void round_row_q8_0(const float* in, uint8_t* blocks, uint64_t elements) {
+  ANDIRON_CHECK(elements % 32 == 0);
+  for (uint64_t i = 0; i < elements / 32; ++i) {
+    BlockQ8_0 block;
+    round_block(in + i * 32, &block);
+    std::memcpy(blocks + i * sizeof(block), &block, sizeof(block));
+  }
 }
 
 }  // namespace andiron
