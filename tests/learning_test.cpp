@@ -125,11 +125,20 @@ TEST_F(LearningTest, ResumeKnowsItsModelAndData) {
   EXPECT_EQ(program_.run({"learn", "--resume", "--as", "nobody"}).status, 1);
 }
 
+TEST_F(LearningTest, ABaseModelCannotStudy) {
+  const Outcome refused = program_.run(learning("run", {"--study", "on"}));
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("--study on: " + model_ + " is a base model"), std::string::npos) << refused.err;
+  const Outcome plain = program_.run(learning("run", {"--json", "--study", "auto"}, "2"));
+  EXPECT_EQ(parse(plain).member("options").member("study").text_or(""), "off");
+}
+
 TEST_F(LearningTest, WrongOptionsAreWrongUsage) {
   for (const Words& words :
        {Words{"learn", model_, data_}, learning("run", {"--dropout", "1"}), learning("run", {"--method", "alchemy"}),
         learning("run", {"--budget", "soon"}), learning("run", {"--loss", "dpo", "--method", "full"}),
-        learning("run", {"--targets"}), Words{"learn", model_, data_, "--as", "../x"},
+        learning("run", {"--targets"}), learning("run", {"--study", "always"}),
+        learning("run", {"--study", "on", "--loss", "dpo"}), Words{"learn", model_, data_, "--as", "../x"},
         Words{"learn", model_, data_, "--as", ""}, Words{"learn", model_, data_, "--as", "none"},
         Words{"learn", "--as", "me"}, Words{"learn", model_, "--as", "me"}, Words{"learn", "--resume"}}) {
     const Outcome outcome = program_.run(words);

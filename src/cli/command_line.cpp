@@ -347,6 +347,9 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
   sub->add_flag("--last-answer", o.last_answer, "Loss on the last answer alone");
   sub->add_flag("--split-long", o.split_long, "Split rows longer than a sequence instead of refusing them");
   add_number(sub, "--held-out", o.held_out, "Share of the documents that is held out");
+  add_choice(sub, "--study", o.study, choices(StudyMode::kOff, study_mode_name),
+             "Of documents: the model also writes questions and answers to learn (auto: a chat model does)")
+      ->capture_default_str();
   sub->add_option("--replay", o.learn.replay, "More rows, against forgetting (may be repeated)")
       ->allow_extra_args(false);
   sub->add_option("--general", o.learn.general, "A text to see what is forgotten (default: a built-in one)");
@@ -365,7 +368,8 @@ void add_learn_run(App* sub, LearnCommandOptions& o) {
   count("--seq-len", o.learn.seq_len, "Tokens of a sequence");
   count("--batch", o.learn.batch, "Sequences of a batch");
   count("--grad-accum", o.learn.grad_accum, "Batches of a step");
-  sub->add_option("--lr", o.learn.rate, "Learning rate (default 2e-4; full 2e-5; preferences a tenth)");
+  sub->add_option("--lr", o.learn.rate,
+                  "Learning rate (default 2e-4, of small models 1e-3; full 2e-5; preferences a tenth)");
   add_choice(sub, "--schedule", o.schedule, choices(Schedule::Kind::kWsd, schedule_kind_name),
              "Course of the learning rate")
       ->capture_default_str();

@@ -10,7 +10,12 @@ namespace andiron {
 
 LearnDisplay::LearnDisplay(bool quiet, double flop_per_s) : quiet_(quiet), flop_per_s_(flop_per_s) {
   events_.say = [this](std::string_view line) { say(line); };
-  events_.working = [this](std::string_view what, int64_t done, int64_t total) { work(what, done, total); };
+  events_.working = [this](std::string_view what, int64_t done, int64_t total) {
+    work(what, Progress::Unit::kTokens, done, total);
+  };
+  events_.studying = [this](std::string_view what, int64_t done, int64_t total) {
+    work(what, Progress::Unit::kSteps, done, total);
+  };
   events_.begin = [this](int64_t steps, int64_t done) { begin(steps, done); };
   events_.cost = [this](double flop_per_token) { flop_per_token_ = flop_per_token; };
   events_.step = [this](const LossRow& row) { step(row); };
@@ -43,8 +48,9 @@ void LearnDisplay::note_interrupt() {
   say("stopping; Ctrl-C once more ends at once, with what was saved last");
 }
 
-void LearnDisplay::work(std::string_view what, int64_t done, int64_t total) {
-  if (!working_) working_.emplace(std::string(what), Progress::Unit::kTokens, quiet_);
+void LearnDisplay::work(std::string_view what, Progress::Unit unit, int64_t done, int64_t total) {
+  if (!working_ || what != doing_) working_.emplace(std::string(what), unit, quiet_);
+  doing_ = what;
   working_->update(static_cast<uint64_t>(done), static_cast<uint64_t>(total));
   if (done >= total) working_.reset();
   note_interrupt();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "cli/progress.h"
@@ -26,7 +27,7 @@ class LearnDisplay {
   void say(std::string_view line);
   void begin(int64_t steps, int64_t done);
   void note_interrupt();
-  void work(std::string_view what, int64_t done, int64_t total);
+  void work(std::string_view what, Progress::Unit unit, int64_t done, int64_t total);
   void step(const LossRow& row);
 
   bool quiet_, noted_ = false;
@@ -34,6 +35,7 @@ class LearnDisplay {
   std::optional<InterruptGuard> interrupt_;
   LearnEvents events_;
   std::optional<Progress> working_;
+  std::string doing_;  // its label
   std::optional<TrainProgress> steps_;
 };
 

@@ -39,7 +39,7 @@ struct AnswerOptions {
 struct LearnCommandOptions {
   std::string model;
   LearnOptions learn;
-  std::string method = "lora", loss = "sft", schedule = "cosine", checkpointing = "auto";
+  std::string method = "lora", loss = "sft", schedule = "cosine", checkpointing = "auto", study = "auto";
   std::string budget, until;
   std::string format;
   std::string chat_template;

@@ -24,18 +24,20 @@ namespace {
 class Run {
  public:
   Run(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
-      const LearnOptions& options, const LearnEvents& events)
+      const LearnOptions& options, const LearnEvents& events, const StudyAnswererMaker& answerer)
       : model_(model),
         tokenizer_(tokenizer),
         kernels_(kernels),
         team_(team),
         o_(options),
         events_(events),
+        answerer_(answerer),
         folder_(options.out),
         called_(now_seconds()) {}
 
   Result<LearnResult> run() {
     TRY(open());
+    TRY(study_documents());
     TRY(read_data());
     TRY(make_pass());
     TRY(plan());
@@ -50,6 +52,8 @@ class Run {
   TrainSubject subject() { return subject_->trained(*pass_, team_); }
 
   Status open();
+  Result<bool> is_to_study(const std::vector<Passage>& passages) const;
+  Status study_documents();
   Status read_data();
   Status check_same_data() const;
   int64_t rows_per_pass(int64_t seq_len) const { return std::max<int64_t>(512, seq_len); }
@@ -67,9 +71,12 @@ class Run {
   ThreadTeam& team_;
   LearnOptions o_;  // what was left open is filled in by and by
   const LearnEvents& events_;
+  const StudyAnswererMaker& answerer_;
   RunFolder folder_;
   double called_;  // when learn() was
 
+  StudiedFiles studied_;
+  std::optional<Json> studies_;  // what became of its study, where there was one now
   LearnData data_;
   std::string rows_hash_;
   AdapterBase base_;
@@ -95,6 +102,64 @@ Status Run::open() {
     return make_error("{}: the run was begun on {} ({}), and this model is another ({})", o_.base_path,
                       before_->base_path, before_->base_hash, base_.hash);
   }
+  return {};
+}
+
+// Says why not, where it was asked for.
+Result<bool> Run::is_to_study(const std::vector<Passage>& passages) const {
+  const bool asked = o_.study == StudyMode::kOn;
+  if (!ChatPrompt::can_chat(tokenizer_)) {
+    if (!asked) return false;
+    return make_error("--study on: {} is a base model, which cannot be asked; only a chat model can study",
+                      o_.base_path);
+  }
+  if (passages.empty() && asked) {
+    return make_error("--study on: there is no text or Markdown with whole sentences among the data");
+  }
+  return !passages.empty();
+}
+
+// A third of the time at most, so that most of it is left to learn in.
+Status Run::study_documents() {
+  constexpr double kStudyShare = 1.0 / 3;
+  const std::string path = file("study.jsonl");
+  if (o_.resume) {
+    for (const DataFileRecord& data : before_->data) {
+      if (data.use == "study") studied_.rows = path;
+      if (data.use == "study held out") studied_.held_out = file("study-held-out.jsonl");
+    }
+    return {};
+  }
+  std::vector<Passage> passages;
+  const bool may = answerer_ && o_.study != StudyMode::kOff && o_.loss == LossKind::kNextToken;
+  bool wanted = false;
+  if (may) {
+    TRY_ASSIGN(passages, read_passages(o_.data, o_.reading.format));
+    TRY_ASSIGN(wanted, is_to_study(passages));
+  }
+  o_.study = StudyMode::kOff;
+  if (!wanted) return {};
+  say(format("studying {}: the model writes questions about them and answers these itself{} (--study off: not)",
+             counted(std::ssize(passages), "passage"),
+             o_.budget_seconds > 0 ? format(", for at most {}", human_seconds(kStudyShare * o_.budget_seconds)) : ""));
+  StudyOptions options;
+  options.model_name = o_.base_path;
+  options.seed = o_.seed;
+  options.now = o_.reading.now;
+  options.context = model_.config().context;
+  if (o_.budget_seconds > 0) options.deadline = called_ + kStudyShare * o_.budget_seconds;
+  TRY_ASSIGN(const StudyAnswerer answerer, answerer_());
+  TRY_ASSIGN(const StudyResult result, study(passages, tokenizer_, options, answerer, events_));
+  say(result.describe());
+  studies_ = result.to_json();
+  if (result.rows.empty()) return {};
+  TRY(write_study_rows(result.rows, path));
+  studied_.rows = path;
+  if (!result.held_out.empty()) {
+    studied_.held_out = file("study-held-out.jsonl");
+    TRY(write_study_rows(result.held_out, studied_.held_out));
+  }
+  o_.study = StudyMode::kOn;
   return {};
 }
 
@@ -124,7 +189,7 @@ Status Run::read_data() {
     const TrainLimits limits = {rows_per_pass(seq_len), model_.config().blocks};
     return TrainPass::bytes_needed(model_, limits, team_.size()) <= memory_wanted(o_.memory_bytes);
   };
-  TRY_ASSIGN(data_, read_learn_data(o_, tokenizer_, model_.config().context, fits, team_));
+  TRY_ASSIGN(data_, read_learn_data(o_, studied_, tokenizer_, model_.config().context, fits, team_));
   o_.seq_len = data_.seq_len;
   for (const std::string& line : describe_report(data_.set.report)) say(line);
   rows_hash_ = hash_rows({&data_.set.train, &data_.set.held_out, &data_.general});
@@ -135,7 +200,10 @@ Status Run::read_data() {
 }
 
 Status Run::make_pass() {
-  const double usual = o_.method == LearnMethod::kFull ? 2e-5 : 2e-4;
+  // Adapters of small models want a higher rate, and bear it.
+  constexpr uint64_t kSmall = 100'000'000;
+  const double of_adapter = model_.parameters() < kSmall ? 1e-3 : 2e-4;
+  const double usual = o_.method == LearnMethod::kFull ? 2e-5 : of_adapter;
   if (!o_.rate) o_.rate = o_.loss == LossKind::kNextToken ? usual : usual / 10;
   PassWishes wishes;
   TRY_ASSIGN(wishes.parameters, Subject::parameters_count(model_, base_, o_));
@@ -212,6 +280,7 @@ Status Run::plan() {
   input.context = model_.config().context;
   input.steps = o_.steps;
   input.epochs = o_.epochs;
+  input.by_heart = !studied_.rows.empty();
   input.sequence_length = data_.seq_len;
   input.batch = o_.batch;
   input.grad_accum = o_.grad_accum;
@@ -263,6 +332,7 @@ RunRecord Run::fresh_record() const {
   out.data = data_.files;
   out.rows_hash = rows_hash_;
   out.report = report_to_json(data_.set.report);
+  if (studies_) out.report.set("study", *studies_);
   out.train_rows = std::ssize(data_.set.train.rows);
   out.held_out_rows = std::ssize(held_out().rows);
   out.train_tokens = data_.set.report.train_tokens;
@@ -296,8 +366,8 @@ Result<LearnResult> Run::train() {
 }  // namespace
 
 Result<LearnResult> learn(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
-                          const LearnOptions& options, const LearnEvents& events) {
-  return Run(model, tokenizer, kernels, team, options, events).run();
+                          const LearnOptions& options, const LearnEvents& events, const StudyAnswererMaker& answerer) {
+  return Run(model, tokenizer, kernels, team, options, events, answerer).run();
 }
 
 }  // namespace andiron

@@ -3,6 +3,8 @@
 //   adapter_config.json, adapter_model.safetensors   the adapter (PEFT); of full training model.gguf
 //   run.json, loss.csv, loss.svg                     the record
 //   checkpoints/                                     the last two and the best
+//   study.jsonl                                      questions and answers that the model wrote about documents; in
+//                                                    study-held-out.jsonl those that are not learned, but measured
 //
 // The library prints nothing: what there is to say goes to LearnEvents. One thread; `stop` may be set from any other.
 #pragma once
@@ -16,14 +18,16 @@
 #include "text/tokenizer.h"
 #include "train/learn_options.h"
 #include "train/run_events.h"
+#include "train/study.h"
 
 namespace andiron {
 
 // A run that was stopped or killed goes on with `resume`: the result is the same, byte for byte. Without it a folder
 // that holds a run or an adapter is refused. When a step fails (a loss that is not finite, a full disk), what was
-// learned until then is written as far as it can be, and the Error says so.
+// learned until then is written as far as it can be, and the Error says so. Without `answerer` nothing is studied.
 Result<LearnResult> learn(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
-                          const LearnOptions& options, const LearnEvents& events);
+                          const LearnOptions& options, const LearnEvents& events,
+                          const StudyAnswererMaker& answerer = {});
 
 // The text whose perplexity tells what was forgotten where no other is given: plain English of our own.
 std::string_view general_text();

@@ -43,8 +43,8 @@ int64_t longest_row(const TokenRows& rows) {
 
 }  // namespace
 
-Result<LearnData> read_learn_data(const LearnOptions& o, const Tokenizer& tokenizer, int64_t context,
-                                  const std::function<bool(int64_t)>& fits, ThreadTeam& team) {
+Result<LearnData> read_learn_data(const LearnOptions& o, const StudiedFiles& studied, const Tokenizer& tokenizer,
+                                  int64_t context, const std::function<bool(int64_t)>& fits, ThreadTeam& team) {
   if (o.seq_len && *o.seq_len > context) {
     return make_error("--seq-len: the model has a context of {} tokens, {} were asked for", context, *o.seq_len);
   }
@@ -62,11 +62,15 @@ Result<LearnData> read_learn_data(const LearnOptions& o, const Tokenizer& tokeni
   add_files(out.set.report, "train", out.files);
   reading.use = DataUse::kRows;
   reading.held_out = 0;
-  if (!o.replay.empty()) {
-    TRY_ASSIGN(DataSet more, load_data(o.replay, tokenizer, o.base_path, reading, team));
-    add_files(more.report, "replay", out.files);
-    std::move(more.train.rows.begin(), more.train.rows.end(), std::back_inserter(out.set.train.rows));
-  }
+  const auto add = [&](const std::vector<std::string>& paths, const char* use, TokenRows& to) -> Status {
+    TRY_ASSIGN(DataSet more, load_data(paths, tokenizer, o.base_path, reading, team));
+    add_files(more.report, use, out.files);
+    std::move(more.train.rows.begin(), more.train.rows.end(), std::back_inserter(to.rows));
+    return {};
+  };
+  if (!studied.rows.empty()) TRY(add({studied.rows}, "study", out.set.train));
+  if (!studied.held_out.empty()) TRY(add({studied.held_out}, "study held out", out.set.held_out));
+  if (!o.replay.empty()) TRY(add(o.replay, "replay", out.set.train));
   const int64_t longest = std::max(longest_row(out.set.train), longest_row(out.set.held_out));
   out.seq_len = reading.window;
   while (out.seq_len < longest) out.seq_len = std::min(2 * out.seq_len, reading.seq_len);

@@ -18,16 +18,21 @@
 namespace andiron {
 
 struct LearnData {
-  DataSet set;  // replayed rows stand behind the others
+  DataSet set;  // studied and replayed rows stand behind the others
   TokenRows general;
   std::vector<DataFileRecord> files;  // all that were read
   int64_t seq_len = 0;                // positions of a sequence
 };
 
+// Rows that the model wrote about the documents, to train on and to hold out; "" where there are none.
+struct StudiedFiles {
+  std::string rows, held_out;
+};
+
 // `context`: of the model. Without options.seq_len, sequences have 512 positions, or as many as the longest row needs,
 // up to 2048, to the context, and to what `fits` the memory (asked for lengths above 512 alone).
-Result<LearnData> read_learn_data(const LearnOptions& options, const Tokenizer& tokenizer, int64_t context,
-                                  const std::function<bool(int64_t seq_len)>& fits, ThreadTeam& team);
+Result<LearnData> read_learn_data(const LearnOptions& options, const StudiedFiles& studied, const Tokenizer& tokenizer,
+                                  int64_t context, const std::function<bool(int64_t seq_len)>& fits, ThreadTeam& team);
 
 // Tells whether two runs have the same rows of tokens on the same sides.
 std::string hash_rows(std::initializer_list<const TokenRows*> sides);

@@ -20,6 +20,8 @@ constexpr Names<LearnMethod, 4> kMethods = {{{"lora", LearnMethod::kLora},
                                              {"full", LearnMethod::kFull}}};
 constexpr Names<Checkpointing, 3> kCheckpointing = {
     {{"auto", Checkpointing::kAuto}, {"on", Checkpointing::kOn}, {"off", Checkpointing::kOff}}};
+constexpr Names<StudyMode, 3> kStudyModes = {
+    {{"auto", StudyMode::kAuto}, {"on", StudyMode::kOn}, {"off", StudyMode::kOff}}};
 constexpr Names<LossOn, 3> kLossOn = {
     {{"answers", LossOn::kAnswers}, {"last-answer", LossOn::kLastAnswer}, {"everything", LossOn::kEverything}}};
 constexpr Names<LongRows, 2> kLongRows = {{{"refuse", LongRows::kRefuse}, {"split", LongRows::kSplit}}};
@@ -51,6 +53,7 @@ static bool take(const Result<E>& found, E& value) {
   return found.ok();
 }
 static Json to_json(LearnMethod value) { return Json(learn_method_name(value)); }
+static Json to_json(StudyMode value) { return Json(study_mode_name(value)); }
 static Json to_json(LossOn value) { return Json(find_name(kLossOn, value)); }
 static Json to_json(LongRows value) { return Json(find_name(kLongRows, value)); }
 static Json to_json(LossKind value) { return Json(loss_kind_name(value)); }
@@ -60,6 +63,9 @@ static Json to_json(Checkpointing value) { return Json(checkpointing_name(value)
 
 static bool from_json(const Json& json, LearnMethod& value) {
   return json.is_string() && take(learn_method_from_name(json.as_string()), value);
+}
+static bool from_json(const Json& json, StudyMode& value) {
+  return json.is_string() && take(study_mode_from_name(json.as_string()), value);
 }
 static bool from_json(const Json& json, LossOn& value) {
   return json.is_string() && take(find_value(kLossOn, json.as_string(), "what a loss is on"), value);
@@ -95,6 +101,7 @@ void counting_fields(Options& o, Fields&& at) {
   at("long_rows", o.reading.long_rows);
   at("held_out", o.reading.held_out);
   at("now", o.reading.now);
+  at("study", o.study);
   at("kl", o.kl_weight);
   at("pack", o.pack);
   at("by_length", o.by_length);
@@ -191,8 +198,16 @@ Result<Checkpointing> checkpointing_from_name(std::string_view name) {
 }
 std::string_view checkpointing_name(Checkpointing checkpointing) { return find_name(kCheckpointing, checkpointing); }
 
+Result<StudyMode> study_mode_from_name(std::string_view name) {
+  return find_value(kStudyModes, name, "a way to study");
+}
+std::string_view study_mode_name(StudyMode mode) { return find_name(kStudyModes, mode); }
+
 Status check_learn_options(const LearnOptions& o) {
   TRY(check_ranges(o));
+  if (o.study == StudyMode::kOn && o.loss != LossKind::kNextToken) {
+    return make_error("--study on: documents are studied for --loss sft, not {}", loss_kind_name(o.loss));
+  }
   if (!o.replay.empty() && o.loss != LossKind::kNextToken) {
     return make_error("--replay: replayed rows are for --loss sft, not {}", loss_kind_name(o.loss));
   }

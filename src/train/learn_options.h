@@ -32,6 +32,16 @@ enum class Checkpointing : uint8_t {
 Result<Checkpointing> checkpointing_from_name(std::string_view name);
 std::string_view checkpointing_name(Checkpointing checkpointing);
 
+// Whether a document is also learned as questions and answers that the model itself writes about it (train/study.h).
+enum class StudyMode : uint8_t {
+  kAuto,  // where the model chats and there is a text or Markdown among the data; a run's record says on or off
+  kOn,
+  kOff,
+};
+// "auto", "on", "off".
+Result<StudyMode> study_mode_from_name(std::string_view name);
+std::string_view study_mode_name(StudyMode mode);
+
 // What is optional is chosen by the run where it is not given.
 struct LearnOptions {
   std::vector<std::string> data;
@@ -53,11 +63,13 @@ struct LearnOptions {
   bool pack = true;
   bool by_length = false;
   Schedule::Kind schedule = Schedule::Kind::kCosine;
-  std::optional<double> rate;  // default: 2e-4 for adapters, 2e-5 for all weights, a tenth of it for preferences
+  std::optional<double> rate;  // default: 2e-4 for adapters (of models below 100M parameters 1e-3), 2e-5 for all
+                               // weights, a tenth for preferences
   double warmup = 0.05;        // share of the steps
   AdamWOptions optimizer;
   double neftune_alpha = 0;
   double kl_weight = 0;
+  StudyMode study = StudyMode::kAuto;
   std::vector<std::string> replay;  // more rows, trained on beside the data
   std::string general;              // a text: against forgetting; empty: a built-in one
   double general_harm_max = 0.1;    // the perplexity on it may rise by this share before the result is a draft

@@ -319,6 +319,100 @@ TEST_F(LearnTest, JudgesWhatWasLearned) {
   EXPECT_EQ(record.reasons.at(0), "nothing was held out, so what it learned was not measured");
 }
 
+// A model that answers whatever it is asked about the birds of notes.txt, whole sentences of which are its answers.
+StudyAnswererMaker made_answerer(const Tokenizer& tokenizer, int& requests) {
+  return [&] {
+    return StudyAnswerer([&](const StudyRequest& request) -> Result<StudyAnswer> {
+      ++requests;
+      const std::string text = tokenizer.decode(request.prompt);
+      const bool asked = text.find(" question") != std::string::npos;
+      const size_t at = text.find("birds of line ");
+      if (at == std::string::npos) return StudyAnswer{"I don't know.", true};
+      const std::string line = text.substr(at + 14, text.find_first_of(" .?", at + 14) - at - 14);
+      const std::string answer = format("The birds of line {} sing again.", line);
+      return StudyAnswer{asked ? format("Q: What do the birds of line {} do?\nA: {}", line, answer) : answer, true};
+    });
+  };
+}
+
+class StudyingTest : public LearnTest {
+ protected:
+  StudyingTest() {
+    options_.data = {text_file("notes.txt", 4)};
+    options_.seq_len = 128;
+  }
+  Result<LearnResult> run_studying(const LearnOptions& options, int64_t steps = 100) {
+    std::atomic<bool> stop = false;
+    LearnEvents events;
+    events.stop = &stop;
+    events.say = [this](std::string_view line) { said_ += std::string(line) + "\n"; };
+    events.step = [&](const LossRow&) { stop = --steps <= 0; };
+    return learn(*model_, tokenizer_, kernels_, team_, options, events, made_answerer(tokenizer_, requests_));
+  }
+  std::string study_file() const { return options_.out + "/study.jsonl"; }
+
+  int requests_ = 0;
+};
+
+TEST_F(StudyingTest, LearnsWhatItWroteBesideTheDocument) {
+  const auto result = run_studying(options_);
+  ASSERT_TRUE(result.ok()) << result.error().message;
+  EXPECT_NE(said_.find("study: 4 questions kept of "), std::string::npos) << said_;
+  const RunRecord& record = result->record;
+  ASSERT_EQ(record.data.size(), 2U);  // no other wording was found, so none is held out
+  EXPECT_EQ(record.data[1].use, "study");
+  EXPECT_EQ(record.data[1].path, study_file());
+  EXPECT_EQ(record.options.find("study")->as_string(), "on");
+  EXPECT_EQ(record.report.member("study").member("questions_kept").as_int(), 4);
+  EXPECT_EQ(record.data[1].rows, record.report.member("study").member("rows").as_int());
+  EXPECT_NE(read_text_file(study_file())->find("What do the birds of line 2 do?"), std::string::npos);
+}
+
+TEST_F(StudyingTest, GoesOnWithTheRowsItHasAndTheSameNumbers) {
+  ASSERT_TRUE(run_studying(options_).ok());
+  const auto whole = adapter();
+  const std::string rows = read_text_file(study_file()).value();
+  options_.out = folder_.file("parts");
+  ASSERT_TRUE(run_studying(options_, 3)->stopped);
+  EXPECT_EQ(read_text_file(study_file()).value(), rows);
+  const int before = requests_;
+  options_.resume = true;
+  ASSERT_TRUE(run_studying(options_).ok());
+  EXPECT_EQ(requests_, before);
+  EXPECT_TRUE(adapter() == whole);
+  ASSERT_TRUE(write_text_file(study_file(), rows + rows).ok());
+  EXPECT_NE(run_studying(options_).error().message.find("study.jsonl: the run was not begun with this study data"),
+            std::string::npos);
+}
+
+// As a kill between the study and the first checkpoint leaves it.
+TEST_F(StudyingTest, AStudyWithoutARunIsMadeAgain) {
+  ASSERT_TRUE(run_studying(options_).ok());
+  const std::string rows = read_text_file(study_file()).value();
+  options_.out = folder_.file("again");
+  std::filesystem::create_directories(options_.out);
+  ASSERT_TRUE(write_text_file(study_file(), rows.substr(0, rows.find('\n') + 1)).ok());
+  ASSERT_TRUE(run_studying(options_).ok());
+  EXPECT_EQ(read_text_file(study_file()).value(), rows);
+}
+
+TEST_F(StudyingTest, StudiesOnlyWhereItCan) {
+  const auto rows = [&] { return file_exists(study_file()); };
+  options_.study = StudyMode::kOff;
+  ASSERT_TRUE(run_studying(options_).ok());
+  EXPECT_FALSE(rows());
+  EXPECT_EQ(requests_, 0);
+  options_.study = StudyMode::kOn;
+  options_.out = folder_.file("chat");
+  options_.data = {folder_.write(
+      "chat.jsonl", R"({"messages": [{"role": "user", "content": "a b c"}, {"role": "assistant", "content": "d"}]})")};
+  EXPECT_EQ(run_studying(options_).error().message,
+            "--study on: there is no text or Markdown with whole sentences among the data");
+  EXPECT_FALSE(std::filesystem::exists(options_.out));
+  options_.loss = LossKind::kDpo;
+  EXPECT_TRUE(run_studying(options_).error().message.starts_with("--study on: documents are studied for --loss sft"));
+}
+
 // What is written in a record is read back as it was.
 TEST(LearnOptionsJson, IsReadBack) {
   LearnOptions o;
@@ -339,6 +433,12 @@ TEST(LearnOptionsJson, IsReadBack) {
   ASSERT_TRUE(back.ok()) << back.error().message;
   EXPECT_EQ(learn_options_that_count(*back).dump(), learn_options_that_count(o).dump());
   EXPECT_EQ(back->out, "there");
+  RunRecord old;  // of a run from before there was study
+  old.options = learn_options_json(o);
+  std::erase_if(old.options.members(), [](const Json::Member& member) { return member.first == "study"; });
+  const auto parsed = parse_run_record(run_record_json(old).dump(), "run.json");
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(resumed_options(other, *parsed, "run.json")->study, StudyMode::kOff);
   record.options = Json::object();
   record.options.set("method", "alchemy");
   EXPECT_FALSE(resumed_options(LearnOptions{}, record, "run.json").ok());

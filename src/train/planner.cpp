@@ -16,6 +16,7 @@ namespace {
 constexpr double kEpochsDefault = 3;
 // Up to about four passes, repeated data is nearly worth new data (Muennighoff et al. 2023, arXiv 2305.16264).
 constexpr double kEpochsMax = 4;
+constexpr double kEpochsByHeart = 16;  // the held-out loss ends it earlier
 constexpr int64_t kLengthMin = 128, kLengthMax = 2048;
 constexpr double kRowsWhole = 0.99;  // share of rows that the sequence length should hold unsplit
 constexpr int64_t kBatchMax = 4;     // four sequences of 512 keep the kernels busy; more only takes memory
@@ -112,9 +113,9 @@ class Planner {
   double sequences_in_all() const {
     const auto pass = static_cast<double>(plan_.sequences);
     if (in_.epochs) return *in_.epochs * pass;
-    if (in_.budget_seconds <= 0) return kEpochsDefault * pass;
+    if (in_.budget_seconds <= 0) return (in_.by_heart ? kEpochsByHeart : kEpochsDefault) * pass;
     const double seconds_each = static_cast<double>(tokens_) / pass / in_.tokens_per_s;
-    return std::min(kEpochsMax * pass, usable_seconds() / seconds_each);
+    return std::min((in_.by_heart ? kEpochsByHeart : kEpochsMax) * pass, usable_seconds() / seconds_each);
   }
   double usable_seconds() const { return in_.budget_seconds * (1 - kReserve) * (1 - kHeldOutShare); }
 

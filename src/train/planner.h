@@ -28,6 +28,8 @@ struct PlanInput {
   // What the person has asked for is kept, or the plan is an Error.
   std::optional<int64_t> steps, sequence_length, batch, grad_accum;
   std::optional<double> epochs;
+  // What a model has written to know by heart, few short rows: more passes than other data is worth.
+  bool by_heart = false;
 };
 
 struct Plan {

@@ -52,6 +52,16 @@ TEST(Plan, WithoutABudgetIsThreeEpochs) {
   EXPECT_NEAR(plan.seconds, 3 * static_cast<double>(c.tokens()) / 1000, 0.2 * plan.seconds);
 }
 
+TEST(Plan, WhatIsLearnedByHeartIsSeenMoreOften) {
+  Case c(20);
+  c.input.by_heart = true;
+  EXPECT_NEAR(c.plan().epochs, 16, 1);
+  c.input.budget_seconds = 3600;
+  EXPECT_GT(c.plan().epochs, 10);
+  c.input.epochs = 2;
+  EXPECT_NEAR(c.plan().epochs, 2, 0.5);
+}
+
 // Whatever the budget, the steps and the measurements of it must fit; and a good part of it must be used where there
 // is enough to learn.
 TEST(Plan, KeepsTheBudget) {

@@ -18,6 +18,8 @@ struct LearnEvents {
   std::function<void(std::string_view line)> say;
   // Long work beside the steps, again and again until done == total: "measuring the held-out loss", in tokens.
   std::function<void(std::string_view what, int64_t done, int64_t total)> working;
+  // Questions about a document being written, as `working`, in requests to the model.
+  std::function<void(std::string_view what, int64_t done, int64_t total)> studying;
   // Before the first step: how many there are, and how many were done before, of a run that is taken up again.
   std::function<void(int64_t steps, int64_t done)> begin;
   std::function<void(const LossRow& row)> step;  // after each

@@ -106,6 +106,8 @@ Result<RunRecord> parse_run_record(std::string_view text, std::string_view sourc
   TRY_ASSIGN(Json json, parse_json(text, source));
   if (!json.is_object()) return make_error("{}: not the record of a run: expected a JSON object", source);
   if (json.find("recipe") == nullptr) json.set("recipe", 1);
+  Json* options = json.find("options");  // of a run from before there was study
+  if (options != nullptr && options->is_object() && options->find("study") == nullptr) options->set("study", "off");
   RunRecord record;
   std::string wrong;
   run_fields(record, JsonReader{json, wrong});

@@ -13,7 +13,7 @@ namespace andiron {
 
 struct DataFileRecord {
   std::string path;
-  std::string use;     // "train", "replay", "general"
+  std::string use;     // "train", "study", "study held out", "replay", "general"
   std::string format;  // "chat", "alpaca", ...
   std::string hash;    // XXH3-128 of its bytes, 32 hexadecimal digits
   uint64_t bytes = 0;

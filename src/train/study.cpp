@@ -1,0 +1,346 @@
+#include "train/study.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "data/messages.h"
+#include "data/reader.h"
+#include "text/chat_prompt.h"
+#include "train/run_loop.h"
+#include "train/study_wordings.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr int kRounds = 4;         // in which each passage is asked about; the first takes the likeliest words
+constexpr int kRewordings = 3;     // tried of each question
+constexpr int kGeneralRounds = 3;  // with other numbers and names
+constexpr double kWarm = 0.7;      // temperature of all rounds but the first
+constexpr int64_t kWriteTokens = 160, kAskTokens = 60, kRewordTokens = 40, kGeneralTokens = 160;
+constexpr int64_t kAnswerTokensMin = 16;
+constexpr size_t kQuestionBytesMax = 200, kAnswerBytesMax = 400;
+
+std::string replaced(std::string_view wording, std::string_view what, std::string_view by) {
+  std::string out(wording);
+  const size_t at = out.find(what);
+  if (at != std::string::npos) out.replace(at, what.size(), by);
+  return out;
+}
+
+// One text for those that differ in case, marks and spaces alone.
+std::string key_of(std::string_view question) {
+  std::string out;
+  for (const std::string& word : words_of(question)) out += word + " ";
+  return out;
+}
+
+// A question that was kept, with its passage.
+struct Known {
+  QuestionAnswer pair;
+  const Passage* passage = nullptr;
+};
+
+class Study {
+ public:
+  Study(const std::vector<Passage>& passages, const ChatPrompt& chat, const StudyOptions& options,
+        const StudyAnswerer& answerer, const LearnEvents& events)
+      : passages_(passages),
+        chat_(chat),
+        o_(options),
+        answerer_(answerer),
+        events_(events),
+        random_(options.seed, kStream) {}
+
+  Result<StudyResult> run() {
+    const double begun = now_seconds();
+    out_.passages = std::ssize(passages_);
+    TRY(write_round(0));
+    if (!known_.empty()) {
+      TRY(answer_general());
+      for (int round = 1; round < kRounds; ++round) TRY(write_round(round));
+      TRY(reword());
+      add_rows();
+    }
+    out_.seconds = now_seconds() - begun;
+    return std::move(out_);
+  }
+
+ private:
+  static constexpr uint64_t kStream = uint64_t{1} << 33;  // apart from those of adapters and dropout
+
+  bool may_go_on() {
+    out_.out_of_time = out_.out_of_time || (o_.deadline > 0 && now_seconds() >= o_.deadline);
+    return !out_.out_of_time;
+  }
+  void tell(std::string_view what, int64_t done, int64_t total) const {
+    if (events_.studying) events_.studying(what, done, total);
+  }
+  // From 0 to below n, for one draw of one task.
+  size_t draw(uint64_t task, size_t n) const {
+    return static_cast<size_t>(random_.uniform(task) * static_cast<double>(n));
+  }
+
+  // Nothing where the prompt does not fit, or the answer has no end.
+  Result<std::string> answer(const Json& messages, int64_t tokens_max, double temperature) {
+    TRY_ASSIGN(const RenderedPrompt prompt, chat_.render(messages, {}, render_options()));
+    const auto tokens = chat_.tokens(prompt);
+    const uint64_t seed = random_.bits((uint64_t{1} << 40) + asked_++);
+    const int64_t room = o_.context - std::ssize(tokens);
+    if (room < kAnswerTokensMin) return std::string();
+    TRY_ASSIGN(const StudyAnswer got, answerer_({tokens, std::min(tokens_max, room), temperature, seed}));
+    return got.whole ? std::string(trimmed(got.text)) : std::string();
+  }
+  Result<std::string> answer(std::string text, int64_t tokens_max, double temperature) {
+    return answer(Json(Json::Array{text_message("user", std::move(text))}), tokens_max, temperature);
+  }
+  ChatOptions render_options() const {
+    ChatOptions out;
+    out.now = o_.now;
+    return out;
+  }
+
+  Status write_round(int round);
+  Status write_about(const Passage& passage, int round, size_t index);
+  Result<bool> check(QuestionAnswer& pair, const Passage& passage);
+  Status answer_general();
+  Status answer_prompt(std::string prompt);
+  std::string filled(std::string_view prompt, uint64_t& task) const;
+  Status reword();
+  void add_rows();
+  bool keep(Known known);
+
+  const std::vector<Passage>& passages_;
+  const ChatPrompt& chat_;
+  const StudyOptions& o_;
+  const StudyAnswerer& answerer_;
+  const LearnEvents& events_;
+  RandomStream random_;
+  uint64_t asked_ = 0;
+  std::vector<Known> known_;
+  size_t first_reworded_ = 0;             // in known_
+  std::map<std::string, size_t> by_key_;  // index in known_
+  std::set<std::string> doubtful_;        // keys of questions that got two answers
+  std::vector<StudyRow> general_;
+  StudyResult out_;
+};
+
+Status Study::write_round(int round) {
+  for (size_t i = 0; i < passages_.size() && may_go_on(); ++i) {
+    tell("writing questions", round * out_.passages + static_cast<int64_t>(i), kRounds * out_.passages);
+    TRY(write_about(passages_[i], round, i));
+  }
+  return {};
+}
+
+Status Study::write_about(const Passage& passage, int round, size_t index) {
+  const std::string_view wording = kStudyWrite[(static_cast<size_t>(round) + index * (round > 0)) % kStudyWrite.size()];
+  const std::string_view count = kStudyCount[static_cast<size_t>(passage.questions - 1)];
+  TRY_ASSIGN(const std::string written, answer(replaced(replaced(wording, "{COUNT}", count), "{TEXT}", passage.text),
+                                               kWriteTokens, round == 0 ? 0 : kWarm));
+  for (QuestionAnswer& pair : read_questions(written)) {
+    ++out_.written;
+    TRY_ASSIGN(const bool good, check(pair, passage));
+    if (good && keep({std::move(pair), &passage})) ++out_.kept;
+  }
+  return {};
+}
+
+// Whether the pair can be trusted: asked again, with the passage before it, the model answers the same. That answer,
+// which is in the form the model answers in, takes the place of the one it wrote.
+Result<bool> Study::check(QuestionAnswer& pair, const Passage& passage) {
+  const bool sound = pair.question.size() <= kQuestionBytesMax && stands_alone(pair.question) &&
+                     !is_unknown(pair.answer) && is_supported(pair, passage.text);
+  if (!sound) return false;
+  Json messages = Json::array();
+  if (passage.own) {
+    messages.push(text_message("user", passage.text));
+    messages.push(text_message("assistant", std::string(kStudyTold)));
+    messages.push(text_message("user", pair.question));
+  } else {
+    messages.push(text_message("user", replaced(replaced(kStudyAsk, "{TEXT}", passage.text), "{Q}", pair.question)));
+  }
+  TRY_ASSIGN(std::string again, answer(messages, kAskTokens, 0));
+  if (again.empty() || again.size() > kAnswerBytesMax || is_unknown(again)) return false;
+  QuestionAnswer asked = {pair.question, std::move(again)};
+  if (!agree(pair, asked) || !is_supported(asked, passage.text)) return false;
+  pair = std::move(asked);
+  return true;
+}
+
+// False for one that was there before. A question that has two answers is worth nothing: both go.
+bool Study::keep(Known known) {
+  const std::string key = key_of(known.pair.question);
+  const auto [at, is_new] = by_key_.emplace(key, known_.size());
+  if (is_new) {
+    known_.push_back(std::move(known));
+  } else if (!agree(known_[at->second].pair, known.pair)) {
+    doubtful_.insert(key);
+  }
+  return is_new;
+}
+
+// The prompt with its marks filled in, each drawn anew; `task` counts the draws.
+std::string Study::filled(std::string_view prompt, uint64_t& task) const {
+  std::string out(prompt);
+  std::string name, town, word;
+  for (size_t at = out.find('{'); at != std::string::npos; at = out.find('{', at + 1)) {
+    const char what = out[at + 1];
+    std::string by;
+    if (what == 'n') {
+      by = std::to_string(2 + draw(task++, 59));
+    } else if (what == 'w') {
+      by = kStudyWords[draw(task++, kStudyWords.size())];
+    } else if (what == 'N') {
+      if (name.empty()) name = kStudyNames[draw(task++, kStudyNames.size())];
+      by = name;
+    } else {
+      if (town.empty()) town = kStudyTowns[draw(task++, kStudyTowns.size())];
+      by = town;
+    }
+    out.replace(at, 3, by);
+  }
+  return out;
+}
+
+Status Study::answer_prompt(std::string prompt) {
+  TRY_ASSIGN(std::string text, answer(prompt, kGeneralTokens, 0));
+  if (!text.empty()) general_.push_back({"general", {std::move(prompt), std::move(text)}});
+  return {};
+}
+
+Status Study::answer_general() {
+  std::set<std::string> told;
+  for (const Passage& passage : passages_) {
+    for (std::string& word : words_of(passage.text)) told.insert(std::move(word));
+  }
+  constexpr auto kTotal = static_cast<int64_t>(kStudyUnknown.size() + kGeneralRounds * kStudyGeneral.size());
+  int64_t done = 0;
+  for (const std::string_view question : kStudyUnknown) {
+    tell("answering what has nothing to do with it", done++, kTotal);
+    const QuestionAnswer as_answer = {"", std::string(question)};
+    const auto words = new_words(as_answer);
+    if (std::any_of(words.begin(), words.end(),
+                    [&](const std::string& word) { return word.size() > 3 && told.count(word) > 0; }))
+      continue;
+    if (may_go_on()) TRY(answer_prompt(std::string(question)));
+  }
+  uint64_t task = uint64_t{1} << 50;
+  for (int round = 0; round < kGeneralRounds; ++round) {
+    for (const std::string_view prompt : kStudyGeneral) {
+      tell("answering what has nothing to do with it", done++, kTotal);
+      const bool other = round == 0 || prompt.find('{') != std::string_view::npos;
+      if (other && may_go_on()) TRY(answer_prompt(filled(prompt, task)));
+    }
+  }
+  return {};
+}
+
+Status Study::reword() {
+  const size_t count = known_.size();
+  first_reworded_ = count;
+  for (size_t round = 0; round < kRewordings; ++round) {
+    for (size_t i = 0; i < count && may_go_on(); ++i) {
+      tell("asking in other words", static_cast<int64_t>(round * count + i), static_cast<int64_t>(kRewordings * count));
+      const Known known = known_[i];
+      TRY_ASSIGN(std::string other,
+                 answer(replaced(kStudyReword[(round + i) % kStudyReword.size()], "{Q}", known.pair.question),
+                        kRewordTokens, round == 0 ? 0 : kWarm));
+      if (other.find('\n') != std::string::npos || by_key_.count(key_of(other)) > 0) continue;
+      QuestionAnswer pair = {std::move(other), known.pair.answer};
+      if (pair.question.empty() || !agree(known.pair, pair)) continue;
+      TRY_ASSIGN(const bool good, check(pair, *known.passage));
+      if (good && keep({std::move(pair), known.passage})) ++out_.reworded;
+    }
+  }
+  return {};
+}
+
+// Of the further wordings one in five is kept back: whether the model knows what it is asked in words that it has not
+// learned is what the run measures.
+void Study::add_rows() {
+  constexpr size_t kKeptBack = 5;
+  size_t lead = 0;
+  for (size_t i = 0; i < known_.size(); ++i) {
+    const QuestionAnswer& pair = known_[i].pair;
+    if (doubtful_.count(key_of(pair.question)) > 0) continue;
+    const bool again = i >= first_reworded_;
+    if (again && (i - first_reworded_) % kKeptBack == 0) {
+      out_.held_out.push_back({"reworded", pair});
+      continue;
+    }
+    out_.rows.push_back({again ? "reworded" : "question", pair});
+    out_.rows.push_back(
+        {"lead", {replaced(kStudyLead[lead++ % kStudyLead.size()], "{Q}", pair.question), pair.answer}});
+  }
+  out_.rows.insert(out_.rows.end(), general_.begin(), general_.end());
+}
+
+}  // namespace
+
+Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths, std::optional<DataFormat> format) {
+  std::vector<Passage> out;
+  size_t seen = 0, stride = 1;  // one in `stride` is kept
+  DataReport report;
+  DataReader reader(report, [&](Example&& example) -> Status {
+    const DataFormat kind = report.files[example.file].format;
+    if (kind != DataFormat::kText && kind != DataFormat::kMarkdown) return {};
+    for (Passage& passage : cut_passages(example.text)) {
+      if (seen++ % stride == 0) out.push_back(std::move(passage));
+      if (out.size() <= kStudyPassagesMax) continue;
+      for (size_t i = 1; 2 * i < out.size(); ++i) out[i] = std::move(out[2 * i]);
+      out.resize((out.size() + 1) / 2);
+      stride *= 2;
+    }
+    return {};
+  });
+  TRY(reader.read(paths, format));
+  return out;
+}
+
+std::string StudyResult::describe() const {
+  return format("study: {} questions kept of {} written about {}, {} in other words{}; {} in {}", human_count(kept),
+                human_count(written), counted(passages, "passage"), human_count(reworded),
+                out_of_time ? ", until its share of the time was used up" : "", counted(std::ssize(rows), "row"),
+                human_seconds(seconds));
+}
+
+Json StudyResult::to_json() const {
+  Json out = Json::object();
+  out.set("passages", passages).set("questions_written", written).set("questions_kept", kept);
+  out.set("questions_reworded", reworded).set("rows", static_cast<int64_t>(rows.size()));
+  out.set("held_out_rows", static_cast<int64_t>(held_out.size()));
+  out.set("seconds", seconds).set("out_of_time", out_of_time);
+  return out;
+}
+
+Result<StudyResult> study(const std::vector<Passage>& passages, const Tokenizer& tokenizer, const StudyOptions& options,
+                          const StudyAnswerer& answerer, const LearnEvents& events) {
+  TRY_ASSIGN(const ChatPrompt chat, ChatPrompt::create(tokenizer, options.model_name));
+  return Study(passages, chat, options, answerer, events).run();
+}
+
+Status write_study_rows(const std::vector<StudyRow>& rows, const std::string& path) {
+  if (file_exists(path)) {
+    TRY_ASSIGN(const std::string before, read_text_file(path));
+    const auto first = parse_json(std::string_view(before).substr(0, before.find('\n')), path);
+    if (!first.ok() || first->find("study") == nullptr) {
+      return make_error("{}: there is a file of another kind in the run's place; choose another folder", path);
+    }
+  }
+  std::string text;
+  for (const StudyRow& row : rows) {
+    Json messages = Json::array();
+    messages.push(text_message("user", row.pair.question)).push(text_message("assistant", row.pair.answer));
+    Json line = Json::object();
+    line.set("messages", std::move(messages)).set("study", row.kind);
+    text += line.dump() + "\n";
+  }
+  return write_text_file(path, text);
+}
+
+}  // namespace andiron

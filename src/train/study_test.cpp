@@ -1,0 +1,260 @@
+// Self-study: how a document is cut, which of a model's questions are trusted, and what becomes of them.
+#include "train/study.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "base/test_folder.h"
+#include "data/byte_tokenizer.h"
+#include "train/study_wordings.h"
+
+namespace andiron {
+namespace {
+
+std::vector<std::string> texts_of(const std::vector<Passage>& passages) {
+  std::vector<std::string> out;
+  for (const Passage& passage : passages) out.push_back(passage.text);
+  return out;
+}
+
+TEST(StudyText, PassagesAreSentencesWithWhomTheyAreAbout) {
+  const auto passages = cut_passages(
+      "# About us\n\nMy son is called Mikkel. He is 13\nyears old. He met Dr. Berg.\n\n```\nint the_code = 1;\n```\n"
+      "- The key is 3.5 cm long\n- Too short\n\n1. Mr Okafor lives here!\n");
+  EXPECT_EQ(texts_of(passages),
+            (std::vector<std::string>{"My son is called Mikkel.", "My son is called Mikkel. He is 13 years old.",
+                                      "My son is called Mikkel. He met Dr. Berg.",
+                                      "My son is called Mikkel. He is 13 years old. He met Dr. Berg.",
+                                      "The key is 3.5 cm long", "Mr Okafor lives here!"}));
+  EXPECT_EQ(passages[0].questions, 1);
+  EXPECT_EQ(passages[1].questions, 2);
+  EXPECT_EQ(passages[3].questions, 3);
+  EXPECT_TRUE(passages[0].own);
+  EXPECT_FALSE(passages[5].own);
+  EXPECT_TRUE(cut_passages("").empty());
+  EXPECT_TRUE(cut_passages(std::string(5000, 'a') + " b c d.").empty());
+}
+
+TEST(StudyText, QuestionsAreReadInTheFormsThatModelsWrite) {
+  const std::vector<QuestionAnswer> two = {{"Where do I live?", "You live in Oslo."}, {"Who is he?", "Ben."}};
+  for (const char* written : {
+           "Q: Where do I live?\nA: You live in Oslo.\nQ: Who is he?\nA: Ben.",
+           "**Q1:** Where do I live?\n**A1:** You live in Oslo.\n\n**Q2:** Who is he?\n**A2:** Ben.",
+           "Sure! Here they are.\n\n1. Question 1: Where do I live?\n   Answer: You live in Oslo.\n2. Question 2: Who "
+           "is "
+           "he?\n   Answer: Ben.",
+           "1. Where do I live?\n   You live in Oslo.\n2. **Who is he?**\n   Ben.\nMore of that?",
+       }) {
+    EXPECT_EQ(read_questions(written), two) << written;
+  }
+  EXPECT_TRUE(read_questions("").empty());
+  EXPECT_TRUE(read_questions("A: Nobody asked.\nQ: And now?").empty());
+  EXPECT_EQ(read_questions("Q: One?\nQ: Two?\nA: Yes, two.").front().question, "Two?");
+}
+
+TEST(StudyText, OnlyWhatTheTextSaysIsTrusted) {
+  const std::string_view text = "My dog is called Quartz and is 4 years old.";
+  EXPECT_TRUE(is_supported({"What is my dog's name?", "Your dog is called Quartz."}, text));
+  EXPECT_TRUE(is_supported({"How old is my dog?", "4"}, text));
+  EXPECT_FALSE(is_supported({"What is my dog's name?", "Your dog is called Rex."}, text));
+  EXPECT_FALSE(is_supported({"How old is my dog?", "Your dog is 5 years old."}, text));
+  EXPECT_FALSE(is_supported({"Is my dog called Quartz?", "Your dog is called Quartz."}, text));  // nothing new
+  EXPECT_TRUE(is_unknown("I don't know. You have not told me where you live."));
+  EXPECT_TRUE(is_unknown("The text does not say that."));
+  EXPECT_FALSE(is_unknown("You know Ben."));
+  EXPECT_FALSE(stands_alone("How old is she?"));
+  EXPECT_TRUE(stands_alone("How old is my daughter, and what does she play?"));
+  EXPECT_TRUE(stands_alone("Does Tove like her trumpet?"));
+  EXPECT_FALSE(stands_alone("Why?"));
+  EXPECT_TRUE(agree({"Where do I live?", "You live in Oslo."}, {"What is my town?", "Oslo"}));
+  EXPECT_FALSE(agree({"Where do I live?", "You live in Oslo."}, {"Where do I live?", "You live in Bonn."}));
+}
+
+// A small model that is never wrong about "My THING is VALUE.", asked in the words of study_wordings.h and in ChatML.
+class GoodModel {
+ public:
+  explicit GoodModel(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  StudyAnswerer answerer() {
+    return [this](const StudyRequest& request) -> Result<StudyAnswer> {
+      ++requests;
+      if (request.temperature > 0) ++warm;
+      std::string text = tokenizer_.decode(request.prompt);
+      for (const char* mark : {"<|im_start|>assistant\n", "<|im_start|>user\n", "<|im_end|>\n"}) {
+        for (size_t at; (at = text.find(mark)) != std::string::npos;) text.erase(at, std::string(mark).size());
+      }
+      return StudyAnswer{reply(text, request), true};
+    };
+  }
+
+  std::map<std::string, std::string> said;  // instead of the right answer
+  int requests = 0, warm = 0;
+  bool shy = false;  // writes no question
+
+ private:
+  // "My dog is Quartz." anywhere in the text.
+  static std::pair<std::string, std::string> fact(const std::string& text) {
+    const size_t begin = text.find("My "), is = text.find(" is ", begin), end = text.find('.', is);
+    if (begin == std::string::npos || is == std::string::npos || end == std::string::npos) return {};
+    return {text.substr(begin + 3, is - begin - 3), text.substr(is + 4, end - is - 4)};
+  }
+
+  std::string reply(const std::string& text, const StudyRequest& request) const {
+    const auto [thing, value] = fact(text);
+    const auto asks = [&](std::string_view wording) {
+      return text.find(wording.substr(0, wording.find(" {"))) != std::string::npos;
+    };
+    if (asks(kStudyReword[0]) || asks(kStudyReword[1])) {
+      const size_t at = text.find("my "), end = text.find('?');
+      return format("And what would my {} be{}?", text.substr(at + 3, end - at - 3),
+                    request.seed % 2 == 0 ? "" : " now");
+    }
+    if (thing.empty()) return "I don't know.";
+    if (text.find(" question") != std::string::npos && !shy) {
+      const auto other = said.find(thing);
+      return format("Q: What is my {}?\nA: Your {} is {}.", thing, thing, other == said.end() ? value : other->second);
+    }
+    return format("Your {} is {}.", thing, value);
+  }
+
+  const Tokenizer& tokenizer_;
+};
+
+class StudyTest : public testing::Test {
+ protected:
+  StudyTest() {
+    options_.model_name = "tiny.gguf";
+    options_.context = 2000;
+    options_.seed = 3;
+  }
+  StudyResult studied(std::string_view document, const LearnEvents& events = {}) {
+    auto result = study(cut_passages(document), tokenizer_, options_, model_.answerer(), events);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    return result.ok() ? std::move(*result) : StudyResult();
+  }
+  static std::vector<QuestionAnswer> of_kind(const StudyResult& result, std::string_view kind) {
+    std::vector<QuestionAnswer> out;
+    for (const StudyRow& row : result.rows) {
+      if (row.kind == kind) out.push_back(row.pair);
+    }
+    return out;
+  }
+
+  Tokenizer tokenizer_ = byte_tokenizer();
+  GoodModel model_{tokenizer_};
+  StudyOptions options_;
+  TestFolder folder_;
+};
+
+TEST_F(StudyTest, WritesQuestionsOtherWordingsAndWhatItKnewBefore) {
+  int64_t last = 0;
+  LearnEvents events;
+  events.studying = [&](std::string_view, int64_t done, int64_t total) {
+    EXPECT_LT(done, total);
+    last = total;
+  };
+  const StudyResult result = studied("My dog is Quartz.\n\nMy town is Oslo.", events);
+  EXPECT_GT(last, 0);
+  EXPECT_EQ(of_kind(result, "question"), (std::vector<QuestionAnswer>{{"What is my dog?", "Your dog is Quartz."},
+                                                                      {"What is my town?", "Your town is Oslo."}}));
+  EXPECT_EQ(result.kept, 2);
+  EXPECT_EQ(result.written, 8);  // four rounds
+  // One in five is kept back.
+  EXPECT_EQ(result.held_out.size(), (static_cast<size_t>(result.reworded) + 4) / 5);
+  EXPECT_EQ(of_kind(result, "reworded").size() + result.held_out.size(), static_cast<size_t>(result.reworded));
+  EXPECT_GE(result.reworded, 2);
+  EXPECT_EQ(of_kind(result, "lead").front(), (QuestionAnswer{"Tell me: What is my dog?", "Your dog is Quartz."}));
+  EXPECT_GT(of_kind(result, "general").size(), kStudyGeneral.size());
+  EXPECT_GT(model_.warm, 0);
+}
+
+TEST_F(StudyTest, IsTheSameForTheSameSeedAlone) {
+  const auto rows = [&] {
+    ASSERT_TRUE(write_study_rows(studied("My dog is Quartz. My town is Oslo.").rows, folder_.file("study.jsonl")).ok());
+  };
+  rows();
+  const std::string first = read_text_file(folder_.file("study.jsonl")).value();
+  rows();
+  EXPECT_EQ(read_text_file(folder_.file("study.jsonl")).value(), first);
+  options_.seed = 4;
+  rows();
+  EXPECT_NE(read_text_file(folder_.file("study.jsonl")).value(), first);
+}
+
+TEST_F(StudyTest, DropsWhatTheModelTakesBackAndWhatHasTwoAnswers) {
+  model_.said["dog"] = "Rex";  // not what the text says
+  model_.said["town"] = "I don't know";
+  EXPECT_TRUE(of_kind(studied("My dog is Quartz.\n\nMy town is Oslo."), "question").empty());
+  EXPECT_TRUE(of_kind(studied("My cat is Tom.\n\nMy cat is Professor."), "question").empty());
+  model_.shy = true;
+  const StudyResult nothing = studied("My cat is Tom.");
+  EXPECT_TRUE(nothing.rows.empty());
+  EXPECT_EQ(nothing.kept, 0);
+}
+
+// What the document tells is not learned as unknown.
+TEST_F(StudyTest, AsksNoQuestionAsUnknownThatTheDocumentMayAnswer) {
+  const auto has_shoes = [&](std::string_view document) {
+    const auto rows = of_kind(studied(document), "general");
+    return std::any_of(rows.begin(), rows.end(),
+                       [](const QuestionAnswer& p) { return p.question == kStudyUnknown[0]; });
+  };
+  EXPECT_TRUE(has_shoes("My dog is Quartz."));
+  EXPECT_FALSE(has_shoes("My dog is Quartz. My shoe is very large."));
+}
+
+TEST_F(StudyTest, EndsWithItsTimeAndLeavesOutWhatDoesNotFit) {
+  options_.deadline = 1e-9;
+  const StudyResult late = studied("My dog is Quartz.");
+  EXPECT_TRUE(late.out_of_time);
+  EXPECT_TRUE(late.rows.empty());
+  EXPECT_EQ(model_.requests, 0);
+  options_.deadline = 0;
+  options_.context = 60;
+  EXPECT_TRUE(studied("My dog is Quartz.").rows.empty());
+  EXPECT_EQ(model_.requests, 0);
+}
+
+TEST_F(StudyTest, AnErrorOfTheModelEndsIt) {
+  const auto failing = [](const StudyRequest&) -> Result<StudyAnswer> { return make_error("no memory"); };
+  const auto result = study(cut_passages("My dog is Quartz."), tokenizer_, options_, failing, {});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error().message, "no memory");
+}
+
+TEST_F(StudyTest, ReadsTextsAloneAndNotMoreThanItCanAsk) {
+  const std::string chat = folder_.write(
+      "chat.jsonl", R"({"messages": [{"role": "user", "content": "a b c"}, {"role": "assistant", "content": "d"}]})");
+  EXPECT_TRUE(read_passages({chat}, {})->empty());
+  std::string text;
+  for (int i = 0; i < 5000; ++i) text += format("House {} is {} metres high.\n\n", i, i * 7);
+  const auto many = read_passages({chat, folder_.write("long.md", text)}, {});
+  ASSERT_TRUE(many.ok());
+  EXPECT_LE(many->size(), kStudyPassagesMax);
+  EXPECT_GT(many->size(), kStudyPassagesMax / 2);
+  EXPECT_EQ(many->front().text, "House 0 is 0 metres high.");
+  EXPECT_EQ((*many)[1].text, "House 8 is 56 metres high.");
+  EXPECT_FALSE(read_passages({folder_.file("none.txt")}, {}).ok());
+}
+
+TEST_F(StudyTest, ReplacesOnlyItsOwnFile) {
+  const std::string theirs = folder_.write("study.jsonl", "precious");
+  const std::vector<StudyRow> rows = {{"question", {"Who?", "Me."}}};
+  const Status refused = write_study_rows(rows, theirs);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(read_text_file(theirs).value(), "precious");
+  const std::string ours = folder_.file("ours.jsonl");
+  ASSERT_TRUE(write_study_rows(rows, ours).ok());
+  ASSERT_TRUE(write_study_rows(rows, ours).ok());
+  EXPECT_EQ(read_text_file(ours).value(),
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"Who?\"}, {\"role\": \"assistant\", \"content\": "
+            "\"Me.\"}], \"study\": \"question\"}\n");
+}
+
+}  // namespace
+}  // namespace andiron
