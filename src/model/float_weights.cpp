@@ -80,7 +80,9 @@ std::vector<Parameter> FloatWeights::parameters() {
   for (Matrix& matrix : matrices_) {
     std::string name = matrix.info->tensor;
     if (matrix.info->expert) name += format("#{}", matrix.info->first_row / matrix.info->n);
+    const bool hidden = name.starts_with("blk.");
     out.push_back({std::move(name), {matrix.info->n, matrix.info->k}, matrix.master.data(), matrix.gradient.data()});
+    out.back().hidden = hidden;
   }
   if (embedding_.size() > 0) {
     out.push_back(

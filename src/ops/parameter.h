@@ -15,6 +15,7 @@ struct Parameter {
   float* gradient = nullptr;   // the same; backward passes add to it
   float rate_scale = 1;        // multiplies the learning rate (LoRA+: of B matrices)
   bool decay = true;           // weight decay applies: to matrices yes, to norms and biases no
+  bool hidden = false;         // a matrix between layers, not embeddings or output: what Muon is made for
 
   int64_t size() const {
     int64_t product = 1;

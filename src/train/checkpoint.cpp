@@ -45,7 +45,7 @@ std::vector<StateTensor> values_of(std::span<const Parameter> parameters) {
 }
 
 // Everything of a checkpoint that is not JSON, as it lies in memory.
-std::vector<StateTensor> tensors_of(AdamW& optimizer) {
+std::vector<StateTensor> tensors_of(Optimizer& optimizer) {
   std::vector<StateTensor> tensors = values_of(optimizer.parameters());
   for (StateTensor& tensor : optimizer.state()) tensors.push_back(std::move(tensor));
   return tensors;
@@ -53,7 +53,7 @@ std::vector<StateTensor> tensors_of(AdamW& optimizer) {
 
 std::string_view type_of(const StateTensor& tensor) { return tensor.bytes ? "U8" : "F32"; }
 
-std::string state_text(const CheckpointState& state, const AdamW& optimizer) {
+std::string state_text(const CheckpointState& state, const Optimizer& optimizer) {
   Json json = Json::object();
   json.set("version", kVersion).set("step", state.step).set("data_position", state.data_position);
   json.set("tokens", state.tokens).set("best_loss", state.best_loss).set("best_step", state.best_step);
@@ -185,7 +185,7 @@ Result<std::vector<int64_t>> Checkpoints::steps() const {
   return steps;
 }
 
-uint64_t Checkpoints::bytes_needed(AdamW& optimizer) {
+uint64_t Checkpoints::bytes_needed(Optimizer& optimizer) {
   uint64_t bytes = 64 << 10;  // the state's text, and the file system's own
   for (const StateTensor& tensor : tensors_of(optimizer)) {
     bytes += tensor.data.size() + 2 * tensor.name.size() + 200;  // an entry of the header, generously
@@ -206,7 +206,7 @@ Status Checkpoints::check_space(uint64_t bytes, int count) const {
                     human_bytes(needed), human_bytes(free));
 }
 
-Status Checkpoints::save(const CheckpointState& state, AdamW& optimizer) {
+Status Checkpoints::save(const CheckpointState& state, Optimizer& optimizer) {
   const std::string text = state_text(state, optimizer);
   ContentHash hash;
   hash.add_text(text);
@@ -233,7 +233,7 @@ void Checkpoints::prune(int64_t best_step) {
   }
 }
 
-Result<std::optional<Checkpoints::Restored>> Checkpoints::restore(AdamW& optimizer, const Json& expected_run) {
+Result<std::optional<Checkpoints::Restored>> Checkpoints::restore(Optimizer& optimizer, const Json& expected_run) {
   TRY_ASSIGN(const std::vector<int64_t> there, steps());
   if (there.empty()) return std::optional<Restored>();
   Restored out;

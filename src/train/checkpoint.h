@@ -43,7 +43,7 @@ class Checkpoints {
 
   // "saved" may be said when this returns without an Error. On an Error (no space, a failing disk) the earlier
   // checkpoints are still there.
-  Status save(const CheckpointState& state, AdamW& optimizer);
+  Status save(const CheckpointState& state, Optimizer& optimizer);
 
   struct Restored {
     CheckpointState state;
@@ -53,7 +53,7 @@ class Checkpoints {
   // Loads the newest whole checkpoint into the parameters and the optimiser; nothing when there is no checkpoint at
   // all. An Error when there are some and none is whole, or when the newest whole one is of another run: its `run`
   // differs from `expected_run`, or its tensors do not match. Parameters are written only once all has been checked.
-  Result<std::optional<Restored>> restore(AdamW& optimizer, const Json& expected_run);
+  Result<std::optional<Restored>> restore(Optimizer& optimizer, const Json& expected_run);
 
   // Loads the parameters' values of one step, e.g. the best.
   Status load_values(int64_t step, std::span<const Parameter> parameters) const;
@@ -65,7 +65,7 @@ class Checkpoints {
   const std::string& folder() const { return folder_; }
 
   // Bytes of one checkpoint, headers included, rounded up.
-  static uint64_t bytes_needed(AdamW& optimizer);
+  static uint64_t bytes_needed(Optimizer& optimizer);
   // An Error when the folder's disk has not room for `count` checkpoints of these bytes.
   Status check_space(uint64_t bytes, int count) const;
 

@@ -104,7 +104,7 @@ struct SmallRun {
   }
   TestParameters test;
   ThreadTeam team;
-  AdamW optimizer;
+  Optimizer optimizer;
 };
 
 // A folder with the checkpoints of these steps.
@@ -253,7 +253,7 @@ TEST(Checkpoint, OfAnotherRunIsRefused) {
   EXPECT_NE(seed.error().message.find("\"seed\" is 1 there, 2 here"), std::string::npos) << seed.error().message;
 
   TestParameters other({{3, 7}, {6}});
-  AdamW bigger(other.parameters(), {}, *select_kernels().value(), run.team);
+  Optimizer bigger(other.parameters(), {}, *select_kernels().value(), run.team);
   const auto values = other.values();
   const auto shape = checkpoints.restore(bigger, run_of(1));
   ASSERT_FALSE(shape.ok());

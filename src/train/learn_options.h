@@ -66,7 +66,7 @@ struct LearnOptions {
   std::optional<double> rate;  // default: 2e-4 for adapters (of models below 100M parameters 1e-3), 2e-5 for all
                                // weights, a tenth for preferences
   double warmup = 0.05;        // share of the steps
-  AdamWOptions optimizer;
+  OptimizerOptions optimizer;
   double neftune_alpha = 0;
   double kl_weight = 0;
   StudyMode study = StudyMode::kAuto;

@@ -20,14 +20,17 @@ std::span<uint8_t> bytes_of(Buffer<T>& buffer) {
 
 }  // namespace
 
-AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, const KernelTable& kernels,
-             ThreadTeam& team)
+Optimizer::Optimizer(std::vector<Parameter> parameters, const OptimizerOptions& options, const KernelTable& kernels,
+                     ThreadTeam& team)
     : parameters_(std::move(parameters)), options_(options), kernels_(kernels), team_(team) {
   for (const Parameter& parameter : parameters_) {
     const int64_t size = parameter.size();
     const auto index = static_cast<int32_t>(moments_.size());
     Moments moments;
-    if (options_.state_8bit) {
+    if (by_muon(parameter)) {
+      moments.m = Buffer<float>(static_cast<size_t>(size));
+      matrices_.push_back({index, 0, size});
+    } else if (options_.state_8bit) {
       const auto blocks = static_cast<size_t>((size + kAdamW8Block - 1) / kAdamW8Block);
       moments.m8 = Buffer<int8_t>(static_cast<size_t>(size));
       moments.v8 = Buffer<uint8_t>(static_cast<size_t>(size));
@@ -43,9 +46,15 @@ AdamW::AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, con
     }
   }
   block_squares_.resize(blocks_.size());
+  if (matrices_.empty()) return;
+  std::ranges::stable_sort(matrices_, std::ranges::greater{}, &Block::count);
+  for (int worker = 0; worker < team_.size(); ++worker) {
+    orthogonalizers_.emplace_back(kernels_);
+    directions_.emplace_back(static_cast<size_t>(matrices_.front().count));
+  }
 }
 
-double AdamW::gradient_norm() {
+double Optimizer::gradient_norm() {
   team_.parallel_for(static_cast<int64_t>(blocks_.size()), [&](int64_t index, int) {
     const Block& block = blocks_[static_cast<size_t>(index)];
     const float* gradient = parameters_[static_cast<size_t>(block.parameter)].gradient + block.begin;
@@ -56,7 +65,7 @@ double AdamW::gradient_norm() {
   return std::sqrt(sum);
 }
 
-void AdamW::zero_gradients() {
+void Optimizer::zero_gradients() {
   team_.parallel_for(static_cast<int64_t>(blocks_.size()), [&](int64_t index, int) {
     const Block& block = blocks_[static_cast<size_t>(index)];
     float* gradient = parameters_[static_cast<size_t>(block.parameter)].gradient + block.begin;
@@ -64,7 +73,7 @@ void AdamW::zero_gradients() {
   });
 }
 
-AdamW::Report AdamW::step(double rate) {
+Optimizer::Report Optimizer::step(double rate) {
   Report report;
   report.gradient_norm = gradient_norm();
   if (!std::isfinite(report.gradient_norm)) return report;
@@ -74,12 +83,16 @@ AdamW::Report AdamW::step(double rate) {
   team_.parallel_for(static_cast<int64_t>(blocks_.size()), [&](int64_t index, int) {
     update(blocks_[static_cast<size_t>(index)], rate, static_cast<float>(clip));
   });
+  team_.parallel_for(static_cast<int64_t>(matrices_.size()), [&](int64_t index, int worker) {
+    update_by_muon(matrices_[static_cast<size_t>(index)], rate, static_cast<float>(clip), worker);
+  });
   report.applied = true;
   return report;
 }
 
-void AdamW::update(const Block& block, double rate, float clip) {
+void Optimizer::update(const Block& block, double rate, float clip) {
   const Parameter& parameter = parameters_[static_cast<size_t>(block.parameter)];
+  if (by_muon(parameter)) return;
   Moments& moments = moments_[static_cast<size_t>(block.parameter)];
   const auto t = static_cast<double>(steps_);
   const AdamWArgs args = {
@@ -106,11 +119,33 @@ void AdamW::update(const Block& block, double rate, float clip) {
   kernels_.adamw8(value, gradient, &state, block.count, &args);
 }
 
-std::vector<StateTensor> AdamW::state() {
+void Optimizer::update_by_muon(const Block& block, double rate, float clip, int worker) {
+  const Parameter& parameter = parameters_[static_cast<size_t>(block.parameter)];
+  const float momentum = options_.momentum, fresh = (1 - momentum) * clip;
+  float* m = moments_[static_cast<size_t>(block.parameter)].m.data();
+  float* direction = directions_[static_cast<size_t>(worker)].data();
+  for (int64_t i = 0; i < block.count; ++i) {
+    const float g = fresh * parameter.gradient[i];
+    m[i] = momentum * m[i] + g;
+    direction[i] = momentum * m[i] + g;
+  }
+  const int64_t rows = parameter.shape[0], columns = parameter.shape[1];
+  orthogonalizers_[static_cast<size_t>(worker)].orthogonalize(direction, rows, columns);
+  const double own_rate = rate * parameter.rate_scale;
+  const auto step = static_cast<float>(own_rate * muon_scale(rows, columns));
+  const auto kept = static_cast<float>(1 - own_rate * (parameter.decay ? options_.weight_decay : 0));
+  for (int64_t i = 0; i < block.count; ++i) parameter.value[i] = kept * parameter.value[i] - step * direction[i];
+}
+
+std::vector<StateTensor> Optimizer::state() {
   std::vector<StateTensor> out;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& parameter = parameters_[i];
     Moments& moments = moments_[i];
+    if (by_muon(parameter)) {
+      out.push_back({parameter.name + ".exp_avg", false, shape_of(parameter), bytes_of(moments.m)});
+      continue;
+    }
     if (!options_.state_8bit) {
       out.push_back({parameter.name + ".exp_avg", false, shape_of(parameter), bytes_of(moments.m)});
       out.push_back({parameter.name + ".exp_avg_sq", false, shape_of(parameter), bytes_of(moments.v)});
@@ -125,7 +160,7 @@ std::vector<StateTensor> AdamW::state() {
   return out;
 }
 
-uint64_t AdamW::state_bytes(int64_t count, bool state_8bit) {
+uint64_t Optimizer::state_bytes(int64_t count, bool state_8bit) {
   const auto numbers = static_cast<uint64_t>(count);
   if (!state_8bit) return 8 * numbers;
   return 2 * numbers + 8 * ((numbers + kAdamW8Block - 1) / kAdamW8Block);

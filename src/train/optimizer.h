@@ -4,8 +4,13 @@
 //   m <- beta1 m + (1 - beta1) g        v <- beta2 v + (1 - beta2) g^2
 //   w <- w - rate (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + decay w)
 //
-// The rate is step()'s, times the parameter's rate_scale. Work is cut into blocks of one parameter, each done by one
-// thread, and sums over blocks run in their order: so the bits are the same for any number of threads.
+// The rate is step()'s, times the parameter's rate_scale. Where Muon is asked for, a hidden matrix goes its way instead
+// (train/muon.h):
+//
+//   m <- momentum m + (1 - momentum) g      w <- w - rate (muon_scale O(momentum m + (1 - momentum) g) + decay w)
+//
+// Work is cut into blocks of one parameter (Muon's: whole matrices), each done by one thread, and sums over blocks run
+// in their order: so the bits are the same for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +23,11 @@
 #include "base/thread_team.h"
 #include "kernels/kernel_table.h"
 #include "ops/parameter.h"
+#include "train/muon.h"
 
 namespace andiron {
 
-struct AdamWOptions {
+struct OptimizerOptions {
   float beta1 = 0.9f;
   float beta2 = 0.999f;
   float epsilon = 1e-8f;
@@ -29,6 +35,8 @@ struct AdamWOptions {
   double clip_norm = 1;  // gradients of a greater global norm are scaled down to it; 0: never
   // m and v in one byte each (codes: kernel_table.h, AdamW8State) instead of four: 2 bytes a parameter instead of 8.
   bool state_8bit = false;
+  bool muon = false;       // for hidden matrices; their m is in f32 always, and they have no v
+  float momentum = 0.95f;  // Muon's
 };
 
 // A piece of the optimiser's state, to be written to a file and read back.
@@ -39,10 +47,11 @@ struct StateTensor {
   std::span<uint8_t> data;
 };
 
-class AdamW {
+class Optimizer {
  public:
   // The parameters' values and gradients stay where they are for as long as this lives.
-  AdamW(std::vector<Parameter> parameters, const AdamWOptions& options, const KernelTable& kernels, ThreadTeam& team);
+  Optimizer(std::vector<Parameter> parameters, const OptimizerOptions& options, const KernelTable& kernels,
+            ThreadTeam& team);
 
   struct Report {
     double gradient_norm = 0;  // before clipping
@@ -64,7 +73,7 @@ class AdamW {
 
  private:
   struct Moments {
-    Buffer<float> m, v;  // f32
+    Buffer<float> m, v;  // f32; of Muon m alone
     Buffer<int8_t> m8;   // 8 bits, and the scales of their blocks
     Buffer<uint8_t> v8;
     Buffer<float> m_scale, v_scale;
@@ -74,16 +83,21 @@ class AdamW {
     int64_t begin, count;
   };
 
+  bool by_muon(const Parameter& parameter) const { return options_.muon && parameter.hidden; }
   void update(const Block& block, double rate, float clip);
+  void update_by_muon(const Block& block, double rate, float clip, int worker);
 
   std::vector<Parameter> parameters_;
-  AdamWOptions options_;
+  OptimizerOptions options_;
   const KernelTable& kernels_;
   ThreadTeam& team_;
   int64_t steps_ = 0;
   std::vector<Moments> moments_;  // one a parameter
   std::vector<Block> blocks_;
   std::vector<double> block_squares_;
+  std::vector<Block> matrices_;                  // Muon's, the largest first
+  std::vector<Orthogonalizer> orthogonalizers_;  // one a worker
+  std::vector<Buffer<float>> directions_;
 };
 
 }  // namespace andiron

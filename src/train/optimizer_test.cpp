@@ -20,7 +20,7 @@ const std::vector<std::vector<int64_t>> kShapes = {{1}, {5, 51}, {256}, {257}, {
 struct Reference {
   double w, m = 0, v = 0, tolerance = 0, m_size_max = 0, m_size = 0;
 
-  void step(const AdamWOptions& o, double g, double rate, double decay, double t) {
+  void step(const OptimizerOptions& o, double g, double rate, double decay, double t) {
     const double b1 = o.beta1, b2 = o.beta2;
     m = b1 * m + (1 - b1) * g;
     v = b2 * v + (1 - b2) * g * g;
@@ -42,9 +42,9 @@ TEST(AdamW, IsTheFormulaOver100Steps) {
   TestParameters test(kShapes);
   test.parameters()[1].rate_scale = 16;
   test.parameters()[2].decay = false;
-  const AdamWOptions options = {.weight_decay = 0.1f, .clip_norm = 50};
+  const OptimizerOptions options = {.weight_decay = 0.1f, .clip_norm = 50};
   ThreadTeam team(2);
-  AdamW optimizer(test.parameters(), options, kernels(), team);
+  Optimizer optimizer(test.parameters(), options, kernels(), team);
   std::vector<std::vector<Reference>> references;
   for (const auto& values : test.values()) {
     for (auto& row = references.emplace_back(); const float w : values) row.push_back({.w = w});
@@ -57,7 +57,7 @@ TEST(AdamW, IsTheFormulaOver100Steps) {
     }
     const double rate = 1e-3 * step, norm = std::sqrt(squares);
     ASSERT_GT(norm, 50) << "clipping is part of the test";
-    const AdamW::Report report = optimizer.step(rate);
+    const Optimizer::Report report = optimizer.step(rate);
     EXPECT_TRUE(report.applied);
     EXPECT_NEAR(report.gradient_norm, norm, 1e-12 * norm);  // 20,000 additions in double: at most 2e4 * 2^-53
     for (size_t i = 0; i < references.size(); ++i) {
@@ -80,7 +80,7 @@ TEST(AdamW, IsTheFormulaOver100Steps) {
 std::vector<std::vector<float>> train(int threads, bool state_8bit, int steps) {
   TestParameters test(kShapes);
   ThreadTeam team(threads);
-  AdamW optimizer(test.parameters(), {.weight_decay = 0.01f, .state_8bit = state_8bit}, kernels(), team);
+  Optimizer optimizer(test.parameters(), {.weight_decay = 0.01f, .state_8bit = state_8bit}, kernels(), team);
   for (int step = 1; step <= steps; ++step) {
     optimizer.zero_gradients();
     for (const auto& gradients : test.gradients()) {
@@ -121,14 +121,14 @@ TEST(AdamW, ChangesNothingWhenAGradientIsNotFinite) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     TestParameters test(kShapes);
     ThreadTeam team(2);
-    AdamW optimizer(test.parameters(), {}, kernels(), team);
+    Optimizer optimizer(test.parameters(), {}, kernels(), team);
     test.fill_gradients(1);
     optimizer.step(1e-3);
     const auto before = test.values();
     std::vector<std::vector<uint8_t>> state;
     for (const StateTensor& tensor : optimizer.state()) state.emplace_back(tensor.data.begin(), tensor.data.end());
     test.gradients()[4][17000] = bad;
-    const AdamW::Report report = optimizer.step(1e-3);
+    const Optimizer::Report report = optimizer.step(1e-3);
     EXPECT_FALSE(report.applied);
     EXPECT_FALSE(std::isfinite(report.gradient_norm));
     EXPECT_EQ(optimizer.steps(), 1);
@@ -144,10 +144,10 @@ TEST(AdamW, SaysWhatItsStateTakes) {
   for (const bool state_8bit : {false, true}) {
     TestParameters test({{3, 257}});
     ThreadTeam team(1);
-    AdamW optimizer(test.parameters(), {.state_8bit = state_8bit}, kernels(), team);
+    Optimizer optimizer(test.parameters(), {.state_8bit = state_8bit}, kernels(), team);
     uint64_t bytes = 0;
     for (const StateTensor& tensor : optimizer.state()) bytes += tensor.data.size();
-    EXPECT_EQ(bytes, AdamW::state_bytes(3 * 257, state_8bit));
+    EXPECT_EQ(bytes, Optimizer::state_bytes(3 * 257, state_8bit));
   }
 }
 

@@ -39,7 +39,7 @@ struct PretrainConfig {
   double warmup = 0.02;          // share of the steps
   Schedule::Kind schedule = Schedule::Kind::kCosine;
   double decay = 0.2;  // wsd: share of the steps in which the rate falls
-  AdamWOptions optimizer;
+  OptimizerOptions optimizer;
   std::string compute = "f32";  // the format of the weights in products: f32, bf16 or q8_0
   double held_out = 0.01;
   std::optional<int64_t> eval_every, save_every;

@@ -96,6 +96,8 @@ schedule = "wsd"
 decay = 0.3
 weight_decay = 0
 clip = 2
+optimizer = "muon"
+momentum = 0.9
 beta1 = 0.8
 beta2 = 0.9
 epsilon = 1e-7
@@ -122,6 +124,8 @@ save_every = 6
   EXPECT_EQ(config->schedule, Schedule::Kind::kWsd);
   EXPECT_EQ(config->decay, 0.3);
   EXPECT_EQ(config->optimizer.clip_norm, 2);
+  EXPECT_TRUE(config->optimizer.muon);
+  EXPECT_EQ(config->optimizer.momentum, 0.9F);
   EXPECT_EQ(config->optimizer.beta1, 0.8F);
   EXPECT_EQ(config->held_out, 0.1);
   EXPECT_EQ(config->eval_every, 5);
@@ -153,6 +157,7 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   says("steps", "schedule = \"steep\"", ":10: train.schedule: schedule \"steep\": expected cosine, linear");
   says("steps", "min_lr = 1", ":10: train.min_lr: 1 is more than lr, 0.001");
   says("steps", "compute = \"int3\"", ":10: train.compute: expected ");
+  says("steps", "optimizer = \"lion\"", ":10: train.optimizer: expected \"adamw\" or \"muon\", got \"lion\"");
   says("steps", "held_out = 0.9", ":10: train.held_out: expected a number from 0 to 0.5, got 0.9");
   says("none", "[data]\nseq_len = 129", ":13: data.seq_len: the context of the model is 128, and 129 is more");
   says("none", "[modle]", ":12: there is no table [modle]; there are model, tokenizer, data, data.weights, train");

@@ -133,6 +133,7 @@ TEST_F(PretrainTest, StopsAnywhereAndGoesOnWithTheSameNumbers) {
   options_.config.model.shape.feed_forward = 64;  // whole blocks
   for (const char* compute : {"f32", "bf16", "q8_0"}) {
     options_.config.compute = compute;
+    options_.config.optimizer.muon = options_.config.compute == "q8_0";
     options_.out = folder_.file(format("whole-{}", compute));
     ran(options_);
     const auto whole = model(options_);

@@ -293,7 +293,7 @@ Result<StepReport> Trainer::step() {
   const OpScope scope(pass_.ops().clock(), OpKind::kOptimizer);
   bool applied = std::isfinite(report.loss);
   if (applied) {
-    const AdamW::Report done = optimizer_.step(report.rate);
+    const Optimizer::Report done = optimizer_.step(report.rate);
     report.gradient_norm = done.gradient_norm;
     applied = done.applied;
   }

@@ -42,7 +42,7 @@ struct TrainerOptions {
   PackOptions packing;          // seq_len, order, seed; `sequences` is set here
   int64_t rows_per_pass = 512;  // positions that run together; at least one sequence does
   Schedule schedule;
-  AdamWOptions optimizer;
+  OptimizerOptions optimizer;
   double neftune_alpha = 0;  // noise on embeddings (TrainPass::add_noise); 0: none
   // Against forgetting: weight * KL(base || trained) on one row of general text a step, at some of its positions.
   double kl_weight = 0;
@@ -82,7 +82,7 @@ class Trainer {
   // says whether to go on: if not, an Error.
   Result<Measure> measure(const TokenRows& rows, const std::function<bool(int64_t)>& progress = {});
 
-  AdamW& optimizer() { return optimizer_; }
+  Optimizer& optimizer() { return optimizer_; }
   int64_t steps_done() const { return step_; }
   int64_t data_position() const { return position_; }  // sequences consumed, over all epochs
   // As if so much had been done; parameters and optimiser are restored by the caller.
@@ -112,7 +112,7 @@ class Trainer {
   TrainData data_;
   TrainerOptions options_;
   int64_t rows_needed_;
-  AdamW optimizer_;
+  Optimizer optimizer_;
   int64_t step_ = 0, position_ = 0;
   std::unique_ptr<RowSource> own_source_;  // over data_.train
   RowSource* source_;
