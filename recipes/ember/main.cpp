@@ -8,6 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/strings.h"
+#include "echo.h"
 #include "generate.h"
 
 namespace andiron::ember {
@@ -22,6 +23,8 @@ struct Options {
   int64_t test_rows = 500;
   uint64_t seed = 1;
 };
+
+constexpr int64_t kEchoPercent = 10;  // of the rows, beside them
 
 struct Written {
   int64_t rows = 0;
@@ -54,6 +57,19 @@ class Program {
     return out;
   }
 
+  // Lines that say the same again (echo.h): for the model to learn to look back.
+  Status write_echoes(int64_t rows, const std::string& path) const {
+    std::string lines;
+    for (int64_t number = 0; number < rows; ++number) {
+      Dice dice(options_.seed, static_cast<uint64_t>(number));
+      Json row = Json::object();
+      row.set("text", echo_text(Writer(tables_, Part::kTrain, dice)));
+      lines += row.dump() + "\n";
+    }
+    report(path, rows, lines.size());
+    return write_text_file(path, lines);
+  }
+
   // The stories as texts without a question: for the model to read, and for perplexity.
   Status write_texts(Part part, const std::string& path) const {
     std::string lines;
@@ -62,9 +78,7 @@ class Program {
       row.set("text", story.text);
       lines += row.dump() + "\n";
     }
-    std::printf("%-28s %9s rows %10s\n", path.substr(options_.out.size() + 1).c_str(),
-                human_count(static_cast<int64_t>(stories_.stories(part).size())).c_str(),
-                human_bytes(lines.size()).c_str());
+    report(path, static_cast<int64_t>(stories_.stories(part).size()), lines.size());
     return write_text_file(path, lines);
   }
 
@@ -77,16 +91,21 @@ class Program {
         const char* folder = part == Part::kTest ? "test" : "train";
         const std::string path = format("{}/{}/{}.jsonl", options_.out, folder, skill.name);
         TRY_ASSIGN(const Written written, write(skill, part, part == Part::kTest ? options_.test_rows : rows, path));
-        std::printf("%-28s %9s rows %10s\n", format("{}/{}.jsonl", folder, skill.name).c_str(),
-                    human_count(written.rows).c_str(), human_bytes(written.bytes).c_str());
+        report(path, written.rows, written.bytes);
       }
     }
+    TRY(write_echoes(options_.rows * kEchoPercent / 100, options_.out + "/train/echo.jsonl"));
     if (stories_.stories(Part::kTrain).empty()) return {};
     TRY(write_texts(Part::kTrain, options_.out + "/train/texts.jsonl"));
     return write_texts(Part::kTest, options_.out + "/test/texts.jsonl");
   }
 
  private:
+  void report(const std::string& path, int64_t rows, uint64_t bytes) const {
+    std::printf("%-28s %9s rows %10s\n", path.substr(options_.out.size() + 1).c_str(), human_count(rows).c_str(),
+                human_bytes(bytes).c_str());
+  }
+
   const Options& options_;
   const Tables& tables_;
   const StoryBook& stories_;

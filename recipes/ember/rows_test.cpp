@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/strings.h"
 #include "calendar.h"
+#include "echo.h"
 #include "generate.h"
 
 namespace andiron::ember {
@@ -78,6 +79,22 @@ TEST(Rows, DependOnSeedAndNumberAlone) {
     std::set<std::string> different;
     for (uint64_t i = 0; i < 20; ++i) different.insert(line(3, i));
     EXPECT_GT(different.size(), 9U) << s.name;
+  }
+}
+
+TEST(Rows, EchoesSayEverythingAgain) {
+  for (uint64_t i = 0; i < 500; ++i) {
+    Dice dice(1, i);
+    const std::string text = echo_text(Writer(tables(), Part::kTrain, dice));
+    std::map<std::string, int> counts;
+    for (const std::string& word : words_of(text)) {
+      ++counts[word.find_last_of(".,;:") == word.size() - 1 ? word.substr(0, word.size() - 1) : word];
+    }
+    for (const auto& [word, count] : counts) {
+      // Between the items of a list: one less than there are.
+      if (word == "and") continue;
+      EXPECT_GE(count, 2) << word << " in: " << text;
+    }
   }
 }
 
