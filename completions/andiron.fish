@@ -223,6 +223,7 @@ complete -c andiron -n '__fish_seen_subcommand_from eval' -l everything -d 'Loss
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l last-answer -d 'Loss on the last answer'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l split-long -d 'Split rows that are too long'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l template -r -F -d 'A chat template'
+complete -c andiron -n '__fish_seen_subcommand_from eval' -l answers -r -F -d 'Write the answers'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l no-base -d 'Not without adapters too'
 complete -c andiron -n '__fish_seen_subcommand_from eval' -l json -d 'Print JSON'
 

@@ -4,12 +4,14 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/strings.h"
 #include "echo.h"
 #include "generate.h"
+#include "preferences.h"
 
 namespace andiron::ember {
 
@@ -111,6 +113,14 @@ class Program {
   const StoryBook& stories_;
 };
 
+Status prefer(const std::string& rows, const std::string& answers, const std::string& out) {
+  TRY_ASSIGN(const std::string row_text, read_text_file(rows));
+  TRY_ASSIGN(const std::string answer_text, read_text_file(answers));
+  TRY_ASSIGN(const Preferences made, make_preferences(row_text, answer_text));
+  std::printf("%s: %s wrong of %s\n", out.c_str(), human_count(made.pairs).c_str(), human_count(made.answers).c_str());
+  return write_text_file(out, made.lines);
+}
+
 Status run(const Options& options) {
   TRY_ASSIGN(const Tables tables, Tables::read(options.tables));
   StoryBook stories;
@@ -130,12 +140,16 @@ int main(int argc, char** argv) {
   CLI::App app("Writes the conversations that ember is trained on (OUT/train) and measured by (OUT/test).",
                "ember_data");
   auto* show = app.add_flag("--list", list, "Only print the skills, each with the metric it is measured by");
-  app.add_option("--out", options.out, "Folder to write")->excludes(show);
+  app.add_option("--out", options.out, "Folder to write, or file of pairs")->excludes(show);
   app.add_option("--rows", options.rows, "Training rows of all skills together")->capture_default_str();
   app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->capture_default_str();
   app.add_option("--seed", options.seed, "Seed of everything")->capture_default_str();
   app.add_option("--tables", options.tables, "Folder of the tables")->capture_default_str();
   app.add_option("--stories", options.stories, "Text file of short stories (none: no rows of the skill story)");
+  std::vector<std::string> wrong;
+  app.add_option("--prefer", wrong, "Write preference pairs to --out: a file of rows, and the answers to them")
+      ->expected(2)
+      ->excludes(show);
   CLI11_PARSE(app, argc, argv);
   if (list) {
     for (const auto& skill : andiron::ember::skills()) {
@@ -144,10 +158,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (options.out.empty()) {
-    std::fprintf(stderr, "ember_data: say with --out which folder to write\n");
+    std::fprintf(stderr, "ember_data: say with --out what to write\n");
     return 2;
   }
-  const auto done = andiron::ember::run(options);
+  const auto done =
+      wrong.empty() ? andiron::ember::run(options) : andiron::ember::prefer(wrong[0], wrong[1], options.out);
   if (done.ok()) return 0;
   std::fprintf(stderr, "ember_data: %s\n", done.error().message.c_str());
   return 1;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/atomic_file.h"
 #include "base/strings.h"
 #include "cli/adapter_store.h"
 #include "cli/answering.h"
@@ -61,10 +62,13 @@ class Examiner {
     return {};
   }
 
-  Result<EvalReport> measure(const std::shared_ptr<const AdapterStack>& stack, std::string_view what) {
+  // `answers`: where they are written as JSON lines, or null.
+  Result<EvalReport> measure(const std::shared_ptr<const AdapterStack>& stack, std::string_view what,
+                             AtomicFile* answers = nullptr) {
     std::optional<Progress> line;
     std::string current;
     EvalEvents events;
+    if (answers != nullptr) events.answered = [&](const GivenAnswer& given) { return write_answer(given, *answers); };
     events.progress = [&](std::string_view doing, int64_t done, int64_t total) {
       if (doing != current) {
         const bool rows = doing == "answering";
@@ -92,6 +96,12 @@ class Examiner {
     generate.cancel = interrupt_.flag();
     TRY_ASSIGN(WholeAnswer whole, answer_whole(*session_, prompt, generate, go_on));
     return std::move(whole.text);
+  }
+
+  static Status write_answer(const GivenAnswer& given, AtomicFile& file) {
+    Json row = Json::object();
+    row.set("row", given.row).set("expected", given.expected).set("given", given.given).set("right", given.right);
+    return file.write(row.dump() + "\n");
   }
 
   const GlobalOptions& global_;
@@ -161,6 +171,10 @@ void print_result(const EvalOptions& eval, const EvalReport& report, const std::
 Status check_eval_options(const EvalCommandOptions& o) {
   TRY_ASSIGN(const EvalOptions eval, eval_options(o));
   if (!(o.held_out >= 0 && o.held_out < 1)) return make_error("--held-out {}: expected from 0 to below 1", o.held_out);
+  const bool answers = eval.metric == EvalMetric::kExact || eval.metric == EvalMetric::kContains;
+  if (!o.answers.empty() && !answers) {
+    return make_error("--answers: the metric {} has none; exact and contains do", eval_metric_name(eval.metric));
+  }
   if (eval.metric != EvalMetric::kChoice) return {};
   if (o.held_out > 0)
     return make_error("--held-out: questions with choices are all used; a run holds out none of them");
@@ -186,9 +200,15 @@ Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& 
     if (examiner.interrupted()) return kExitInterrupted;
     TRY_ASSIGN(base, std::move(measured));
   }
-  const auto report = examiner.measure(stack, stack != nullptr ? " with adapters" : "");
+  std::optional<AtomicFile> answers;
+  if (!options.answers.empty()) {
+    TRY_ASSIGN(AtomicFile file, AtomicFile::create(options.answers));
+    answers.emplace(std::move(file));
+  }
+  const auto report = examiner.measure(stack, stack != nullptr ? " with adapters" : "", answers ? &*answers : nullptr);
   if (examiner.interrupted()) return kExitInterrupted;
   if (!report.ok()) return report.error();
+  if (answers) TRY(answers->commit());
   if (options.json) {
     print_json(result_json(options, entries, eval, data, *report, base));
   } else {

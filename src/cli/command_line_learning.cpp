@@ -241,6 +241,7 @@ void add_eval(App& app, CommandLine& line) {
   sub->add_flag("--last-answer", o->last_answer, "Loss on the last answer alone")->excludes(everything);
   sub->add_flag("--split-long", o->split_long, "Split rows that are too long instead of refusing them");
   add_chat_template(sub, o->chat_template);
+  sub->add_option("--answers", o->answers, "Write the answers of exact and contains to this file, as JSON lines");
   sub->add_flag("--no-base", o->no_base, "With adapters: do not measure without them too");
   sub->add_flag("--json", o->json, "Print one line of JSON: loss, perplexity, accuracy, rows");
   on_parsed(sub, line, o, eval_command, [](const EvalCommandOptions& e) { require(check_eval_options(e)); });

@@ -70,6 +70,7 @@ struct EvalCommandOptions {
   int64_t seq_len = 0;  // 0: as learn
   int64_t rows_max = 0;
   int64_t tokens_max = 256;  // of an answer
+  std::string answers;       // file to write the answers to; "": none
   bool no_base = false;      // with adapters: do not measure without them too
   bool json = false;
 };

@@ -160,27 +160,33 @@ class Evaluation {
   }
 
   // The prompt is what stands before the last answer.
-  Result<bool> answers_right(const Answerer& answerer, const TokenRow& row) const {
+  Result<GivenAnswer> answer_row(const Answerer& answerer, const TokenRow& row) const {
+    GivenAnswer out;
     const size_t cut = row.prompt_size();
     const std::span<const int32_t> prompt(row.tokens.data(), cut);
-    const std::string expected = normal_answer(tokenizer_.decode(std::span(row.tokens).subspan(cut)));
+    out.expected = tokenizer_.decode(std::span(row.tokens).subspan(cut));
+    const std::string expected = normal_answer(out.expected);
     const bool exact = options_.metric == EvalMetric::kExact;
-    // Once it is decided, no more of an answer is needed.
+    // Once it is decided, no more of an answer is needed but by who wants to see it.
     const auto is_open = [&](std::string_view so_far) {
+      if (events_.answered) return true;
       const std::string text = normal_answer(so_far);
       return exact ? expected.starts_with(text) : text.find(expected) == std::string::npos;
     };
-    TRY_ASSIGN(const std::string answer, answerer(prompt, is_open));
-    const std::string text = normal_answer(answer);
-    return exact ? text == expected : text.find(expected) != std::string::npos;
+    TRY_ASSIGN(out.given, answerer(prompt, is_open));
+    const std::string text = normal_answer(out.given);
+    out.right = exact ? text == expected : text.find(expected) != std::string::npos;
+    return out;
   }
 
   Status answer_all(const Answerer& answerer, EvalReport& out) const {
     int64_t right = 0, done = 0;
     for (const TokenRow& row : data_.rows.rows) {
       if (!progress("answering", done++, data_.size(options_.metric))) return make_error("measuring was interrupted");
-      TRY_ASSIGN(const bool is_right, answers_right(answerer, row));
-      right += is_right ? 1 : 0;
+      TRY_ASSIGN(GivenAnswer given, answer_row(answerer, row));
+      given.row = done;
+      right += given.right ? 1 : 0;
+      if (events_.answered) TRY(events_.answered(given));
     }
     count_right(out, right);
     return {};

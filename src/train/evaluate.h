@@ -74,9 +74,18 @@ struct EvalReport {
 using Answerer =
     std::function<Result<std::string>(std::span<const int32_t> prompt, const std::function<bool(std::string_view)>&)>;
 
+// What a row of kExact or kContains was answered.
+struct GivenAnswer {
+  int64_t row = 0;  // 1 for the first of EvalData
+  std::string expected, given;
+  bool right = false;
+};
+
 struct EvalEvents {
   // Positions or rows done, of all; false: an Error ends the evaluation.
   std::function<bool(std::string_view what, int64_t done, int64_t total)> progress = {};
+  // With it answers are not cut short once they are decided. An Error ends the evaluation.
+  std::function<Status(const GivenAnswer& answer)> answered = {};
 };
 
 // Everything that scores rows of up to `seq_len` positions, ready to be used for several stacks.

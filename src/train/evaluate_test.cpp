@@ -186,6 +186,31 @@ TEST_F(Evaluate, ExactAndContainsAskTheLastQuestion) {
   }
 }
 
+TEST_F(Evaluate, AnswersAreShownWholeToWhoWantsThem) {
+  const EvalData data = load(kRows, options(EvalMetric::kExact));
+  const Answerer answerer = [&](std::span<const int32_t>, const auto& go_on) -> Result<std::string> {
+    EXPECT_TRUE(go_on("this can be right no more"));
+    return std::string(" two\n");
+  };
+  std::vector<GivenAnswer> seen;
+  EvalEvents events;
+  events.answered = [&](const GivenAnswer& answer) -> Status {
+    seen.push_back(answer);
+    return {};
+  };
+  ASSERT_TRUE(run(data, options(EvalMetric::kExact), answerer, events).ok());
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[0].row, 1);
+  EXPECT_EQ(seen[0].expected, "two");
+  EXPECT_EQ(seen[0].given, " two\n");
+  EXPECT_TRUE(seen[0].right);
+  EXPECT_EQ(seen[1].row, 2);
+  EXPECT_EQ(seen[1].expected, "Me,  of\ncourse");
+  EXPECT_FALSE(seen[1].right);
+  events.answered = [](const GivenAnswer&) -> Status { return make_error("no room"); };
+  EXPECT_EQ(run(data, options(EvalMetric::kExact), answerer, events).error().message, "no room");
+}
+
 // An answer is not asked for beyond the point where it is decided.
 TEST_F(Evaluate, AnswersEndOnceTheyAreDecided) {
   const auto length_wanted = [&](EvalMetric metric, const std::string& answer) {

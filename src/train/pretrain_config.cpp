@@ -116,9 +116,10 @@ Status read_optimizer(TomlTable& t, OptimizerOptions& optimizer) {
     return t.error_at("optimizer", format("expected \"adamw\" or \"muon\", got \"{}\"", quoted(name)));
   }
   optimizer.muon = name == "muon";
-  double momentum = 0.95;
+  std::optional<double> momentum;
   TRY(t.take("momentum", momentum, {0, 0.999999}));
-  optimizer.momentum = static_cast<float>(momentum);
+  if (momentum && !optimizer.muon) return t.error_at("momentum", "it is muon's, and the optimizer is adamw");
+  if (momentum) optimizer.momentum = static_cast<float>(*momentum);
   double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0.1;
   TRY(t.take("beta1", beta1, {0, 0.999999}));
   TRY(t.take("beta2", beta2, {0, 0.999999}));
@@ -196,8 +197,10 @@ Json pretrain_config_json(const PretrainConfig& c) {
   at("train.decay", c.decay);
   at("train.weight_decay", c.optimizer.weight_decay);
   at("train.clip", c.optimizer.clip_norm);
-  at("train.optimizer", std::string(c.optimizer.muon ? "muon" : "adamw"));
-  if (c.optimizer.muon) at("train.momentum", c.optimizer.momentum);
+  if (c.optimizer.muon) {  // AdamW's runs of before there was a choice go on
+    at("train.optimizer", std::string("muon"));
+    at("train.momentum", c.optimizer.momentum);
+  }
   at("train.beta1", c.optimizer.beta1);
   at("train.beta2", c.optimizer.beta2);
   at("train.epsilon", c.optimizer.epsilon);

@@ -5,8 +5,8 @@
 //   [tokenizer]  file, template: beside the configuration
 //   [data]       seq_len, loss_on, split_long; [data.weights] FILE = how often an epoch shows each of its rows
 //   [train]      tokens or epochs or steps, batch (tokens of a step), lr, min_lr, warmup, schedule, decay,
-//   weight_decay,
-//                clip, beta1, beta2, epsilon, seed, compute, held_out, eval_every, save_every
+//                optimizer, momentum, weight_decay, clip, beta1, beta2, epsilon, seed, compute, held_out, eval_every,
+//                save_every
 #pragma once
 
 #include <cstdint>

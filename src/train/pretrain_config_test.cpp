@@ -158,6 +158,7 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   says("steps", "min_lr = 1", ":10: train.min_lr: 1 is more than lr, 0.001");
   says("steps", "compute = \"int3\"", ":10: train.compute: expected ");
   says("steps", "optimizer = \"lion\"", ":10: train.optimizer: expected \"adamw\" or \"muon\", got \"lion\"");
+  says("steps", "momentum = 0.9", ":10: train.momentum: it is muon's, and the optimizer is adamw");
   says("steps", "held_out = 0.9", ":10: train.held_out: expected a number from 0 to 0.5, got 0.9");
   says("none", "[data]\nseq_len = 129", ":13: data.seq_len: the context of the model is 128, and 129 is more");
   says("none", "[modle]", ":12: there is no table [modle]; there are model, tokenizer, data, data.weights, train");

@@ -131,15 +131,16 @@ TEST_F(PretrainTest, TheScheduleEndsAtTheLeastRate) {
 
 TEST_F(PretrainTest, StopsAnywhereAndGoesOnWithTheSameNumbers) {
   options_.config.model.shape.feed_forward = 64;  // whole blocks
-  for (const char* compute : {"f32", "bf16", "q8_0"}) {
+  using Case = std::pair<const char*, bool>;
+  for (const auto& [compute, muon] : {Case{"f32", false}, {"bf16", false}, {"q8_0", false}, {"q8_0", true}}) {
     options_.config.compute = compute;
-    options_.config.optimizer.muon = options_.config.compute == "q8_0";
-    options_.out = folder_.file(format("whole-{}", compute));
+    options_.config.optimizer.muon = muon;
+    options_.out = folder_.file(format("whole-{}{}", compute, muon ? "-muon" : ""));
     ran(options_);
     const auto whole = model(options_);
     ASSERT_FALSE(whole.empty());
     const RandomStream random(3);
-    options_.out = folder_.file(format("parts-{}", compute));
+    options_.out = folder_.file(format("parts-{}{}", compute, muon ? "-muon" : ""));
     PretrainOptions part = options_;
     bool done = ran_for(part, 1);
     part.resume = true;
