@@ -21,6 +21,9 @@ target_compile_features(andiron_library PUBLIC cxx_std_20)
 target_link_libraries(andiron_library PRIVATE fmt::fmt Threads::Threads)
 
 install(TARGETS andiron RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+# The model that it brings, with its card: cli/shipped_model.cpp looks for it there.
+install(FILES ${PROJECT_SOURCE_DIR}/models/ember.gguf ${PROJECT_SOURCE_DIR}/models/ember.md
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/andiron OPTIONAL)
 install(FILES ${PROJECT_SOURCE_DIR}/doc/andiron.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 set(completions ${PROJECT_SOURCE_DIR}/completions)
 install(FILES ${completions}/andiron.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions

@@ -161,7 +161,7 @@ complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l resume -d 'Go o
 complete -c andiron -n '__fish_seen_subcommand_from pretrain' -l json -d 'Print one line of JSON'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a plot -d 'The course of a run'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l out -x -d 'Folder of the run and its adapter'
-complete -c andiron -n '__fish_seen_subcommand_from learn' -l as -x -d 'Name, under which run and chat find it (and a folder without --out)'
+complete -c andiron -n '__fish_seen_subcommand_from learn' -l as -x -d 'Name, under which run and chat find it (default - that of the first DATA)'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l template -x -d 'Jinja file with a chat template, instead of the models own'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l method -x -d 'lora, rslora, dora, or full - all weights of a float model'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l rank -x -d 'Rank of the adapter'

@@ -125,6 +125,13 @@ TEST_F(LearningTest, ResumeKnowsItsModelAndData) {
   EXPECT_EQ(program_.run({"learn", "--resume", "--as", "nobody"}).status, 1);
 }
 
+TEST_F(LearningTest, IsCalledAsItsDataWhereNoNameIsGiven) {
+  const Outcome learned = program_.run({"learn", model_, data_, "--steps", "1", "--seq-len", "32"});
+  ASSERT_EQ(learned.status, 0) << learned.err;
+  EXPECT_NE(learned.out.find("--adapter notes -p TEXT"), std::string::npos) << learned.out;
+  EXPECT_TRUE(std::filesystem::exists(program_.file("data/andiron/adapters/notes/run.json")));
+}
+
 TEST_F(LearningTest, ABaseModelCannotStudy) {
   const Outcome refused = program_.run(learning("run", {"--study", "on"}));
   EXPECT_EQ(refused.status, 1);
@@ -135,11 +142,11 @@ TEST_F(LearningTest, ABaseModelCannotStudy) {
 
 TEST_F(LearningTest, WrongOptionsAreWrongUsage) {
   for (const Words& words :
-       {Words{"learn", model_, data_}, learning("run", {"--dropout", "1"}), learning("run", {"--method", "alchemy"}),
+       {learning("run", {"--dropout", "1"}), learning("run", {"--method", "alchemy"}),
         learning("run", {"--budget", "soon"}), learning("run", {"--loss", "dpo", "--method", "full"}),
         learning("run", {"--targets"}), learning("run", {"--study", "always"}),
         learning("run", {"--study", "on", "--loss", "dpo"}), Words{"learn", model_, data_, "--as", "../x"},
-        Words{"learn", model_, data_, "--as", ""}, Words{"learn", model_, data_, "--as", "none"},
+        Words{"learn", model_, data_, "--as", ""}, Words{"learn", model_, data_, "--as", "none"}, Words{"learn"},
         Words{"learn", "--as", "me"}, Words{"learn", model_, "--as", "me"}, Words{"learn", "--resume"}}) {
     const Outcome outcome = program_.run(words);
     EXPECT_EQ(outcome.status, 2) << outcome.err;

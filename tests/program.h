@@ -34,6 +34,13 @@ class Program {
   std::string file(const std::string& name) const { return folder_.file(name); }
   std::string write(const std::string& name, const std::string& text) const { return folder_.write(name, text); }
 
+  // Runs a copy of it from now on, in this folder of the test's.
+  void move_to(const std::string& folder) {
+    std::filesystem::create_directories(file(folder));
+    path_ = file(folder + "/andiron");
+    std::filesystem::copy_file(ANDIRON_PROGRAM, path_);
+  }
+
   // Runs it to its end, with `input` as standard input; all three streams are files, so it sees no terminal.
   Outcome run(const std::vector<std::string>& arguments, const std::string& input = "") const {
     return wait(start(arguments, input));
@@ -42,7 +49,7 @@ class Program {
   // Starts it and returns its process; wait() must follow.
   pid_t start(const std::vector<std::string>& arguments, const std::string& input = "") const {
     folder_.write("stdin", input);
-    std::vector<std::string> words = {ANDIRON_PROGRAM};
+    std::vector<std::string> words = {path_};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -68,7 +75,7 @@ class Program {
     posix_spawnattr_setsigdefault(&attributes, &signals);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, ANDIRON_PROGRAM, &actions, &attributes, argv.data(), envp.data()), 0);
+    EXPECT_EQ(posix_spawn(&process, path_.c_str(), &actions, &attributes, argv.data(), envp.data()), 0);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return process;
@@ -91,6 +98,7 @@ class Program {
 
  private:
   TestFolder folder_;
+  std::string path_ = ANDIRON_PROGRAM;
 };
 
 inline std::string shared_data(const std::string& path) {

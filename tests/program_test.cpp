@@ -38,7 +38,7 @@ TEST_F(ProgramTest, WrongUsageIsStatusTwo) {
   for (const auto& words : std::vector<std::vector<std::string>>{
            {},
            {"no-such-command"},
-           {"run"},
+           {"ppl"},
            {"run", "model", "--no-such-option"},
            {"run", "model", "-n", "many"},
            {"run", "model", "--isa", "sse9"},
@@ -81,6 +81,30 @@ TEST_F(ProgramTest, FailureIsStatusOneAndNamesTheFile) {
     EXPECT_EQ(outcome.status, 1);
     EXPECT_NE(outcome.err.find("/no/such/model.gguf"), std::string::npos) << outcome.err;
   }
+}
+
+// As it is installed: bin/andiron, share/andiron/ember.gguf.
+TEST_F(ProgramTest, EmberIsTheModelWhereNoneIsGiven) {
+  program_.move_to("prefix/bin");
+  for (const auto& words :
+       std::vector<std::vector<std::string>>{{"run", "-p", "x"},
+                                             {"chat"},
+                                             {"inspect", "ember"},
+                                             {"learn", program_.write("about-me.md", "My dog is old.")}}) {
+    const Outcome none = program_.run(words);
+    EXPECT_EQ(none.status, 1) << words.front();
+    EXPECT_NE(none.err.find("ember, the model that andiron brings, is not there"), std::string::npos) << none.err;
+    EXPECT_NE(none.err.find("prefix/share/andiron/ember.gguf"), std::string::npos) << none.err;
+  }
+  std::filesystem::create_directories(program_.file("prefix/share/andiron"));
+  ASSERT_EQ(program_.run({"synth", "tiny", program_.file("prefix/share/andiron/ember.gguf")}).status, 0);
+  EXPECT_EQ(program_.run({"run", "-p", "ba", "-n", "2"}).status, 0);
+  EXPECT_EQ(program_.run({"chat", "-n", "2"}, "ba\n").status, 0);
+  for (const auto& words : {std::vector<std::string>{"inspect"}, {"inspect", "ember"}}) {
+    EXPECT_NE(program_.run(words).out.find("prefix/share/andiron/ember.gguf"), std::string::npos);
+  }
+  const Outcome learned = program_.run({"learn", program_.file("about-me.md"), "--steps", "1"});
+  EXPECT_NE(learned.out.find("andiron run ember --adapter about-me -p TEXT"), std::string::npos) << learned.err;
 }
 
 TEST_F(ProgramTest, HelpAndVersionAreNoMistakes) {

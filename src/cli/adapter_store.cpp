@@ -9,6 +9,7 @@
 #include "base/atomic_folder.h"
 #include "base/strings.h"
 #include "base/user_folder.h"
+#include "cli/shipped_model.h"
 #include "format/model_source.h"
 
 namespace andiron {
@@ -103,7 +104,8 @@ Result<Adapter> read_named_adapter(const std::string& text, const std::string& m
   TRY_ASSIGN(const StackEntry entry, parse_adapter(text));
   if (entry.strength != 1) return make_error("{}: expected an adapter without a strength", andiron::quoted(text));
   if (!model.empty()) {
-    TRY_ASSIGN(const auto source, open_model_source(model));
+    TRY_ASSIGN(const std::string file, model_path(model));
+    TRY_ASSIGN(const auto source, open_model_source(file));
     TRY_ASSIGN(const AdapterBase base, describe_base(*source));
     return read_adapter(entry.path, &base);
   }

@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "cli/conversation.h"
 #include "cli/progress.h"
+#include "cli/shipped_model.h"
 #include "cli/terminal.h"
 #include "kernels/dispatch.h"
 #include "model/tokenizer_source.h"
@@ -72,7 +73,8 @@ Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machi
     return true;
   };
   LoadedModel loaded;
-  TRY_ASSIGN(loaded.model, Model::load(path, options));
+  TRY_ASSIGN(const std::string file, model_path(path));
+  TRY_ASSIGN(loaded.model, Model::load(file, options));
   loaded.load_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
   progress.clear();
   say_notes(global, loaded.model->notes());
@@ -109,7 +111,8 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const ModelSource& sourc
 }
 
 Result<std::shared_ptr<const Tokenizer>> open_tokenizer(const std::string& path, const std::string& template_file) {
-  TRY_ASSIGN(auto spec, read_tokenizer(path));
+  TRY_ASSIGN(const std::string file, model_path(path));
+  TRY_ASSIGN(auto spec, read_tokenizer(file));
   return make_tokenizer(std::move(spec), template_file);
 }
 

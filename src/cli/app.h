@@ -34,7 +34,7 @@ struct LoadedModel {
   std::shared_ptr<const Model> model;
   double load_ms = 0;
 };
-// Shows progress and the model's notes on standard error.
+// Shows progress and the model's notes on standard error. "ember" is the model that andiron brings, here and below.
 Result<LoadedModel> load_model(const GlobalOptions& global, const Machine& machine, const std::string& path);
 // `template_file`: a chat template to use instead of the model's, or "". The tokenizer must know it, for it decides
 // which tokens are markup.

@@ -10,6 +10,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/shipped_model.h"
 #include "cli/terminal.h"
 #include "engine/quantize.h"
 
@@ -125,7 +126,8 @@ Result<std::vector<Part>> parts_for(const GlobalOptions& global, const AdapterMe
 
 Result<int> merge_into_model(const GlobalOptions& global, const AdapterMergeOptions& options) {
   TRY(check_free(options.out));
-  TRY_ASSIGN(const auto source, open_model_source(options.into));
+  TRY_ASSIGN(const std::string file, model_path(options.into));
+  TRY_ASSIGN(const auto source, open_model_source(file));
   TRY_ASSIGN(const auto parts, parts_for(global, options, *source));
   std::vector<WornAdapter> worn;
   worn.reserve(parts.size());

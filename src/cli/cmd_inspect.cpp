@@ -9,6 +9,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/machine_limits.h"
+#include "cli/shipped_model.h"
 #include "cli/terminal.h"
 #include "engine/model_cost.h"
 #include "model/quant_mix.h"
@@ -205,7 +206,8 @@ void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Fac
 
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options) {
   TRY_ASSIGN(const Machine machine, make_machine(global));
-  TRY_ASSIGN(const auto source, open_model_source(options.model));
+  TRY_ASSIGN(const std::string file, model_path(options.model));
+  TRY_ASSIGN(const auto source, open_model_source(file));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(*source));
   TRY_ASSIGN(const Facts facts, find_facts(*source, machine, global));
   if (options.json) {

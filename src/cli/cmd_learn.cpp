@@ -29,6 +29,16 @@ Result<double> budget_of(const LearnCommandOptions& o) {
   return 0.0;
 }
 
+// What an adapter is called that was given no name: as the file or folder is that it is learned from. "" where that
+// is no name, or one was given.
+std::string name_of_data(const LearnOptions& o) {
+  const bool named = std::find(o.given.begin(), o.given.end(), "as") != o.given.end();
+  if (named || !o.out.empty() || o.data.empty()) return "";
+  const auto path = std::filesystem::path(o.data.front()).lexically_normal();
+  const std::string name = (path.has_filename() ? path : path.parent_path()).stem().string();
+  return check_adapter_name(name).ok() ? name : "";
+}
+
 // All but the folder.
 Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   LearnOptions out = o.learn;
@@ -41,8 +51,8 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   if (!o.format.empty()) {
     TRY_ASSIGN(out.reading.format, parse_data_format(o.format));
   }
-  if (!o.learn.resume && (o.model.empty() || o.learn.data.empty())) {
-    return make_error("expected MODEL and DATA...; only --resume can take them from the run");
+  if (!o.learn.resume && o.learn.data.empty()) {
+    return make_error("expected DATA, what to learn from; only --resume can take it from the run");
   }
   if (o.everything && o.last_answer) return make_error("--everything and --last-answer exclude each other");
   if (o.everything) out.reading.loss_on = LossOn::kEverything;
@@ -202,7 +212,8 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
   TRY_ASSIGN(const RunRecord record, read_run_record(source));
   if (o.model.empty()) {
     o.model = record.base_path;
-    if (!file_exists(o.model)) {
+    const auto file = model_path(o.model);
+    if (!file.ok() || !file_exists(*file)) {
       return make_error("{}: it names the model {}, which is not there, seen from this folder; give MODEL", source,
                         andiron::quoted(o.model));
     }
@@ -221,6 +232,13 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
 }
 
 }  // namespace
+
+void fill_in_learn_options(LearnCommandOptions& o) {
+  split_model(o.model, o.learn.data);
+  if (o.learn.resume) return;
+  if (o.model.empty()) o.model = kShippedModel;
+  if (o.learn.name.empty()) o.learn.name = name_of_data(o.learn);
+}
 
 Status check_learn_options(const LearnCommandOptions& options) {
   TRY(learn_options(options));

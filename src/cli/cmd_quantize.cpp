@@ -9,6 +9,7 @@
 #include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
+#include "cli/shipped_model.h"
 #include "cli/terminal.h"
 #include "engine/quantize.h"
 
@@ -54,7 +55,8 @@ Result<int> quantize_command(const GlobalOptions& global, const QuantizeCommandO
     quantize.importance = &*importance;
   }
   TRY_ASSIGN(const Machine machine, make_machine(global));
-  TRY_ASSIGN(const auto source, open_model_source(options.source));
+  TRY_ASSIGN(const std::string file, model_path(options.source));
+  TRY_ASSIGN(const auto source, open_model_source(file));
   TRY(check_not_a_source(*source, options.out));
   const InterruptGuard interrupt(/*second_ends=*/true);
   Progress progress("quantising", Progress::Unit::kBytes, global.quiet);

@@ -141,7 +141,7 @@ void add_run(App& app, CommandLine& line) {
                      "git diff | andiron run model.gguf --chat -f - --greedy",
                      "andiron run model.gguf -f prompt.txt --temp 0.7 --seed 1 --lookup"});
   auto o = std::make_shared<RunOptions>();
-  add_model(sub, o->model);
+  add_model_or_ember(sub, o->model);
   auto* prompt = sub->add_option("-p,--prompt", o->prompt, "The prompt (default: empty)");
   sub->add_option("-f,--file", o->prompt_file, "File with the prompt; - is standard input")->excludes(prompt);
   auto* chat = sub->add_flag("--chat", o->chat, "The prompt is a user's message: use the model's chat template");
@@ -159,10 +159,10 @@ void add_run(App& app, CommandLine& line) {
 
 void add_chat(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("chat", "Talk with a model; /help inside lists the commands");
-  add_examples(sub, {"andiron chat model.gguf", "andiron chat model.gguf --system \"Answer in French.\" --ctx 8192",
+  add_examples(sub, {"andiron chat", "andiron chat model.gguf --system \"Answer in French.\" --ctx 8192",
                      "andiron chat model.gguf --load saved.json --kv q8_0"});
   auto o = std::make_shared<ChatCommandOptions>();
-  add_model(sub, o->model);
+  add_model_or_ember(sub, o->model);
   sub->add_option("--system", o->system, "System message");
   sub->add_option("--load", o->load, "Go on with a chat that /save wrote");
   add_chat_template(sub, o->chat_template);
@@ -174,7 +174,7 @@ void add_inspect(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("inspect", "What a model is, what it needs and how fast it should run here");
   add_examples(sub, {"andiron inspect model.gguf", "andiron inspect hf-folder --tensors --json"});
   auto o = std::make_shared<InspectOptions>();
-  add_model(sub, o->model);
+  add_model_or_ember(sub, o->model);
   sub->add_flag("--json", o->json, "Print one line of JSON");
   sub->add_flag("--tensors", o->tensors, "List every tensor");
   on_parsed(sub, line, o, inspect_command);
@@ -412,22 +412,26 @@ std::vector<std::string> given_options(const App& app) {
 
 void add_learn(App& app, CommandLine& line) {
   auto* sub = app.add_subcommand("learn", "Train an adapter on your own words");
-  add_examples(sub,
-               {"andiron learn model.gguf notes/ --as me", "andiron learn model.gguf chats.jsonl --as me --budget 45m",
-                "andiron run model.gguf --adapter me -p \"Who am I?\" --chat"});
+  add_examples(sub, {"andiron learn about-me.md", "andiron learn model.gguf notes/ --as me",
+                     "andiron learn model.gguf chats.jsonl --as me --budget 45m",
+                     "andiron run model.gguf --adapter me -p \"Who am I?\" --chat"});
   auto o = std::make_shared<LearnCommandOptions>();
-  sub->add_option("MODEL", o->model, ".gguf file or Hugging Face folder; --resume knows it");
+  sub->add_option("MODEL", o->model, ".gguf file or Hugging Face folder (default: ember; --resume knows it)");
   sub->add_option("DATA", o->learn.data,
                   "Files and folders: conversations, instructions, preferences, texts; likewise");
   auto* out = sub->add_option("--out", o->learn.out, "Folder of the run and its adapter");
-  sub->add_option("--as", o->learn.name, "Name, under which run and chat find it")->excludes(out);
+  sub->add_option("--as", o->learn.name, "Name, under which run and chat find it (default: that of the first DATA)")
+      ->excludes(out);
   add_chat_template(sub, o->chat_template);
   add_learn_method(sub, *o);
   add_learn_data(sub, *o);
   add_learn_run(sub, *o);
   sub->add_flag("--resume", o->learn.resume, "Go on with the run of --as or --out, MODEL and DATA being its own");
   sub->add_flag("--json", o->json, "Print one line of JSON");
-  sub->parse_complete_callback([sub, o] { o->learn.given = given_options(*sub); });
+  sub->parse_complete_callback([sub, o] {
+    o->learn.given = given_options(*sub);
+    fill_in_learn_options(*o);
+  });
   on_parsed(sub, line, o, learn_command);
 }
 

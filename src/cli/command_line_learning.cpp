@@ -219,7 +219,7 @@ void add_eval(App& app, CommandLine& line) {
                      "andiron eval model.gguf --adapter me --data notes/ --held-out 0.05 --json",
                      "andiron eval model.gguf --adapter me:0.5 --data quiz.jsonl --metric choice"});
   auto o = std::make_shared<EvalCommandOptions>();
-  add_model(sub, o->model);
+  add_model_or_ember(sub, o->model);
   sub->add_option("--data", o->data, "Files and folders with the rows")->required();
   sub->add_option("--adapter", o->adapters, "With :STRENGTH behind it (may be repeated)")
       ->type_name(kAdapterType)

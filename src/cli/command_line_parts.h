@@ -57,6 +57,11 @@ inline void add_model(CLI::App* app, std::string& model) {
   app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->required();
 }
 
+// Where it may be left out: ember then.
+inline void add_model_or_ember(CLI::App* app, std::string& model) {
+  app->add_option("MODEL", model, ".gguf file or Hugging Face folder")->capture_default_str();
+}
+
 // The names of an enumeration's values from 0 to `last`, as add_choice() takes them.
 template <typename E>
 std::string choices(E last, std::string_view (*name)(E)) {

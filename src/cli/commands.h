@@ -27,6 +27,8 @@ Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& opt
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);
 Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options);
 // What can be told of the options without the model.
+// What was left out and does not depend on a run to resume: MODEL, and the name of what is learned.
+void fill_in_learn_options(LearnCommandOptions& options);
 Status check_learn_options(const LearnCommandOptions& options);
 Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& options);
 Status check_eval_options(const EvalCommandOptions& options);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/shipped_model.h"
 #include "sample/sampler_options.h"
 #include "train/learn.h"
 #include "train/pretrain.h"
@@ -58,7 +59,7 @@ struct PretrainCommandOptions {
 };
 
 struct EvalCommandOptions {
-  std::string model;
+  std::string model = kShippedModel;
   std::vector<std::string> adapters;  // as in AnswerOptions
   std::vector<std::string> data;
   std::string metric = "loss";
@@ -119,7 +120,7 @@ struct PlotOptions {
 };
 
 struct RunOptions {
-  std::string model;
+  std::string model = kShippedModel;
   std::string prompt;
   std::string prompt_file;    // "-": standard input
   std::string system;         // with chat
@@ -140,7 +141,7 @@ struct AdapterDiffOptions {
 };
 
 struct ChatCommandOptions {
-  std::string model;
+  std::string model = kShippedModel;
   std::string system;
   std::string load;
   std::string chat_template;  // as in RunOptions
@@ -148,7 +149,7 @@ struct ChatCommandOptions {
 };
 
 struct InspectOptions {
-  std::string model;
+  std::string model = kShippedModel;
   bool json = false;
   bool tensors = false;
 };

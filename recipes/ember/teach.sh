@@ -1,0 +1,49 @@
+#!/bin/sh
+# Teaches a model about somebody and shows what came of it: recipes/ember/teach.sh MODEL [OUT [DATA]]
+# Asks ten questions about about-me.md, learns the document for at most two minutes on two threads, asks the same ten,
+# whose wordings are nowhere in what is learned, and measures every skill without what was learned and with it.
+#   OUT     folder of what is made (default: build/ember/taught; what an earlier run left there is replaced)
+#   DATA    the folder that make.sh fills, for the skills (default: build/ember/data; "none": skills are not measured)
+#   LEARN   further options of `andiron learn`
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$root/recipes/ember
+andiron=${ANDIRON:-$root/build/release/andiron}
+[ $# -gt 0 ] || { echo "usage: $0 MODEL [OUT [DATA]]" >&2; exit 2; }
+model=$1
+out=${2:-$root/build/ember/taught}
+data=${3:-$root/build/ember/data}
+
+say() { printf '%s\n' "$*" >&2; }
+# asked NAME [EVAL OPTION...]: how many of the ten are answered, from the JSON of eval, which is kept in OUT.
+asked() {
+  json=$out/$1.json
+  shift
+  "$andiron" eval "$model" --data "$here/about-me.questions.jsonl" --metric contains --tokens 60 --no-base -q --json \
+    "$@" >"$json"
+  grep -o '"right": *[0-9]*' "$json" | head -n 1 | grep -o '[0-9]*$'
+}
+
+mkdir -p "$out"
+rm -rf "$out/adapter"
+before=$(asked before)
+say "before: $before of 10"
+begun=$(date +%s)
+# shellcheck disable=SC2086
+"$andiron" learn "$model" "$here/about-me.md" --out "$out/adapter" --budget 2m --threads 2 ${LEARN-} >"$out/learn.txt"
+seconds=$(($(date +%s) - begun))
+after=$(asked after --adapter "$out/adapter")
+
+printf '| | right of 10 |\n|---|---:|\n| before | %s |\n| after %s s of learning | %s |\n' "$before" "$seconds" "$after"
+[ "$data" != none ] || exit 0
+[ -d "$data/test" ] || { say "$data: no test rows are there; make.sh makes them, or say none"; exit 1; }
+"$here/skills.sh" "$model" "$data" >"$out/skills-before.md"
+"$here/skills.sh" "$model" "$data" --adapter "$out/adapter" --no-base >"$out/skills-after.md"
+
+# skill, accuracy without and with what was learned, difference in points
+printf '\n| skill | before | after | points |\n|---|---:|---:|---:|\n'
+awk -F ' *[|] *' '
+  $2 == "skill" || $2 ~ /^-/ { next }
+  FNR == NR { before[$2] = $5; next }
+  { printf "| %s | %s | %s | %+.1f |\n", $2, before[$2], $5, $5 - before[$2] }' \
+  "$out/skills-before.md" "$out/skills-after.md"

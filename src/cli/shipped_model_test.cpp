@@ -1,0 +1,51 @@
+// The model that andiron brings: where it is looked for, and how a command line without MODEL is read.
+#include "cli/shipped_model.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/test_folder.h"
+
+namespace andiron {
+namespace {
+
+TEST(ShippedModel, LiesBesideTheProgramWhereItWasInstalledOrInTheSources) {
+  EXPECT_EQ(shipped_model_places("/usr/bin/andiron"),
+            (std::vector<std::string>{"/usr/bin/ember.gguf", "/usr/share/andiron/ember.gguf", "/models/ember.gguf"}));
+  EXPECT_EQ(shipped_model_places("/src/andiron/build/release/andiron")[2], "/src/andiron/models/ember.gguf");
+}
+
+TEST(ShippedModel, OnlyItsNameIsNoPath) {
+  EXPECT_EQ(*model_path("./ember"), "./ember");
+  EXPECT_EQ(*model_path("ember.gguf"), "ember.gguf");
+  const auto found = model_path("ember");  // in the source tree these tests were built in, or nowhere
+  EXPECT_EQ(found.ok(), std::filesystem::exists(std::string(ANDIRON_SOURCE_DIR) + "/models/ember.gguf"));
+  if (!found.ok()) {
+    EXPECT_NE(found.error().message.find("share/andiron/ember.gguf"), std::string::npos) << found.error().message;
+  }
+}
+
+TEST(ShippedModel, TheFirstWordOfLearnIsAModelOrData) {
+  const TestFolder folder;
+  const std::string text = folder.write("about-me.md", "My dog is old.");
+  std::filesystem::create_directories(folder.file("hf"));
+  folder.write("hf/config.json", "{}");
+  const auto split = [](std::string model, std::vector<std::string> data) {
+    split_model(model, data);
+    data.insert(data.begin(), model.empty() ? "-" : model);
+    return data;
+  };
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(split(text, {}), (Words{"-", text}));
+  EXPECT_EQ(split(text, {"more.txt"}), (Words{"-", text, "more.txt"}));
+  EXPECT_EQ(split("ember", {text}), (Words{"ember", text}));
+  EXPECT_EQ(split("none.gguf", {}), (Words{"none.gguf"}));
+  EXPECT_EQ(split(folder.file("hf"), {text}), (Words{folder.file("hf"), text}));
+  EXPECT_EQ(split("misspelt", {text}), (Words{"misspelt", text}));  // said to be no model, rather than no data
+  EXPECT_EQ(split("misspelt", {}), (Words{"-", "misspelt"}));
+  EXPECT_EQ(split("", {}), (Words{"-"}));
+}
+
+}  // namespace
+}  // namespace andiron
