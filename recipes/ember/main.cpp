@@ -4,6 +4,9 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -28,9 +31,41 @@ struct Options {
 
 constexpr int64_t kEchoPercent = 10;  // of the rows, beside them
 
-struct Written {
-  int64_t rows = 0;
-  uint64_t bytes = 0;
+// Rows of any kind, one a line.
+class LineFile {
+ public:
+  static Result<LineFile> create(const std::string& path) {
+    TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
+    return LineFile(std::move(file));
+  }
+
+  Status add(std::string_view line) {
+    lines_ += line;
+    lines_ += '\n';
+    ++rows_;
+    return lines_.size() < size_t{1} << 20 ? Status() : flush();
+  }
+  // Says what was written to `name`.
+  Status commit(std::string_view name) {
+    TRY(flush());
+    std::printf("%-28s %9s rows %10s\n", std::string(name).c_str(), human_count(rows_).c_str(),
+                human_bytes(file_.offset()).c_str());
+    return file_.commit();
+  }
+  int64_t rows() const { return rows_; }
+
+ private:
+  explicit LineFile(AtomicFile file) : file_(std::move(file)) {}
+
+  Status flush() {
+    TRY(file_.write(lines_));
+    lines_.clear();
+    return {};
+  }
+
+  AtomicFile file_;
+  std::string lines_;
+  int64_t rows_ = 0;
 };
 
 class Program {
@@ -38,74 +73,83 @@ class Program {
   Program(const Options& options, const Tables& tables, const StoryBook& stories)
       : options_(options), tables_(tables), stories_(stories) {}
 
-  // A test row is written once: small worlds have few sums and dates. `all` makes room for what is not new.
-  Result<Written> write(const Skill& skill, Part part, int64_t rows, const std::string& path) const {
-    TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
+  Status write_training(const Skill& skill) const {
+    const auto rows = static_cast<uint64_t>(static_cast<double>(options_.rows) * skill.share);
+    const std::string name = format("train/{}.jsonl", skill.name);
+    TRY_ASSIGN(LineFile file, create(name));
+    for (uint64_t number = 0; number < rows; ++number) TRY(file.add(line_of(skill, Part::kTrain, number)));
+    return file.commit(name);
+  }
+
+  // A test row is written once: small worlds have few sums and dates. There is room for numbers whose row is not new.
+  Status write_test(const Skill& skill) const {
+    const int64_t least = test_rows_least(skill, options_.test_rows);
+    const std::string name = format("test/{}.jsonl", skill.name);
+    TRY_ASSIGN(LineFile file, create(name));
     std::set<std::string> seen;
-    std::string lines;
-    Written out;
-    for (uint64_t number = 0; out.rows < rows && number < 20 * static_cast<uint64_t>(rows); ++number) {
-      std::string line = to_json_line(make_row(skill, tables_, stories_, part, options_.seed, number));
-      if (part == Part::kTest && !seen.insert(line).second) continue;
-      lines += line + '\n';
-      ++out.rows;
-      if (lines.size() < size_t{1} << 20) continue;
-      TRY(file.write(lines));
-      lines.clear();
+    const uint64_t numbers = 20 * static_cast<uint64_t>(options_.test_rows);
+    for (uint64_t number = 0; file.rows() < options_.test_rows && number < numbers; ++number) {
+      const auto [line, is_new] = seen.insert(line_of(skill, Part::kTest, number));
+      if (is_new) TRY(file.add(*line));
     }
-    TRY(file.write(lines));
-    out.bytes = file.offset();
-    TRY(file.commit());
-    return out;
+    if (file.rows() < least) {
+      return make_error("{}: expected at least {} test rows, and {} tries made only {} that differ; ask for fewer",
+                        name, least, numbers, file.rows());
+    }
+    return file.commit(name);
+  }
+
+  // Lines {"text": ...} without a question: text_at(0), text_at(1), ...
+  template <typename TextAt>
+  Status write_texts(const std::string& name, size_t count, TextAt&& text_at) const {
+    TRY_ASSIGN(LineFile file, create(name));
+    for (size_t number = 0; number < count; ++number) {
+      Json row = Json::object();
+      row.set("text", text_at(number));
+      TRY(file.add(row.dump()));
+    }
+    return file.commit(name);
+  }
+
+  // For the model to read, and for perplexity.
+  Status write_stories(Part part, const std::string& name) const {
+    const auto& stories = stories_.stories(part);
+    return write_texts(name, stories.size(), [&](size_t number) { return stories[number].text; });
   }
 
   // Lines that say the same again (echo.h): for the model to learn to look back.
-  Status write_echoes(int64_t rows, const std::string& path) const {
-    std::string lines;
-    for (int64_t number = 0; number < rows; ++number) {
-      Dice dice(options_.seed, static_cast<uint64_t>(number));
-      Json row = Json::object();
-      row.set("text", echo_text(Writer(tables_, Part::kTrain, dice)));
-      lines += row.dump() + "\n";
-    }
-    report(path, rows, lines.size());
-    return write_text_file(path, lines);
-  }
-
-  // The stories as texts without a question: for the model to read, and for perplexity.
-  Status write_texts(Part part, const std::string& path) const {
-    std::string lines;
-    for (const Story& story : stories_.stories(part)) {
-      Json row = Json::object();
-      row.set("text", story.text);
-      lines += row.dump() + "\n";
-    }
-    report(path, static_cast<int64_t>(stories_.stories(part).size()), lines.size());
-    return write_text_file(path, lines);
+  Status write_echoes(const std::string& name) const {
+    const auto rows = static_cast<size_t>(options_.rows * kEchoPercent / 100);
+    return write_texts(name, rows, [&](size_t number) {
+      Dice dice(options_.seed, number);
+      return echo_text(Writer(tables_, Part::kTrain, dice));
+    });
   }
 
   Status run() const {
-    for (const char* folder : {"train", "test"}) std::filesystem::create_directories(options_.out + "/" + folder);
+    for (const char* folder : {"train", "test"}) TRY(make_folder(options_.out + "/" + folder));
+    const bool has_stories = !stories_.stories(Part::kTrain).empty();
     for (const Skill& skill : skills()) {
-      if (skill.name == "story" && stories_.stories(Part::kTrain).empty()) continue;
-      const auto rows = static_cast<int64_t>(static_cast<double>(options_.rows) * skill.share);
-      for (const Part part : {Part::kTrain, Part::kTest}) {
-        const char* folder = part == Part::kTest ? "test" : "train";
-        const std::string path = format("{}/{}/{}.jsonl", options_.out, folder, skill.name);
-        TRY_ASSIGN(const Written written, write(skill, part, part == Part::kTest ? options_.test_rows : rows, path));
-        report(path, written.rows, written.bytes);
-      }
+      if (skill.name == "story" && !has_stories) continue;
+      TRY(write_training(skill));
+      TRY(write_test(skill));
     }
-    TRY(write_echoes(options_.rows * kEchoPercent / 100, options_.out + "/train/echo.jsonl"));
-    if (stories_.stories(Part::kTrain).empty()) return {};
-    TRY(write_texts(Part::kTrain, options_.out + "/train/texts.jsonl"));
-    return write_texts(Part::kTest, options_.out + "/test/texts.jsonl");
+    TRY(write_echoes("train/echo.jsonl"));
+    if (!has_stories) return {};
+    TRY(write_stories(Part::kTrain, "train/texts.jsonl"));
+    return write_stories(Part::kTest, "test/texts.jsonl");
   }
 
  private:
-  void report(const std::string& path, int64_t rows, uint64_t bytes) const {
-    std::printf("%-28s %9s rows %10s\n", path.substr(options_.out.size() + 1).c_str(), human_count(rows).c_str(),
-                human_bytes(bytes).c_str());
+  static Status make_folder(const std::string& path) {
+    std::error_code failure;
+    std::filesystem::create_directories(path, failure);
+    if (failure) return make_error("{}: cannot make this folder: {}", path, failure.message());
+    return {};
+  }
+  Result<LineFile> create(const std::string& name) const { return LineFile::create(options_.out + "/" + name); }
+  std::string line_of(const Skill& skill, Part part, uint64_t number) const {
+    return to_json_line(make_row(skill, tables_, stories_, part, options_.seed, number));
   }
 
   const Options& options_;
@@ -119,6 +163,15 @@ Status prefer(const std::string& rows, const std::string& answers, const std::st
   TRY_ASSIGN(const Preferences made, make_preferences(row_text, answer_text));
   std::printf("%s: %s wrong of %s\n", out.c_str(), human_count(made.pairs).c_str(), human_count(made.answers).c_str());
   return write_text_file(out, made.lines);
+}
+
+// A line of each: name, metric, mark ("-": none), test rows at least ("all": as many as are asked for).
+void list_skills() {
+  for (const Skill& skill : skills()) {
+    const std::string mark = skill.mark > 0 ? format("{}", skill.mark) : "-";
+    const std::string least = skill.test_rows_least > 0 ? format("{}", skill.test_rows_least) : "all";
+    std::printf("%s\n", format("{} {} {} {}", skill.name, skill.metric, mark, least).c_str());
+  }
 }
 
 Status run(const Options& options) {
@@ -139,7 +192,8 @@ int main(int argc, char** argv) {
   bool list = false;
   CLI::App app("Writes the conversations that ember is trained on (OUT/train) and measured by (OUT/test).",
                "ember_data");
-  auto* show = app.add_flag("--list", list, "Only print the skills, each with the metric it is measured by");
+  auto* show =
+      app.add_flag("--list", list, "Only print the skills: metric, mark in percent, least number of test rows");
   app.add_option("--out", options.out, "Folder to write, or file of pairs")->excludes(show);
   app.add_option("--rows", options.rows, "Training rows of all skills together")->capture_default_str();
   app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->capture_default_str();
@@ -152,9 +206,7 @@ int main(int argc, char** argv) {
       ->excludes(show);
   CLI11_PARSE(app, argc, argv);
   if (list) {
-    for (const auto& skill : andiron::ember::skills()) {
-      std::printf("%s %s\n", std::string(skill.name).c_str(), std::string(skill.metric).c_str());
-    }
+    andiron::ember::list_skills();
     return 0;
   }
   if (options.out.empty()) {

@@ -1,39 +1,85 @@
 #!/bin/sh
-# Makes ember again from its data: recipes/ember/make.sh [FOLDER] (default: build/ember). Every stage is skipped where
-# what it makes is there and whole, so the script may be ended and started again at any time. All seeds are fixed.
+# Makes ember again from its data: recipes/ember/make.sh [FOLDER] (default: build/ember). All seeds are fixed. The script
+# may be ended at any moment and started again. A stage is skipped where it was made whole from the same files, variables
+# and commands; otherwise it is made again, and what it makes differs for the stages after it. What stood there is kept
+# beside it as NAME.before. (The program andiron is not among what is compared: a newer one need not train again.)
 #   STORIES=FILE   short stories in lower case, one a line (TinyStories; default ../shared/data/text/tinystories.txt)
 #   P3=FILE        gzipped rows of other tasks to train on as they are (default: none, for their licences vary)
 #   ROWS=300000    training rows to write
 #   FRESH=12000    rows from which preferences are made
+#   ANDIRON=FILE EMBER_DATA=FILE   the programs (default: those of build/release, which are built first)
 set -eu
-root=$(cd "$(dirname "$0")/../.." && pwd)
-here=$root/recipes/ember
+script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
+here=$(dirname "$script")
+root=$(cd "$here/../.." && pwd)
 out=${1:-$root/build/ember}
 stories=${STORIES-$root/../shared/data/text/tinystories.txt}
 p3=${P3-}
 rows=${ROWS:-300000}
 fresh=${FRESH:-12000}
-andiron=$root/build/release/andiron
-ember_data=$root/build/release/ember_data
+is_built=${ANDIRON:+${EMBER_DATA:+yes}}
+andiron=${ANDIRON:-$root/build/release/andiron}
+ember_data=${EMBER_DATA:-$root/build/release/ember_data}
+export ANDIRON="$andiron" EMBER_DATA="$ember_data"
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
-# A stage whose mark is there is done: the mark is made last.
-stage() {
-  name=$1
-  shift
-  [ -f "$out/$name.done" ] && { say "$name: done before"; return 0; }
-  say "$name"
-  "$@"
-  : >"$out/$name.done"
+fail() { say "$*"; exit 1; }
+
+# What a stage is made from, as one hash: its commands in this script, a line of variables, and files (those of a folder
+# too) by content and name, wherever they lie.
+hash_of() {
+  commands=$(sed -n "/^$1() {/,/^}/p" "$script")
+  [ -n "$commands" ] || fail "$1: no such stage"
+  variables=$2
+  shift 2
+  for input in "$@"; do [ -e "$input" ] || fail "$input: expected by a stage, and not there"; done
+  contents=$(find "$@" -type f -exec sha256sum {} + | sed 's,  .*/,  ,' | LC_ALL=C sort)
+  printf '%s\n' "$commands" "$variables" "$contents" | sha256sum | cut -d ' ' -f 1
 }
 
+write_mark() {
+  printf '%s\n' "$2" >"$1.part"
+  mv "$1.part" "$1"
+}
+
+# stage NAME OUTPUT VARIABLES INPUT...: OUTPUT is there when the stage is done; all that the stage can go on with after it
+# was ended is OUTPUT or in the folder of OUTPUT. NAME.done has the hash of what OUTPUT was made from and is written last;
+# NAME.begun has that of what it is being made from, so that a run goes on only with what it began with.
+stage() {
+  name=$1
+  output=$out/$2
+  made=$out/${2%%/*}
+  hash=$(shift 2 && hash_of "$name" "$@")
+  if [ -e "$output" ] && [ "$(cat "$out/$name.done" 2>/dev/null)" = "$hash" ]; then
+    say "$name: done before"
+    return 0
+  fi
+  rm -f "$out/$name.done"
+  if [ "$(cat "$out/$name.begun" 2>/dev/null)" != "$hash" ]; then
+    if [ -e "$made" ]; then
+      rm -rf "$made.before"
+      mv "$made" "$made.before"
+    fi
+    write_mark "$out/$name.begun" "$hash"
+  fi
+  say "$name"
+  "$name"
+  [ -e "$output" ] || fail "$name: ended without $output"
+  write_mark "$out/$name.done" "$hash"
+}
+
+# Quiet where it succeeds.
 build() {
-  [ -f "$root/build/release/build.ninja" ] || (cd "$root" && cmake --preset release >/dev/null)
-  cmake --build "$root/build/release" --target andiron ember_data >/dev/null
+  log=$out/build.log
+  if { [ -f "$root/build/release/build.ninja" ] || (cd "$root" && cmake --preset release); } >"$log" 2>&1 &&
+    cmake --build "$root/build/release" --target andiron ember_data >>"$log" 2>&1; then
+    return 0
+  fi
+  cat "$log" >&2
+  fail "the programs could not be built"
 }
 
 data() {
-  [ -f "$stories" ] || { say "$stories: no stories are there; name the file with STORIES=FILE"; return 1; }
   "$ember_data" --out "$out/data" --rows "$rows" --seed 1 --tables "$here/tables" --stories "$stories"
   rm -f "$out/data/train/p3.jsonl"
   if [ -n "$p3" ]; then gzip -dc "$p3" >"$out/data/train/p3.jsonl"; fi
@@ -73,7 +119,9 @@ prefer() {
     --seq-len 512 --seed 1 --out "$out/prefer" $resume
 }
 
-quantize() { "$andiron" quantize "$out/prefer/model.gguf" "$out/ember.gguf" --type Q8_0; }
+quantize() {
+  "$andiron" quantize "$out/prefer/model.gguf" "$out/ember.gguf" --type Q8_0
+}
 
 measure() {
   "$here/skills.sh" "$out/ember.gguf" "$out/data" >"$out/skills.md.part"
@@ -81,13 +129,15 @@ measure() {
   cat "$out/skills.md"
 }
 
-build
+[ -f "$stories" ] || fail "$stories: no stories are there; name the file with STORIES=FILE"
+[ -z "$p3" ] || [ -f "$p3" ] || fail "$p3: P3 names no file"
 mkdir -p "$out"
-stage data data
-stage tokenizer tokenizer
-stage pretrain pretrain
-stage preferences preferences
-stage prefer prefer
-stage quantize quantize
-stage measure measure
+[ -n "$is_built" ] || build
+stage data data "$rows" "$ember_data" "$here/tables" "$stories" ${p3:+"$p3"}
+stage tokenizer tokenizer.json "" "$out/data/train" "$here/template.jinja"
+stage pretrain run/model.gguf "" "$here/ember.toml" "$out/tokenizer.json" "$out/data/train"
+stage preferences pairs "$fresh" "$out/run/model.gguf" "$ember_data" "$here/tables" "$stories"
+stage prefer prefer/model.gguf "" "$out/run/model.gguf" "$out/pairs"
+stage quantize ember.gguf "" "$out/prefer/model.gguf"
+stage measure skills.md "" "$out/ember.gguf" "$out/data/test" "$here/skills.sh"
 say "ember: $out/ember.gguf"

@@ -1,18 +1,31 @@
 #include "skills.h"
 
+#include <algorithm>
+
 namespace andiron::ember {
 
 const std::vector<Skill>& skills() {
   // Shares of rows, not of tokens: stories are long, sums are short.
   static const std::vector<Skill> kSkills = {
-      {"facts", "contains", 0.24, facts_row},     {"unknown", "contains", 0.07, unknown_row},
-      {"yesno", "exact", 0.09, yesno_row},        {"json", "exact", 0.08, json_row},
-      {"words", "exact", 0.12, words_row},        {"arithmetic", "exact", 0.07, arithmetic_row},
-      {"calendar", "exact", 0.10, calendar_row},  {"sentiment", "exact", 0.06, sentiment_row},
-      {"persona", "contains", 0.07, persona_row}, {"questions", "contains", 0.04, questions_row},
-      {"chat", "exact", 0.03, chat_row},          {"story", "loss", 0.03, story_row},
+      {"facts", "contains", 0.24, facts_row, 95},
+      {"unknown", "contains", 0.07, unknown_row, 85},
+      {"yesno", "exact", 0.09, yesno_row, 85},
+      {"json", "exact", 0.08, json_row, 95},
+      {"words", "exact", 0.12, words_row, 95},
+      {"arithmetic", "exact", 0.07, arithmetic_row, 90},
+      {"calendar", "exact", 0.10, calendar_row, 90},
+      {"sentiment", "exact", 0.06, sentiment_row, 80},
+      {"persona", "contains", 0.07, persona_row, 90},
+      {"questions", "contains", 0.04, questions_row},
+      // Small talk has as many test rows as held-out wordings, in some spellings each.
+      {"chat", "exact", 0.03, chat_row, 0, 200},
+      {"story", "loss", 0.03, story_row},
   };
   return kSkills;
+}
+
+int64_t test_rows_least(const Skill& skill, int64_t test_rows) {
+  return skill.test_rows_least > 0 ? std::min(skill.test_rows_least, test_rows) : test_rows;
 }
 
 }  // namespace andiron::ember

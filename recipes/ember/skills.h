@@ -2,6 +2,7 @@
 // judged, and its answer is written as the skill's metric wants it: exact, or what the answer must contain.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,13 @@ struct Skill {
   std::string_view metric;  // of `andiron eval`
   double share;             // of the training rows; they sum to 1
   Conversation (*make)(const Desk& desk);
+  int mark = 0;                 // percent of the test rows that ember is to get right; 0: none
+  int64_t test_rows_least = 0;  // where the wordings are too few for any number of test rows; 0: all that are asked for
 };
 
 const std::vector<Skill>& skills();
+// Of this many that are asked for.
+int64_t test_rows_least(const Skill& skill, int64_t test_rows);
 
 Conversation facts_row(const Desk& desk);
 Conversation unknown_row(const Desk& desk);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -101,9 +102,12 @@ Status Tables::add(std::string_view text, const std::string& source) {
 Result<Tables> Tables::read(const std::string& folder) {
   if (!is_folder(folder)) return make_error("{}: there is no such folder of tables", folder);
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".txt") paths.push_back(entry.path().string());
+  std::error_code failure;
+  std::filesystem::directory_iterator entry(folder, failure);
+  for (; !failure && entry != std::filesystem::directory_iterator(); entry.increment(failure)) {
+    if (entry->path().extension() == ".txt") paths.push_back(entry->path().string());
   }
+  if (failure) return make_error("{}: cannot read this folder of tables: {}", folder, failure.message());
   std::sort(paths.begin(), paths.end());
   Tables out;
   for (const std::string& path : paths) {

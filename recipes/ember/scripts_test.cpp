@@ -1,0 +1,159 @@
+// The scripts, with programs in place of andiron and ember_data that only write down how they were called.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/strings.h"
+#include "base/test_folder.h"
+
+namespace andiron::ember {
+namespace {
+
+// Its rows are the number of rows that it was asked for.
+constexpr std::string_view kEmberData = R"(#!/bin/sh
+[ "$1" != --list ] || { echo "facts exact 95 all"; echo "chat exact - 1"; exit "${LIST_STATUS:-0}"; }
+echo "ember_data $*" >>"$LOG"
+while [ $# -gt 0 ]; do
+  [ "$1" != --out ] || out=$2
+  [ "$1" != --rows ] || rows=$2
+  [ "$1" != --prefer ] || pairs=$2
+  shift
+done
+[ -z "${pairs-}" ] || { cp "$pairs" "$out"; exit; }
+mkdir -p "$out/train" "$out/test"
+for skill in facts unknown yesno json words arithmetic calendar sentiment persona; do
+  echo "$rows" >"$out/train/$skill.jsonl"
+done
+printf '1\n2\n' >"$out/test/facts.jsonl"
+echo 1 >"$out/test/chat.jsonl"
+printf '{"text": "One \\"two\\"\\n\\nthree."}\n' >"$out/test/texts.jsonl"
+)";
+
+// Models are hashes of what they are made from; the command BREAK_AT stops half-way.
+constexpr std::string_view kAndiron = R"(#!/bin/sh
+[ "$1" != --version ] || { echo "andiron 0"; exit; }
+command=$1
+echo "$*" >>"$LOG"
+case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; *) from=$2 ;; esac
+while [ $# -gt 0 ]; do
+  [ "$1" != --out ] || out=$2
+  [ "$1" != --answers ] || out=$2
+  shift
+done
+case $command in
+  pretrain | learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
+  eval) echo '{"loss": 2.0, "perplexity": 7.4, "accuracy": 0.5, "rows": 1, "tokens": 3}' ;;
+esac
+[ "$command" != "${BREAK_AT-}" ] || exit 1
+[ -z "${out-}" ] || find "$from" -type f -exec cat {} + | sha256sum >"$out"
+)";
+
+class Scripts : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const auto& [name, text] : {std::pair("ember_data", kEmberData), std::pair("andiron", kAndiron)}) {
+      std::filesystem::permissions(folder_.write(name, text), std::filesystem::perms::owner_all);
+    }
+    folder_.write("stories", "once\n");
+  }
+
+  // The status of a script of the recipe; `variables` are set for it.
+  int run(const std::string& script, const std::string& variables = "") const {
+    folder_.write("log", "");
+    const std::string command = format(
+        "cd '{}' && LOG=$PWD/log ANDIRON=$PWD/andiron EMBER_DATA=$PWD/ember_data STORIES=$PWD/stories P3= "
+        "REFERENCE= TEST_ROWS=2 {} sh {}/recipes/ember/{} >out 2>err",
+        folder_.path(), variables, ANDIRON_SOURCE_DIR, script);
+    return std::system(command.c_str());
+  }
+  int make(const std::string& variables = "") const { return run("make.sh made", variables); }
+  std::string text_of(const std::string& name) const {
+    const auto bytes = read_bytes(folder_.file(name));
+    return {bytes.begin(), bytes.end()};
+  }
+  // The log has a call that begins so.
+  bool called(const std::string& words) const {
+    return ("\n" + text_of("log")).find("\n" + words) != std::string::npos;
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(Scripts, WhatWasMadeIsNotMadeAgain) {
+  ASSERT_EQ(make(), 0) << text_of("err");
+  for (const char* call : {"ember_data --out", "tokenizer", "pretrain", "ember_data --prefer", "learn", "quantize"}) {
+    EXPECT_TRUE(called(call)) << call;
+  }
+  EXPECT_NE(text_of("made/skills.md").find("| facts | exact | 1 | 50.0% | 95% | 2.000 |"), std::string::npos);
+  ASSERT_EQ(make(), 0);
+  EXPECT_EQ(text_of("log"), "");
+}
+
+TEST_F(Scripts, OtherVariablesMakeAllAgainThatDependsOnThem) {
+  ASSERT_EQ(make("ROWS=60"), 0);
+  const std::string trial = text_of("made/run/model.gguf");
+  ASSERT_EQ(make("ROWS=600"), 0);
+  EXPECT_TRUE(called("pretrain"));
+  EXPECT_FALSE(called(format("pretrain {}/made/ember.toml {}/made/data/train --out {}/made/run --resume",
+                             folder_.path(), folder_.path(), folder_.path())));
+  EXPECT_TRUE(called("quantize"));
+  EXPECT_NE(text_of("made/run/model.gguf"), trial);
+  EXPECT_EQ(text_of("made/run.before/model.gguf"), trial);
+  // What preferences are made from is behind the pretrained model.
+  ASSERT_EQ(make("ROWS=600 FRESH=7"), 0);
+  EXPECT_FALSE(called("pretrain"));
+  EXPECT_TRUE(called("learn"));
+}
+
+TEST_F(Scripts, ARunThatWasEndedGoesOnWithWhatItBeganWith) {
+  ASSERT_NE(make("ROWS=60 BREAK_AT=pretrain"), 0);
+  ASSERT_EQ(make("ROWS=60"), 0);
+  EXPECT_FALSE(called("tokenizer"));
+  EXPECT_NE(text_of("log").find("made/run --resume\n"), std::string::npos);
+  // Ended among other rows, and then the first ones again: nothing of the others is gone on with.
+  ASSERT_NE(make("ROWS=600 BREAK_AT=pretrain"), 0);
+  ASSERT_EQ(make("ROWS=60"), 0);
+  EXPECT_TRUE(called("pretrain"));
+  EXPECT_EQ(text_of("log").find("made/run --resume\n"), std::string::npos);
+}
+
+TEST_F(Scripts, AResultThatIsGoneIsMadeAgain) {
+  ASSERT_EQ(make(), 0);
+  std::filesystem::remove(folder_.file("made/ember.gguf"));
+  ASSERT_EQ(make(), 0);
+  EXPECT_TRUE(called("quantize"));
+  EXPECT_FALSE(called("learn"));
+}
+
+TEST_F(Scripts, StoryTextsAreMeasuredByByteAndWord) {
+  ASSERT_EQ(make(), 0);
+  // 3 tokens of 2 nats; `One "two"`, two line ends and `three.` are 17 bytes and 3 words.
+  ASSERT_EQ(run("skills.sh made/ember.gguf made/data"), 0) << text_of("err");
+  EXPECT_NE(text_of("out").find("| story text | nats per byte | 1 | 0.353 | - | 2.000 |"), std::string::npos)
+      << text_of("out");
+  EXPECT_NE(text_of("out").find("| story words | perplexity per word | 1 | 7.4 | - | 2.000 |"), std::string::npos);
+  ASSERT_EQ(run("skills.sh made/ember.gguf made/data", "REFERENCE=made/run"), 0) << text_of("err");
+  EXPECT_NE(text_of("out").find("| 0.353 | < 0.353 |"), std::string::npos) << text_of("out");
+}
+
+TEST_F(Scripts, FailuresAreTold) {
+  ASSERT_EQ(make(), 0);
+  const auto fails = [&](const std::string& script, const std::string& variables, const std::string& says) {
+    EXPECT_NE(run(script, variables), 0) << script << " " << variables;
+    EXPECT_NE(text_of("err").find(says), std::string::npos) << text_of("err");
+    EXPECT_EQ(text_of("out"), "");
+  };
+  fails("skills.sh made/ember.gguf mode/data", "", "mode/data/test/facts.jsonl: there are no such rows");
+  fails("skills.sh made/ember.gguf made/data", "LIST_STATUS=1", "--list failed");
+  fails("skills.sh made/ember.gguf made/data", "TEST_ROWS=3", "facts.jsonl: expected 3 rows and found 2");
+  fails("skills.sh made/ember.gguf made/data", "REFERENCE=nobody", "nobody: this model is not there");
+  fails("make.sh made", "STORIES=nobody", "nobody: no stories are there");
+  fails("make.sh made", "P3=nobody", "nobody: P3 names no file");
+}
+
+}  // namespace
+}  // namespace andiron::ember
