@@ -1,9 +1,9 @@
-// Rows as they are written: every answer is worked out again from the question alone, and nothing that test rows ask is
-// in training.
+// Rows as they are written: answers are worked out again from the question alone (those of words and of the calendar in
+// answers_test.cpp), and nothing that test rows ask is in training.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cctype>
 #include <map>
 #include <regex>
 #include <set>
@@ -12,48 +12,12 @@
 #include "arithmetic.h"
 #include "base/json.h"
 #include "base/strings.h"
-#include "calendar.h"
 #include "echo.h"
 #include "generate.h"
+#include "test_rows.h"
 
 namespace andiron::ember {
 namespace {
-
-const Tables& tables() {
-  static const auto read = Tables::read(std::string(ANDIRON_SOURCE_DIR) + "/recipes/ember/tables");
-  return read.value();
-}
-
-// Enough stories to hold one out.
-const StoryBook& stories() {
-  static const StoryBook kStories = [] {
-    std::string text;
-    for (int i = 0; i < 40; ++i) {
-      text += format(
-          "once there was a dog named rex. rex was dog number {}.\n\n\"hi,\" said rex{:200} and the dog ran.\n", i, "");
-    }
-    return StoryBook::of_text(text, tables());
-  }();
-  return kStories;
-}
-
-const Skill& skill(std::string_view name) {
-  return *std::find_if(skills().begin(), skills().end(), [&](const Skill& s) { return s.name == name; });
-}
-
-// All turns of some rows of a skill, of both parts.
-template <typename Check>
-void for_turns(std::string_view name, int rows, Check&& check) {
-  for (const Part part : {Part::kTrain, Part::kTest}) {
-    for (int i = 0; i < rows; ++i) {
-      const Conversation row = make_row(skill(name), tables(), stories(), part, 7, static_cast<uint64_t>(i));
-      for (const auto& [user, answer] : row.turns) {
-        SCOPED_TRACE(testing::Message() << user << " -> " << answer);
-        check(user, answer);
-      }
-    }
-  }
-}
 
 std::vector<std::string> words_of(const std::string& text) {
   std::string spaced = text;
@@ -119,30 +83,61 @@ TEST(Rows, AreConversationsOfPlainText) {
   }
 }
 
-// Names, words and numbers of test rows, by the tables' own lists and rules, in no training row; and no question twice.
-TEST(Rows, NothingOfTestRowsIsInTraining) {
-  std::set<std::string> held_words;
-  for (const char* list : {"girl", "boy", "town", "job", "petname", "instrument", "hobby", "things", "thing", "food"}) {
-    for (const std::string& word : tables().options(list, Part::kTest)) held_words.insert(word);
+// The words of a text, with a space before and behind each.
+std::string spaced_words(std::string_view text) {
+  std::string out = " ";
+  for (const char c : text) {
+    const bool is_letter = std::isalpha(static_cast<unsigned char>(c)) != 0;
+    if (is_letter || out.back() != ' ') out += is_letter ? c : ' ';
   }
-  const std::regex word_pattern("[A-Za-z]+"), capital("\\b[A-Z][a-z]{3,}");
+  return out.back() == ' ' ? out : out + ' ';
+}
+
+// Whole phrases ("double bass") of spaced words that are among these, which have no more than three words.
+void expect_none(const std::set<std::string>& held, const std::string& text) {
+  const std::string words = spaced_words(text);
+  for (size_t from = 0; from + 1 < words.size(); from = words.find(' ', from + 1)) {
+    size_t to = from;
+    for (int count = 0; count < 3 && to + 1 < words.size(); ++count) {
+      to = words.find(' ', to + 1);
+      EXPECT_EQ(held.count(words.substr(from, to + 1 - from)), 0U)
+          << words.substr(from, to + 1 - from) << "in: " << text;
+    }
+  }
+}
+
+// Words of test rows, by the tables' own lists, in no training row, whether asked, answered or told to a character; and
+// no question twice.
+TEST(Rows, NothingOfTestRowsIsInTraining) {
+  std::set<std::string> held;
+  for (const char* list :
+       {"girl",  "boy",   "town",    "country",    "job",   "pet",   "petname", "kin",     "food",
+        "drink", "sport", "animals", "instrument", "hobby", "study", "things",  "vehicle", "belonging",
+        "thing", "herd",  "code",    "clothes",    "hall",  "noun",  "verb",    "trait"}) {
+    for (const std::string& word : tables().options(list, Part::kTest)) held.insert(spaced_words(word));
+  }
+  // Two words mean something else in training: "On {V} {N} celebrate{s} {Ns} birthday" is a wording there, and the name
+  // of the pet Dusty is now and then typed without its capital letter.
+  held.erase(" celebrate ");
+  held.erase(" dusty ");
   for (const Skill& s : skills()) {
     if (s.name == "story") continue;  // texts of others: split by story
+    SCOPED_TRACE(s.name);
     std::set<std::string> asked;
-    for (uint64_t i = 0; i < 3000; ++i) {
+    for (uint64_t i = 0; i < 6000; ++i) {
       const Conversation row = make_row(s, tables(), stories(), Part::kTrain, 1, i);
+      expect_none(held, row.system);
       for (const auto& [user, answer] : row.turns) {
         asked.insert(row.system + user);
-        for (std::sregex_iterator at(user.begin(), user.end(), word_pattern), end; at != end; ++at) {
-          EXPECT_EQ(held_words.count(at->str()), 0U) << s.name << ": " << user;
-        }
+        expect_none(held, user);
+        expect_none(held, answer);
       }
     }
     for (uint64_t i = 0; i < 500; ++i) {
       const Conversation row = make_row(s, tables(), stories(), Part::kTest, 1, i);
       // Of a longer conversation the last question alone may be short: "How old am I?" stands on what was told.
       if (row.turns.size() == 1) {
-        EXPECT_EQ(asked.count(row.system + row.turns.front().first), 0U) << s.name << ": " << row.turns.front().first;
+        EXPECT_EQ(asked.count(row.system + row.turns.front().first), 0U) << row.turns.front().first;
       }
     }
   }
@@ -203,124 +198,90 @@ TEST(Rows, TestSumsAreNotTrained) {
   }
 }
 
-// By the answer's own words: sorted, in the other order, the same, or as many as counted.
-TEST(Rows, WordTasksAreRight) {
-  const std::regex list("(?:: |^)([^:\\n]*)$|^([^\\n]+)\\n");
-  int sorted = 0, counted_words = 0, reversed = 0;
-  for_turns("words", 1500, [&](const std::string& user, const std::string& answer) {
-    std::string lower = lower_case(user);
-    const auto has = [&](std::string_view what) { return lower.find(what) != std::string::npos; };
-    const auto answered = words_of(answer);
-    if (has("alphabet") && !has("first in") && !has("comes first") && answered.size() > 1) {
-      EXPECT_TRUE(std::is_sorted(answered.begin(), answered.end()));
-      for (const std::string& word : answered) EXPECT_NE(lower.find(word), std::string::npos);
-      ++sorted;
-    }
-    if (has("count the words: ")) {
-      EXPECT_EQ(answer, std::to_string(words_of(user.substr(user.find(": ") + 2)).size()));
-      ++counted_words;
-    }
-    if (has("reverse order: ") || has("put the last word first: ")) {
-      auto words = words_of(user.substr(user.find(": ") + 2));
-      std::reverse(words.begin(), words.end());
-      EXPECT_EQ(answered, words);
-      ++reversed;
-    }
-    if (has("spell the word ")) {
-      std::string letters = answer;
-      letters.erase(std::remove(letters.begin(), letters.end(), ' '), letters.end());
-      EXPECT_EQ(user, "Spell the word " + letters + ".");
-    }
-  });
-  EXPECT_GT(sorted, 50);
-  EXPECT_GT(counted_words, 20);
-  EXPECT_GT(reversed, 20);
+bool is_key(const char* rule, const std::string& key) {
+  const Rule& known = *tables().find(rule);
+  const auto has = [&](const auto& keys) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
+  return has(known.train) || has(known.test);
 }
 
-std::chrono::year_month_day date_of(const std::string& text) {
-  const size_t space = text.find(' ');
-  const auto& months = tables().options("month", Part::kTrain);
-  const auto month = std::find(months.begin(), months.end(), text.substr(space + 1)) - months.begin() + 1;
-  return std::chrono::year(2023) / std::chrono::month(static_cast<unsigned>(month)) /
-         std::chrono::day(static_cast<unsigned>(std::stoi(text)));
-}
-
-TEST(Rows, DatesAreThoseOfTheCalendar) {
-  const std::regex later("(?:What|Which) date (?:is|comes) (\\d+) days after (\\d+ [A-Z][a-z]+)\\?");
-  const std::regex weekday("If (\\d+ [A-Z][a-z]+) is a ([A-Z][a-z]+), what day is (\\d+ [A-Z][a-z]+)\\?");
-  const auto& days = tables().options("day", Part::kTrain);
-  int seen = 0;
-  for_turns("calendar", 4000, [&](const std::string& user, const std::string& answer) {
+// What a sentence says, found without knowing how it was written; "null" where it says nothing of it.
+class SentenceFacts {
+ public:
+  // `user`: the sentence and what is asked of it.
+  explicit SentenceFacts(const std::string& user) {
+    static const std::string kDay = "(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day";
+    static const std::string kMonth =
+        "(?:January|February|March|April|May|June|July|August|September|October|November|December)";
+    static const std::regex kShape("\\{[^}]*\\}"), kNumber("\\b(\\d+) [a-z]"), kNamesNobody(kNobody);
+    static const std::regex kOn("\\b[Oo]n (\\d{4}-\\d\\d-\\d\\d|\\d+ " + kMonth + "(?: \\d{4})?|" + kMonth +
+                                " \\d+(?:, \\d{4})?|" + kDay + ")");
+    static const std::regex kIn("\\b[Ii]n ([A-Z][a-z]+(?: [A-Z][a-z]+)*)");
+    text_ = std::regex_replace(user, kShape, "");
+    date_ = quoted(kOn);
+    text_ = std::regex_replace(text_, kOn, "");
+    place_ = quoted(kIn);
+    text_ = std::regex_replace(text_, kIn, "");
     std::smatch found;
-    if (std::regex_match(user, found, later)) {
-      const auto then = std::chrono::sys_days(date_of(found[2])) + std::chrono::days(std::stoi(found[1]));
-      const std::chrono::year_month_day date(then), got(date_of(answer));
-      EXPECT_EQ(date.month(), got.month());
-      EXPECT_EQ(date.day(), got.day());
-      ++seen;
-    } else if (std::regex_match(user, found, weekday)) {
-      const auto apart = std::chrono::sys_days(date_of(found[3])) - std::chrono::sys_days(date_of(found[1]));
-      const auto from = std::find(days.begin(), days.end(), found[2].str()) - days.begin();
-      const auto to = std::find(days.begin(), days.end(), answer) - days.begin();
-      EXPECT_EQ((from + apart.count() + 70) % 7, to);
-      ++seen;
-    }
-  });
-  EXPECT_GT(seen, 50);
-  for (unsigned month = 1; month <= 12; ++month) {
-    const std::chrono::year_month_day_last last(std::chrono::year(2023),
-                                                std::chrono::month_day_last(std::chrono::month(month)));
-    EXPECT_EQ(static_cast<unsigned>(days_of_month(static_cast<int>(month))), static_cast<unsigned>(last.day()));
+    if (std::regex_search(text_, found, kNumber)) number_ = found[1];
+    has_name_ = !std::regex_search(text_, kNamesNobody);
   }
-}
 
-TEST(Rows, ClocksAndUnitsAreRight) {
-  const std::regex clock("What time (is|was) it (\\d+) (hour|minute)s? (after|before) (\\d+):(\\d+)\\?");
-  const std::regex unit("How many ([a-z]+) are (?:in )?([\\d.]+) ([a-z]+)\\?");
-  int clocks = 0, conversions = 0;
-  for_turns("calendar", 4000, [&](const std::string& user, const std::string& answer) {
+  bool has_name() const { return has_name_; }
+  // Of what is left without date and place: a name, and no part of one.
+  bool names(const std::string& name) const {
+    return std::regex_match(name, std::regex("[A-Z][a-z]+(?: [A-Z][a-z]+)?")) &&
+           std::regex_search(text_, std::regex("(?:^|[^A-Za-z ] *|(?:^| )[a-z]+ +)" + name + "(?: [a-z]|,)"));
+  }
+  const std::string& number() const { return number_; }
+  const std::string& date() const { return date_; }
+  const std::string& place() const { return place_; }
+
+ private:
+  // The sentences that name nobody.
+  static constexpr const char* kNobody =
+      "\\d (?:guests|people|visitors|tourists) came|\\d (?:guests|people|children) were counted|[Tt]here were \\d|"
+      "They sold \\d|We need \\d|\\d travellers arrived|[Aa]s many as \\d|"
+      "[Tt]here was a (?:fair|market|party|concert|storm|meeting|race|quiz|wedding)|They opened a|was held up";
+
+  std::string quoted(const std::regex& pattern) const {
     std::smatch found;
-    if (std::regex_match(user, found, clock)) {
-      const int by = std::stoi(found[2]) * (found[3] == "hour" ? 60 : 1) * (found[4] == "after" ? 1 : -1);
-      const int then = (std::stoi(found[5]) * 60 + std::stoi(found[6]) + by + 1440) % 1440;
-      const int got = std::stoi(answer) * 60 + std::stoi(answer.substr(answer.find(':') + 1));
-      EXPECT_EQ(then, got);
-      ++clocks;
-    } else if (std::regex_match(user, found, unit)) {
-      for (const Unit& u : units()) {
-        const bool down = found[1].str() == u.small && (found[3].str() == u.many || found[3].str() == u.one);
-        const bool up = found[3].str() == u.small && found[1].str() == u.many;
-        if (!down && !up) continue;
-        const double from = std::stod(found[2]), to = std::stod(answer);
-        EXPECT_NEAR(down ? from * u.ratio : from / u.ratio, to, 1e-9);
-        ++conversions;
-      }
-    }
-  });
-  EXPECT_GT(clocks, 50);
-  EXPECT_GT(conversions, 50);
-  EXPECT_EQ(clock_text(-5), "23:55");
-  EXPECT_EQ(clock_text(1445), "0:05");
-  EXPECT_EQ(decimal_text(1500), "1.5");
-  EXPECT_EQ(decimal_text(20), "0.02");
-  EXPECT_EQ(decimal_text(3000), "3");
-}
+    return std::regex_search(text_, found, pattern) ? json_quote(found[1].str()) : "null";
+  }
 
-// What an object says stands in the text; its keys are those asked for, in their order.
+  std::string text_, number_ = "null", date_, place_;
+  bool has_name_ = false;
+};
+
+// An object has what the text says and null for what it does not say; its keys are those asked for, in their order.
 TEST(Rows, JsonSaysWhatTheTextSays) {
-  for_turns("json", 800, [&](const std::string& user, const std::string& answer) {
+  int nulls = 0, values = 0;
+  for_turns("json", 1500, [&](const std::string& user, const std::string& answer) {
     const auto json = parse_json(answer, "answer");
     ASSERT_TRUE(json.ok());
     ASSERT_TRUE(json->is_object());
+    const SentenceFacts says(user);
     size_t at = 0;
     for (const auto& [key, value] : json->members()) {
-      const std::string shown = value.is_string() ? value.as_string() : value.is_null() ? "" : value.dump();
-      EXPECT_NE(user.find(shown), std::string::npos) << key;
+      const std::string shown = value.dump();
+      if (is_key("json.name_key", key)) {
+        EXPECT_EQ(shown != "null", says.has_name()) << key;
+        EXPECT_TRUE(value.is_null() || says.names(std::string(value.text_or("")))) << key;
+      } else if (is_key("json.number_key", key)) {
+        EXPECT_EQ(shown, says.number()) << key;
+      } else if (is_key("json.date_key", key)) {
+        EXPECT_EQ(shown, says.date()) << key;
+      } else {
+        EXPECT_TRUE(is_key("json.place_key", key)) << key;
+        EXPECT_EQ(shown, says.place()) << key;
+      }
+      ++(value.is_null() ? nulls : values);
       const size_t found = user.find(key, at);
       ASSERT_NE(found, std::string::npos) << key;
       at = key == "name" || key == "who" || key == "when" || key == "day" ? at : found;
     }
   });
+  EXPECT_GT(nulls, 500);
+  EXPECT_GT(values, 4000);
 }
 
 // By the judging words of a sentence alone: the last of them counts behind a "but", and "not" turns it around.
