@@ -36,7 +36,8 @@ MachineRecord this_machine();
 // another recipe cannot go on to the same numbers.
 //   1: texts held out by their names, schedules that end at 0 with the last step
 //   2: texts held out by their content, schedules that would end one step after the last
-//   3: gradients of weights in whole numbers, and weights rounded without a search, where q8_0 is computed in
+//   3: gradients of weights in whole numbers, and weights rounded without a search, where q8_0 is computed in;
+//      dithering begins with all bits of a row
 inline constexpr int64_t kRecipe = 3;
 
 struct RunRecord {

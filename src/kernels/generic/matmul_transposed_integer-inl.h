@@ -65,13 +65,25 @@ struct Dither {
   V::I state;
 };
 
+/* All bits of a row, folded: rotated by 5 and added without carries, numbers 16 apart, then the 16 sums likewise. */
+inline uint32_t fold_bits(const float* dy, int64_t n) {
+  V::I sum = V::i_set1(0);
+  for (int64_t i = 0; i < n; i += 16) {
+    uint32_t bits[16] = {0};
+    __builtin_memcpy(bits, dy + i, sizeof(float) * (size_t)(n - i < 16 ? n - i : 16));
+    sum = V::i_xor(V::i_xor(V::i_shl<5>(sum), V::i_shr<27>(sum)), V::i_load(bits));
+  }
+  uint32_t lanes[16], h = 0;
+  V::i_store(lanes, sum);
+  for (uint32_t i = 0; i < 16; ++i) h = (h << 5 ^ h >> 27) ^ lanes[i];
+  return h;
+}
+
 inline Dither start_dither(const float* dy, int64_t n) {
-  uint32_t first, middle;
-  __builtin_memcpy(&first, dy, sizeof first);
-  __builtin_memcpy(&middle, dy + n / 2, sizeof middle);
+  const uint32_t seed = fold_bits(dy, n);
   uint32_t lanes[16];
   for (uint32_t i = 0; i < 16; ++i) { /* mixed as in MurmurHash3 */
-    uint32_t h = (first ^ (middle << 16 | middle >> 16)) + (i + 1) * 0x9e3779b9u;
+    uint32_t h = seed + (i + 1) * 0x9e3779b9u;
     h = (h ^ h >> 16) * 0x85ebca6bu;
     h = (h ^ h >> 13) * 0xc2b2ae35u;
     lanes[i] = (h ^ h >> 16) | 1;
