@@ -1,6 +1,7 @@
 #include "preferences.h"
 
 #include <algorithm>
+#include <set>
 #include <vector>
 
 #include "base/json.h"
@@ -40,7 +41,11 @@ Result<std::string> pair_of(const Json& row, const Json& answer) {
 
 Result<Preferences> make_preferences(std::string_view rows, std::string_view answers) {
   Preferences out;
-  const auto row_lines = lines_of(rows);
+  std::vector<std::string_view> row_lines;  // eval reads a row that it has seen before no second time
+  std::set<std::string_view> seen;
+  for (const std::string_view line : lines_of(rows)) {
+    if (seen.insert(line).second) row_lines.push_back(line);
+  }
   for (const std::string_view line : lines_of(answers)) {
     ++out.answers;
     TRY_ASSIGN(const Json answer, parse_json(line, "answers"));

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <string_view>
+
 namespace andiron::ember {
 namespace {
 
@@ -26,6 +29,13 @@ TEST(Preferences, AreTheRowsThatWereAnsweredWrongly) {
                          R"({"role": "assistant", "content": "d"}, {"role": "user", "content": "e"}], "chosen": "f", )"
                          R"("rejected": "no"})"
                          "\n");
+}
+
+TEST(Preferences, RepeatedRowsCountOnce) {
+  const std::string first(kRows, std::string_view(kRows).find('\n') + 1);
+  const auto made = make_preferences(first + kRows, answer(2, "f", "no", false));
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  EXPECT_EQ(made->pairs, 1);
 }
 
 TEST(Preferences, EmptyAnswersMakeNone) { EXPECT_EQ(make_preferences(kRows, answer(1, "b", " ", false))->pairs, 0); }
