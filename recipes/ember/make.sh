@@ -115,8 +115,10 @@ preferences() {
 prefer() {
   resume=
   [ ! -f "$out/prefer/run.json" ] || resume=--resume
-  "$andiron" learn "$out/run/model.gguf" "$out"/pairs/*.jsonl --method full --loss dpo --lr 5e-6 --epochs 1 \
-    --seq-len 512 --seed 1 --out "$out/prefer" $resume
+  "$andiron" learn "$out/run/model.gguf" "$out"/pairs/*.jsonl --loss dpo --epochs 1 --seq-len 512 --seed 1 \
+    --out "$out/prefer" $resume
+  rm -f "$out/prefer/model.gguf"
+  "$andiron" adapters merge "$out/prefer" --into "$out/run/model.gguf" --out "$out/prefer/model.gguf" --quiet
 }
 
 quantize() {

@@ -38,14 +38,15 @@ constexpr std::string_view kAndiron = R"(#!/bin/sh
 [ "$1" != --version ] || { echo "andiron 0"; exit; }
 command=$1
 echo "$*" >>"$LOG"
-case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; *) from=$2 ;; esac
+case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; adapters) from=$5 ;; *) from=$2 ;; esac
 while [ $# -gt 0 ]; do
   [ "$1" != --out ] || out=$2
   [ "$1" != --answers ] || out=$2
   shift
 done
 case $command in
-  pretrain | learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
+  pretrain) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
+  learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/adapter_model.safetensors ;;
   eval) echo '{"loss": 2.0, "perplexity": 7.4, "accuracy": 0.5, "rows": 1, "tokens": 3}' ;;
 esac
 [ "$command" != "${BREAK_AT-}" ] || exit 1
@@ -85,7 +86,8 @@ class Scripts : public testing::Test {
 
 TEST_F(Scripts, WhatWasMadeIsNotMadeAgain) {
   ASSERT_EQ(make(), 0) << text_of("err");
-  for (const char* call : {"ember_data --out", "tokenizer", "pretrain", "ember_data --prefer", "learn", "quantize"}) {
+  for (const char* call :
+       {"ember_data --out", "tokenizer", "pretrain", "ember_data --prefer", "learn", "adapters merge", "quantize"}) {
     EXPECT_TRUE(called(call)) << call;
   }
   EXPECT_NE(text_of("made/skills.md").find("| facts | exact | 1 | 50.0% | 95% | 2.000 |"), std::string::npos);

@@ -25,7 +25,7 @@ RunRecord example() {
   record.trained_tokens = 1024;
   record.held_out_tokens = 100;
   record.seed = std::numeric_limits<uint64_t>::max();
-  record.options.set("lr", 2e-4).set("targets", "all");
+  record.options.set("lr", 2e-4).set("targets", "all").set("study", "off");
   record.machine = {"A Processor", "avx512", "Linux", 2, uint64_t{16} << 30};
   record.started = "2026-11-22T22:30:00+01:00";
   record.seconds = 12.5;
@@ -49,6 +49,14 @@ TEST(RunRecord, IsReadBackWhole) {
   EXPECT_EQ(read->machine.memory_bytes, uint64_t{16} << 30);
   EXPECT_EQ(read->reasons, example().reasons);
   EXPECT_EQ(read->options.find("lr")->as_double(), 2e-4);
+}
+
+TEST(RunRecord, ARunFromBeforeThereWasStudyHadNone) {
+  RunRecord record = example();
+  record.options = Json::object();
+  const TestFolder folder;
+  ASSERT_TRUE(write_run_record(folder.file("run.json"), record).ok());
+  EXPECT_EQ(read_run_record(folder.file("run.json"))->options.member("study").text_or(""), "off");
 }
 
 // Every member is written, and every one is missed: a forgotten one in either list would show here.
