@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -53,7 +54,7 @@ struct NameSlot {
   std::atomic<bool> ready{false};  // `path` is whole
   char path[4096];
 };
-std::array<NameSlot, 32> g_names;  // more at once are never written; beyond, a signal leaves the file
+std::array<NameSlot, UnfinishedName::kAtOnceMax> g_names;
 
 }  // namespace
 
@@ -286,6 +287,14 @@ Status rename_to_free(const std::string& from, const std::string& to) {
 }
 
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+Result<uint64_t> free_bytes(const std::string& folder) {
+  struct statvfs info {};
+  if (::statvfs(folder.c_str(), &info) != 0) {
+    return make_error("{}: cannot ask for its free space: {}", folder, std::strerror(errno));
+  }
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
 
 bool is_folder(const std::string& path) {
   struct stat info {};

@@ -25,6 +25,8 @@ enum class Existing { kReplaced, kKept };
 // removed everything.
 class UnfinishedName {
  public:
+  static constexpr size_t kAtOnceMax = 128;  // beyond so many at a time, a signal leaves the file
+
   explicit UnfinishedName(const std::string& path);
   ~UnfinishedName();
   UnfinishedName(const UnfinishedName&) = delete;
@@ -86,6 +88,8 @@ Status check_free(const std::string& path);
 Status rename_to_free(const std::string& from, const std::string& to);
 
 bool file_exists(const std::string& path);  // of any kind, a folder too
+// Bytes that can still be written to the disk of this folder.
+Result<uint64_t> free_bytes(const std::string& folder);
 bool is_folder(const std::string& path);
 
 }  // namespace andiron

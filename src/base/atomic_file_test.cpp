@@ -182,6 +182,19 @@ TEST(AtomicFile, WithANameIsTheSameAndMayBeRemovedByAnother) {
   EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"x", "z"}));
 }
 
+TEST(AtomicFile, AsManyFilesAtATimeAsItSaysAreRemoved) {
+  const TestFolder folder;
+  std::vector<AtomicFile> files;
+  for (size_t i = 0; i < UnfinishedName::kAtOnceMax; ++i) {
+    auto file = AtomicFile::create_named(folder.file("x" + std::to_string(i)));
+    ASSERT_TRUE(file.ok());
+    files.push_back(std::move(*file));
+  }
+  EXPECT_EQ(files_in(folder.path()), UnfinishedName::kAtOnceMax);
+  AtomicFile::remove_unfinished();
+  EXPECT_EQ(files_in(folder.path()), 0U);
+}
+
 TEST(AtomicFile, AFileThatNobodyWritesIsAbandoned) {
   const TestFolder folder;
   const std::string left = folder.write("left.part-1-0", "");

@@ -1,7 +1,6 @@
 #include "train/checkpoint.h"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -194,11 +193,7 @@ uint64_t Checkpoints::bytes_needed(Optimizer& optimizer) {
 }
 
 Status Checkpoints::check_space(uint64_t bytes, int count) const {
-  struct statvfs info {};
-  if (::statvfs(folder_.c_str(), &info) != 0) {
-    return make_error("{}: cannot ask for its free space: {}", folder_, std::strerror(errno));
-  }
-  const uint64_t free = static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+  TRY_ASSIGN(const uint64_t free, free_bytes(folder_));
   const uint64_t needed = bytes * static_cast<uint64_t>(count);
   if (free >= needed) return {};
   return make_error("{}: {} of {} take {} of disk space, but only {} is free; make room or choose another folder",
