@@ -57,8 +57,7 @@ class Layer {
   std::vector<DenseTensor>& out_;
 };
 
-}  // namespace
-
+// "llama, qwen2, ..."
 std::string dense_architectures() {
   std::string names;
   for (const Family* family : all_families()) {
@@ -66,6 +65,8 @@ std::string dense_architectures() {
   }
   return names;
 }
+
+}  // namespace
 
 Result<std::vector<DenseTensor>> dense_tensors(const DenseShape& shape) {
   const HfFamily* family = dense_family(shape.architecture);

@@ -32,7 +32,4 @@ struct DenseTensor {
 // In the order in which files have them. An Error for an architecture that is not supported, or has experts.
 Result<std::vector<DenseTensor>> dense_tensors(const DenseShape& shape);
 
-// The architectures that it knows: "llama, qwen2, ...".
-std::string dense_architectures();
-
 }  // namespace andiron

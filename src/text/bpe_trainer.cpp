@@ -68,12 +68,16 @@ Status validate(const BpeTrainOptions& options) {
   return {};
 }
 
+// A place for each byte, and a border before, between and behind them.
+Status check_words(size_t bytes, size_t count) {
+  if (bytes <= UINT32_MAX && count < UINT32_MAX - bytes) return {};
+  return make_error("the texts have {} of distinct words; at most 4 GiB can be learned from, so give fewer texts",
+                    human_bytes(bytes));
+}
+
 Result<BpeTrainer> BpeTrainer::create(const PreTokenCounts& counts, BpeTrainOptions options) {
+  TRY(check_words(counts.texts.bytes(), counts.texts.size()));
   const size_t places = counts.texts.bytes() + counts.texts.size() + 1;
-  if (places > UINT32_MAX) {
-    return make_error("the texts have {} of distinct words; at most 4 GiB can be learned from, so give fewer texts",
-                      human_bytes(counts.texts.bytes()));
-  }
   BpeTrainer out(std::move(options));
   out.add_first_tokens();
   out.places_.reserve(places);

@@ -54,6 +54,9 @@ struct PreTokenCounts {
   std::vector<int64_t> counts;
 };
 
+// An Error where distinct pre-tokens of so many bytes are more than can be learned from.
+Status check_words(size_t bytes, size_t count);
+
 class BpeTrainer {
  public:
   // Longer tokens are not made: a file of dashes would fill the vocabulary with lines of dashes.

@@ -230,6 +230,16 @@ std::string complaint(const BpeTrainOptions& options) {
   return status.ok() ? "" : status.error().message;
 }
 
+TEST(BpeTrainer, WordsHaveALargestSum) {
+  constexpr size_t kMost = UINT32_MAX;
+  EXPECT_TRUE(check_words(kMost - 1, 0).ok());
+  EXPECT_TRUE(check_words(kMost - 11, 10).ok());
+  for (const auto& [bytes, count] : {std::pair(kMost, size_t{0}), {kMost - 10, size_t{10}}, {kMost + 1, size_t{0}}}) {
+    EXPECT_NE(check_words(bytes, count).error().message.find("4.00 GiB of distinct words; at most 4 GiB"),
+              std::string::npos);
+  }
+}
+
 TEST(BpeTrainOptions, WhatCannotBeIsSaid) {
   EXPECT_EQ(complaint({}), "");
   EXPECT_EQ(complaint({.vocab_size = 258, .special_tokens = {"<a>", "<b>"}}), "");

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/strings.h"
 #include "text/pre_names.h"
 
 namespace andiron {
@@ -65,10 +64,7 @@ Result<PreTokenCounts> PreTokenCounter::take() {
     sorted.push_back(&entry);
     bytes += entry.first.size();
   }
-  if (bytes > TextList::kBytesMax) {
-    return make_error("the texts have {} of distinct words; at most 4 GiB can be learned from, so give fewer texts",
-                      human_bytes(bytes));
-  }
+  TRY(check_words(bytes, all.size()));
   std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first < b->first; });
   PreTokenCounts counts;
   counts.texts.reserve(sorted.size(), bytes);

@@ -32,7 +32,7 @@ class PreTokenCounter {
   void add(std::string_view text, int worker);
 
   // What all workers have counted; they begin anew. The same for any division of the texts among workers. Fails where
-  // there are more than TextList holds.
+  // there are more than can be learned from.
   Result<PreTokenCounts> take();
 
  private:
