@@ -1,15 +1,16 @@
 // Members of a struct to and from a JSON object, from one list of them, so that whatever is written is read back under
 // the same name:
 //
-//   template <typename R, typename Fields>
-//   void fields(R& record, Fields&& at) {
+//   template <FieldsOf<Record> R, typename Fields>
+//   void fields(R& record, Fields&& at) {  // record may be const
 //     at("name", record.name);
 //     at("steps", record.steps);
 //   }
-//   fields(record, JsonWriter{object});         // record may be const
+//   fields(record, JsonWriter{object});
 //   fields(record, JsonReader{object, wrong});
 //
-// A type of one's own takes part through Json to_json(const T&) and bool from_json(const Json&, T&) in its namespace.
+// Where fields() stands in the type's namespace, in front of its use, the type may be a member of others and an item of
+// their lists. A type that is no object has Json to_json(const T&) and bool from_json(const Json&, T&) there instead.
 #pragma once
 
 #include <concepts>
@@ -17,6 +18,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -96,6 +98,9 @@ bool from_json(const Json& json, std::optional<T>& value) {
   return true;
 }
 
+template <typename R, typename T>
+concept FieldsOf = std::same_as<std::remove_const_t<R>, T>;
+
 struct JsonWriter {
   Json& out;  // an object
   template <typename T>
@@ -114,5 +119,23 @@ struct JsonReader {
     if (wrong.empty() && (found == nullptr || !from_json(*found, value))) wrong = key;
   }
 };
+
+template <typename T>
+concept HasFields = requires(T& record, const JsonReader& reader) {
+  fields(record, reader);
+};
+
+template <HasFields T>
+Json to_json(const T& record) {
+  Json out = Json::object();
+  fields(record, JsonWriter{out});
+  return out;
+}
+template <HasFields T>
+bool from_json(const Json& json, T& record) {
+  std::string wrong;
+  fields(record, JsonReader{json, wrong});
+  return wrong.empty();
+}
 
 }  // namespace andiron

@@ -1,5 +1,6 @@
-// What is held out of rows that come one after another and are too many to keep: the rule of data/split.h with bounded
-// memory.
+// What is held out of rows that come one after another and are too many to keep. As in data/split.h documents are
+// chosen by their order, but what is cut into blocks is told by a number of rows, not by the share of all rows, which
+// nobody knows before the end; and positions are limited, not rows. So other rows are held out than there.
 #pragma once
 
 #include <cstdint>

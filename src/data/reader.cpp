@@ -159,6 +159,15 @@ Result<DataFormat> detect_format(std::string_view bytes, std::string_view name) 
   return DataFormat::kText;
 }
 
+Result<DataFormat> format_of(const FoundFile& file, std::string_view bytes, std::optional<DataFormat> format) {
+  if (!file.given && !format && kind_of_name(file.path) == FileKind::kUnknown) {
+    return make_error("its name is none of data (.jsonl .json .txt .md); name it, or say the format, to have it read");
+  }
+  auto detected = detect_format(bytes, file.path);
+  if (format && (detected.ok() || why_not_text(bytes, file.path).empty())) return *format;
+  return detected;
+}
+
 Status DataReader::read(const std::vector<std::string>& paths, std::optional<DataFormat> format) {
   TRY_ASSIGN(const auto found, find_files(paths, report_.skipped));
   for (const FoundFile& file : found) {
@@ -167,10 +176,6 @@ Status DataReader::read(const std::vector<std::string>& paths, std::optional<Dat
       report_.skipped.add(file.path, 0, std::move(reason));
       return {};
     };
-    if (!file.given && !format && kind_of_name(file.path) == FileKind::kUnknown) {
-      TRY(refuse("its name is none of data (.jsonl .json .txt .md); name it, or say the format, to have it read"));
-      continue;
-    }
     auto mapped = MappedFile::open(file.path);
     if (!mapped.ok()) {
       if (file.given) return std::move(mapped).error();
@@ -179,12 +184,12 @@ Status DataReader::read(const std::vector<std::string>& paths, std::optional<Dat
     }
     const auto bytes = (*mapped)->bytes();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto detected = detect_format(text, file.path);
-    if (!detected.ok() && (!format || !why_not_text(text, file.path).empty())) {
-      TRY(refuse(detected.error().message));
+    const auto read_as = format_of(file, text, format);
+    if (!read_as.ok()) {
+      TRY(refuse(read_as.error().message));
       continue;
     }
-    TRY(read_bytes(text, file.path, format ? *format : *detected, !format));
+    TRY(read_bytes(text, file.path, *read_as, !format));
     TRY((*mapped)->check_intact());
   }
   return {};

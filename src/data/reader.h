@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "data/example.h"
+#include "data/find_files.h"
 #include "data/report.h"
 
 namespace andiron {
@@ -26,6 +27,10 @@ size_t piece_size(std::string_view text, size_t bytes_max);
 // The format that a file's content has; `name` decides between text and Markdown, and that what is called .json is no
 // text. An Error says why there is none.
 Result<DataFormat> detect_format(std::string_view bytes, std::string_view name);
+
+// What a file of find_files() is read as: `format` where it is given, otherwise what the content says. An Error says
+// why it is not read; of a file that was not given itself it is no fault.
+Result<DataFormat> format_of(const FoundFile& file, std::string_view bytes, std::optional<DataFormat> format);
 
 class DataReader {
  public:

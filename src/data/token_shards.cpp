@@ -10,7 +10,6 @@
 #include "base/byte_reader.h"
 #include "base/check.h"
 #include "base/content_hash.h"
-#include "base/json_fields.h"
 #include "base/random.h"
 #include "base/strings.h"
 
@@ -23,15 +22,6 @@ constexpr size_t kKeyDigits = 32, kRecordHead = 16;
 // Streams of the seed; an epoch's number, or a window's, follows.
 constexpr uint64_t kFileStream = 0x73686172'00000000, kChunkStream = 0x63686e6b'00000000,
                    kWindowStream = 0x77696e64'00000000, kWeightStream = 0x77656967'00000000;
-
-template <typename R, typename Fields>
-void fields(R& chunk, Fields&& at) {
-  at("file", chunk.file);
-  at("offset", chunk.offset);
-  at("bytes", chunk.bytes);
-  at("rows", chunk.rows);
-  at("hash", chunk.hash);
-}
 
 void append_bytes(std::vector<uint8_t>& out, const void* data, size_t size) {
   const auto* bytes = static_cast<const uint8_t*>(data);
@@ -71,18 +61,6 @@ void append_record(std::vector<uint8_t>& out, const TokenRow& row, uint32_t sour
 }
 
 }  // namespace
-
-Json to_json(const TokenChunk& chunk) {
-  Json out = Json::object();
-  fields(chunk, JsonWriter{out});
-  return out;
-}
-
-bool from_json(const Json& json, TokenChunk& chunk) {
-  std::string wrong;
-  fields(chunk, JsonReader{json, wrong});
-  return wrong.empty();
-}
 
 std::string token_shard_path(const std::string& folder, uint32_t file) {
   return format("{}/{:04}.tokens", folder, file);
@@ -169,16 +147,12 @@ Status ShardRows::check_intact() const {
   return {};
 }
 
-int64_t ShardRows::windows() const {
-  return (static_cast<int64_t>(chunks_.size()) + options_.window_chunks - 1) / options_.window_chunks;
-}
-
 Result<std::vector<ShardRows::Place>> ShardRows::read_chunk(const TokenChunk& chunk) const {
   const MappedFile& file = *files_[chunk.file];
   const auto bytes = file.bytes().subspan(chunk.offset, chunk.bytes);
   if (short_hash_digits({reinterpret_cast<const char*>(bytes.data()), bytes.size()}) != chunk.hash) {
-    return make_error("{}: damaged: what lies at {} is not what was written; remove the folder to have it made again",
-                      file.path(), chunk.offset);
+    return make_error("{}: damaged: what lies at {} is not what was written; remove {} to have it made again",
+                      file.path(), chunk.offset, parent_of(file.path()));
   }
   ByteReader in(bytes, file.path());
   std::vector<Place> out;
@@ -227,37 +201,53 @@ Result<TokenRows> ShardRows::all() {
 }
 
 void ShardRows::forget_window() {
-  for (int64_t i = window_ * options_.window_chunks;
-       window_ >= 0 && i < std::min((window_ + 1) * options_.window_chunks, std::ssize(order_)); ++i) {
-    const TokenChunk& chunk = chunks_[order_[static_cast<size_t>(i)]];
+  for (size_t i = first_.chunk; window_ >= 0 && i < std::min(end_.chunk + 1, order_.size()); ++i) {
+    const TokenChunk& chunk = chunks_[order_[i]];
     files_[chunk.file]->drop_pages(files_[chunk.file]->bytes().data() + chunk.offset, chunk.bytes);
   }
   places_.clear();
   plan_.clear();
 }
 
+// How often this epoch shows a row.
+int64_t ShardRows::copies_of(const Place& place) const {
+  const double weight = place.source < options_.weights.size() ? options_.weights[place.source] : 1;
+  const double whole = std::floor(weight);
+  const RandomStream chance(options_.packing.seed, kWeightStream + static_cast<uint64_t>(epoch_));
+  return static_cast<int64_t>(whole) + (chance.uniform(place.number) < weight - whole ? 1 : 0);
+}
+
+// From end_ on, as far as the window has room.
+void ShardRows::take_rows(const std::vector<Place>& chunk, std::vector<int64_t>& positions) {
+  for (; end_.row < chunk.size(); ++end_.row, end_.copies = 0) {
+    const Place& place = chunk[end_.row];
+    const int64_t left = copies_of(place) - end_.copies;
+    const auto times = static_cast<size_t>(std::min(left, options_.window_places - std::ssize(places_)));
+    places_.insert(places_.end(), times, place);
+    positions.insert(positions.end(), times, place.tokens - 1);
+    end_.copies += static_cast<int64_t>(times);
+    if (static_cast<int64_t>(times) < left) return;
+  }
+  end_ = {end_.chunk + 1, 0, 0};
+}
+
 Status ShardRows::plan_window(int64_t epoch, int64_t window) {
   forget_window();
   const PackOptions& packing = options_.packing;
-  if (window == 0 || order_.empty()) {
+  if (window == 0) {
+    end_ = {};
     order_.resize(chunks_.size());
     std::iota(order_.begin(), order_.end(), 0U);
     shuffle(order_, RandomStream(packing.seed, kChunkStream + static_cast<uint64_t>(epoch)));
   }
   epoch_ = epoch;
   window_ = window;
-  const RandomStream chance(packing.seed, kWeightStream + static_cast<uint64_t>(epoch));
+  first_ = end_;
   std::vector<int64_t> positions;
-  const int64_t end = std::min((window + 1) * options_.window_chunks, std::ssize(order_));
-  for (int64_t i = window * options_.window_chunks; i < end; ++i) {
-    TRY_ASSIGN(const auto chunk, read_chunk(chunks_[order_[static_cast<size_t>(i)]]));
-    for (const Place& place : chunk) {
-      const double weight = place.source < options_.weights.size() ? options_.weights[place.source] : 1;
-      const double whole = std::floor(weight);
-      const int times = static_cast<int>(whole) + (chance.uniform(place.number) < weight - whole ? 1 : 0);
-      places_.insert(places_.end(), static_cast<size_t>(times), place);
-      positions.insert(positions.end(), static_cast<size_t>(times), place.tokens - 1);
-    }
+  const size_t last = first_.chunk + static_cast<size_t>(options_.window_chunks);
+  while (end_.chunk < std::min(last, order_.size()) && std::ssize(places_) < options_.window_places) {
+    TRY_ASSIGN(const auto chunk, read_chunk(chunks_[order_[end_.chunk]]));
+    take_rows(chunk, positions);
   }
   PackOptions own = packing;
   own.seed = RandomStream(packing.seed, kWindowStream).bits(static_cast<uint64_t>(window));
@@ -268,7 +258,7 @@ Status ShardRows::plan_window(int64_t epoch, int64_t window) {
 // The window behind the one that is planned.
 Status ShardRows::plan_next() {
   begin_ += std::ssize(plan_);
-  return window_ + 1 < windows() ? plan_window(epoch_, window_ + 1) : plan_window(epoch_ + 1, 0);
+  return epoch_ends() ? plan_window(epoch_ + 1, 0) : plan_window(epoch_, window_ + 1);
 }
 
 Result<SequenceBatch> ShardRows::sequences(int64_t first, int64_t count) {
@@ -277,10 +267,11 @@ Result<SequenceBatch> ShardRows::sequences(int64_t first, int64_t count) {
     TRY(plan_window(0, 0));
   }
   constexpr int64_t kEmptyMax = 1000;  // epochs in a row without a row: weights may be small
+  const int64_t windows = std::ssize(chunks_) / options_.window_chunks + 1;  // that an epoch without rows has at most
   SequenceBatch out;
   for (int64_t at = first; at < first + count; ++at) {
     for (int64_t empty = 0; at - begin_ >= std::ssize(plan_); ++empty) {
-      if (empty > kEmptyMax * windows()) return make_error("there is nothing to train on: the weights leave no row");
+      if (empty > kEmptyMax * windows) return make_error("there is nothing to train on: the weights leave no row");
       TRY(plan_next());
     }
     auto& sequence = out.sequences.emplace_back();
@@ -296,9 +287,10 @@ Result<SequenceBatch> ShardRows::sequences(int64_t first, int64_t count) {
 }
 
 Result<int64_t> ShardRows::sequences_per_epoch() {
-  int64_t sum = 0;
-  for (int64_t window = 0; window < windows(); ++window) {
-    TRY(plan_window(0, window));
+  TRY(plan_window(0, 0));
+  int64_t sum = std::ssize(plan_);
+  while (!epoch_ends()) {
+    TRY(plan_window(0, window_ + 1));
     sum += std::ssize(plan_);
   }
   window_ = -1;

@@ -17,7 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/atomic_file.h"
+#include "base/json_fields.h"
 #include "base/mapped_file.h"
 #include "base/result.h"
 #include "data/packing.h"
@@ -32,8 +33,14 @@ struct TokenChunk {
   int64_t rows = 0;
   std::string hash;  // short_hash of its bytes
 };
-Json to_json(const TokenChunk& chunk);
-bool from_json(const Json& json, TokenChunk& chunk);
+template <FieldsOf<TokenChunk> R, typename Fields>
+void fields(R& chunk, Fields&& at) {
+  at("file", chunk.file);
+  at("offset", chunk.offset);
+  at("bytes", chunk.bytes);
+  at("rows", chunk.rows);
+  at("hash", chunk.hash);
+}
 
 // "FOLDER/0003.tokens"
 std::string token_shard_path(const std::string& folder, uint32_t file);
@@ -47,6 +54,7 @@ struct ShardOptions {
 };
 // So many are open at a time, each with a chunk in memory.
 inline constexpr uint32_t kShardFilesMax = 64;
+static_assert(kShardFilesMax < UnfinishedName::kAtOnceMax, "a signal would leave some of them");
 
 // One thread.
 class ShardWriter {
@@ -74,7 +82,9 @@ class ShardWriter {
 struct ShardRowsOptions {
   PackOptions packing = {};          // seq_len, pack and seed count
   std::vector<double> weights = {};  // by source: how often an epoch shows each of its rows, on average; none: once
+  // A window ends with so many chunks, or so many places for rows: weights show rows more than once.
   int64_t window_chunks = 32;
+  int64_t window_places = int64_t{1} << 21;
 };
 
 class ShardRows : public RowSource {
@@ -97,7 +107,14 @@ class ShardRows : public RowSource {
     uint32_t tokens;
   };
   ShardRows(const ShardOptions& made, std::vector<TokenChunk> chunks, const ShardRowsOptions& options);
-  int64_t windows() const;
+  // Where a window begins and ends: `copies` of row `row` of a chunk, and all before it, lie in earlier ones.
+  struct Cursor {
+    size_t chunk = 0, row = 0;
+    int64_t copies = 0;
+  };
+  bool epoch_ends() const { return end_.chunk >= chunks_.size(); }
+  int64_t copies_of(const Place& place) const;
+  void take_rows(const std::vector<Place>& chunk, std::vector<int64_t>& positions);
   Result<std::vector<Place>> read_chunk(const TokenChunk& chunk) const;
   Status plan_window(int64_t epoch, int64_t window);
   Status plan_next();
@@ -110,6 +127,7 @@ class ShardRows : public RowSource {
   ShardRowsOptions options_;
   std::vector<std::shared_ptr<MappedFile>> files_;
   int64_t epoch_ = 0, window_ = -1;  // planned
+  Cursor first_, end_;               // of it
   int64_t begin_ = 0;                // the window's first sequence in the run
   std::vector<uint32_t> order_;      // chunks of the epoch
   std::vector<Place> places_;        // rows of the window, those shown twice twice

@@ -149,6 +149,38 @@ TEST_F(TokenShardsTest, WeightsSayHowOftenRowsAreSeen) {
   EXPECT_NE(nothing->sequences(0, 1).error().message.find("leave no row"), std::string::npos);
 }
 
+// Rows that are shown often fill windows: one of 50 places holds five rows of weight ten.
+TEST_F(TokenShardsTest, WeightsDoNotMakeWindowsLarger) {
+  const auto options = made(2);
+  const auto chunks = write(300, options);
+  const ShardRowsOptions reading = {
+      .packing = {.seq_len = 8, .pack = false, .seed = 3}, .weights = {10, 10, 1.5}, .window_places = 50};
+  const auto source = open(options, chunks, reading);
+  const auto count = source->sequences_per_epoch();
+  ASSERT_TRUE(count.ok());
+  const auto all = numbers(source->sequences(0, *count));
+  std::map<uint64_t, int> seen;
+  std::set<uint64_t> first;
+  for (size_t i = 0; i < all.size(); ++i) {
+    ++seen[all[i][0]];
+    if (i < 50) first.insert(all[i][0]);
+  }
+  EXPECT_LT(first.size(), 25U) << "of 300";
+  for (uint64_t i = 0; i < 300; ++i) {
+    if (i % 3 == 2) {
+      EXPECT_TRUE(seen[i] == 1 || seen[i] == 2) << i;
+    } else {
+      EXPECT_EQ(seen[i], 10) << i;
+    }
+  }
+  for (const int64_t from : {0, 49, 50, 777}) {  // and on into the next epoch
+    const auto found = numbers(open(options, chunks, reading)->sequences(from, 100));
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i], all[static_cast<size_t>(from) + i]) << from;
+  }
+  const auto again = numbers(source->sequences(*count, *count));
+  EXPECT_NE(again, all) << "another epoch";
+}
+
 TEST_F(TokenShardsTest, OtherAndDamagedFilesAreRefused) {
   const auto options = made(2);
   auto chunks = write(60, options);

@@ -14,16 +14,13 @@
 #include "base/strings.h"
 #include "data/find_files.h"
 #include "data/held_out_stream.h"
+#include "data/reader.h"
 #include "text/tokenizer_metadata.h"
 
 namespace andiron {
 
-namespace {
-
-constexpr uint64_t kVersion = 1;  // of what the same data and options give
-
-template <typename R, typename Fields>
-void fields(R& source, Fields&& at) {
+template <FieldsOf<TokenSource> R, typename Fields>
+static void fields(R& source, Fields&& at) {
   at("path", source.path);
   at("format", source.format);
   at("hash", source.hash);
@@ -35,6 +32,10 @@ void fields(R& source, Fields&& at) {
   at("train_positions", source.train_positions);
   at("train_targets", source.train_targets);
 }
+
+namespace {
+
+constexpr uint64_t kVersion = 2;  // of what the same data and options give
 
 // What index.json holds.
 struct Index {
@@ -63,10 +64,15 @@ void index_fields(R& index, Fields&& at) {
 
 struct Inputs {
   std::string key;
-  uint64_t bytes = 0;
+  std::vector<TokenInput> files;
+  uint64_t bytes() const {
+    uint64_t sum = 0;
+    for (const TokenInput& file : files) sum += file.bytes;
+    return sum;
+  }
 };
 
-// Hashes all that the tokens depend on.
+// Hashes all that the tokens depend on. Of names only the format does that they decide.
 Result<Inputs> hash_inputs(const std::vector<std::string>& paths, std::string_view tokenizer_hash,
                            const TokenStoreOptions& options) {
   const DataOptions& o = options.reading;
@@ -88,9 +94,14 @@ Result<Inputs> hash_inputs(const std::vector<std::string>& paths, std::string_vi
     if (!mapped.ok() && !file.given) continue;  // the reader will count it
     if (!mapped.ok()) return std::move(mapped).error();
     const auto bytes = (*mapped)->bytes();
-    out.bytes += bytes.size();
-    hash.add_text(content_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    const auto read_as = format_of(file, text, o.format);
+    if (!read_as.ok() && !file.given) continue;  // likewise
+    if (!read_as.ok()) return make_error("{}: {}", quoted(file.path, 200), read_as.error().message);
+    out.files.push_back({file.path, std::string(data_format_name(*read_as)), content_hash(text), text.size()});
     TRY((*mapped)->check_intact());
+    hash.add_text(out.files.back().format);
+    hash.add_text(out.files.back().hash);
   }
   out.key = hash.digits();
   return out;
@@ -198,7 +209,7 @@ class StoreMaker {
 };
 
 // Nothing where there is no index of this key; what is there is then made anew.
-std::optional<Index> find_index(const std::string& path, const std::string& key) {
+std::optional<Index> find_index(const std::string& path, const Inputs& inputs) {
   const auto text = read_text_file(path);
   if (!text.ok()) return {};
   const auto json = parse_json(*text, path);
@@ -206,7 +217,9 @@ std::optional<Index> find_index(const std::string& path, const std::string& key)
   Index out;
   std::string wrong;
   index_fields(out, JsonReader{*json, wrong});
-  if (!wrong.empty() || out.key != key || out.files < 1 || out.files > kShardFilesMax) return {};
+  if (!wrong.empty() || out.key != inputs.key || out.files < 1 || out.files > kShardFilesMax) return {};
+  if (out.sources.size() != inputs.files.size()) return {};
+  for (size_t i = 0; i < out.sources.size(); ++i) out.sources[i].path = inputs.files[i].path;
   return out;
 }
 
@@ -230,18 +243,6 @@ Result<TokenStore> open_index(const std::string& folder, Index index, const Toke
 }
 
 }  // namespace
-
-Json to_json(const TokenSource& source) {
-  Json out = Json::object();
-  fields(source, JsonWriter{out});
-  return out;
-}
-
-bool from_json(const Json& json, TokenSource& source) {
-  std::string wrong;
-  fields(source, JsonReader{json, wrong});
-  return wrong.empty();
-}
 
 std::string hash_tokenizer(const TokenizerSpec& spec) {
   ContentHash hash;
@@ -269,9 +270,10 @@ Result<TokenStore> open_token_store(const std::string& folder, const std::vector
                                     std::string_view model_name, const TokenStoreOptions& options, ThreadTeam& team,
                                     const std::function<void(int64_t, int64_t)>& progress) {
   TRY_ASSIGN(const Inputs inputs, hash_inputs(paths, tokenizer_hash, options));
+  if (options.check) TRY(options.check(inputs.key, inputs.files));
   TRY(make_folder(folder));
   const std::string path = folder + "/index.json";
-  if (auto index = find_index(path, inputs.key)) {
+  if (auto index = find_index(path, inputs)) {
     auto store = open_index(folder, std::move(*index), options);
     if (store.ok()) store->found = true;
     if (store.ok()) return store;  // otherwise a file is missing or cut short, and is made again
@@ -280,10 +282,10 @@ Result<TokenStore> open_token_store(const std::string& folder, const std::vector
   ShardOptions made;
   made.key = inputs.key;
   made.wide = tokenizer.vocab_size() > 1 << 16;
-  made.files = static_cast<uint32_t>(std::clamp<uint64_t>(inputs.bytes / kBytesPerFile, 1, kShardFilesMax));
+  made.files = static_cast<uint32_t>(std::clamp<uint64_t>(inputs.bytes() / kBytesPerFile, 1, kShardFilesMax));
   made.seed = options.reading.seed;
   StoreMaker maker(folder, made, options);
-  TRY_ASSIGN(Index index, maker.make(paths, tokenizer, model_name, team, inputs.bytes, progress));
+  TRY_ASSIGN(Index index, maker.make(paths, tokenizer, model_name, team, inputs.bytes(), progress));
   Json json = Json::object();
   index_fields(index, JsonWriter{json});
   TRY(write_text_file(path, json.dump(1) + "\n"));  // last: now the files are whole

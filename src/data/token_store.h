@@ -28,8 +28,6 @@ struct TokenSource {
   int64_t rows = 0, bad_rows = 0, duplicate_rows = 0;              // read
   int64_t train_rows = 0, train_positions = 0, train_targets = 0;  // rows of tokens; targets have loss
 };
-Json to_json(const TokenSource& source);
-bool from_json(const Json& json, TokenSource& source);
 
 struct TokenStore {
   ShardOptions made;
@@ -41,16 +39,25 @@ struct TokenStore {
   bool found = false;                  // nothing had to be read again
 };
 
+// An input file that will be read, before it is.
+struct TokenInput {
+  std::string path, format, hash;
+  uint64_t bytes = 0;
+};
+
 struct TokenStoreOptions {
   DataOptions reading;                       // seq_len, window, held_out, seed, ...; `use` is kRows
   int64_t held_out_positions_max = 1 << 17;  // measuring them should cost little beside the steps between
+  // Its Error refuses the inputs before anything is written. `key`: what ShardOptions::key would be.
+  std::function<Status(const std::string& key, const std::vector<TokenInput>& inputs)> check = {};
 };
 
 // XXH3-128 of all that makes a tokenizer.
 std::string hash_tokenizer(const TokenizerSpec& spec);
 
-// `folder`: made when it is not there. `progress` gets the positions read and a guess of all there are. `model_name` is
-// for messages.
+// Of what files are called only the format counts that it decides: `sources` has the names of this call, the report
+// those of when they were read. `folder`: made when it is not there. `progress` gets the positions read and a guess of
+// all there are. `model_name` is for messages.
 Result<TokenStore> open_token_store(const std::string& folder, const std::vector<std::string>& paths,
                                     const Tokenizer& tokenizer, std::string_view tokenizer_hash,
                                     std::string_view model_name, const TokenStoreOptions& options, ThreadTeam& team,

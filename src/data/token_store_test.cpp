@@ -108,6 +108,50 @@ TEST_F(TokenStoreTest, WhatIsUnfinishedIsMadeAgain) {
   EXPECT_TRUE(opened().found);
 }
 
+// What is refused by its key leaves what was there.
+TEST_F(TokenStoreTest, InputsAreCheckedBeforeAnythingIsWritten) {
+  const TokenStore first = opened();
+  const auto index = read_bytes(folder_.file("tokens/index.json"));
+  folder_.write("text.txt", "Another text.");
+  std::string key;
+  std::vector<TokenInput> inputs;
+  options_.check = [&](const std::string& now, const std::vector<TokenInput>& files) -> Status {
+    key = now;
+    inputs = files;
+    return now == first.made.key ? Status{} : make_error("other data");
+  };
+  EXPECT_EQ(open().error().message, "other data");
+  EXPECT_NE(key, first.made.key);
+  ASSERT_EQ(inputs.size(), 2U);
+  EXPECT_EQ(inputs[0].path, paths_[0]);
+  EXPECT_EQ(inputs[0].format, "text");
+  EXPECT_EQ(inputs[0].bytes, 13U);
+  EXPECT_EQ(inputs[1].hash, first.sources[1].hash);
+  EXPECT_TRUE(read_bytes(folder_.file("tokens/index.json")) == index);
+}
+
+// They count only where they decide how a file is read, and are those of the call.
+TEST_F(TokenStoreTest, NamesOfFilesAreThoseOfTheCall) {
+  opened();
+  std::filesystem::create_directory(folder_.file("moved"));
+  for (std::string& path : paths_) {
+    const std::string to = folder_.file("moved/" + std::filesystem::path(path).filename().string());
+    std::filesystem::rename(path, to);
+    path = to;
+  }
+  TokenStore store = opened();
+  EXPECT_TRUE(store.found);
+  EXPECT_EQ(store.sources[0].path, paths_[0]);
+  paths_ = {folder_.file("moved")};  // in it the conversations come first
+  EXPECT_FALSE(opened().found);
+  folder_.write("moved/picture.png", "\x89PNG");
+  store = opened();
+  EXPECT_TRUE(store.found) << "of what is not read nothing counts";
+  EXPECT_EQ(store.sources[0].path, folder_.file("moved/chats.jsonl"));
+  std::filesystem::rename(folder_.file("moved/text.txt"), folder_.file("moved/text.md"));
+  EXPECT_FALSE(opened().found) << "Markdown may begin with front matter";
+}
+
 TEST_F(TokenStoreTest, ThreadsChangeNothing) {
   opened();
   const auto bytes = read_bytes(folder_.file("tokens/0000.tokens"));

@@ -164,17 +164,7 @@ Status Run::study_documents() {
 }
 
 Status Run::check_same_data() const {
-  const auto& before = before_->data;
-  for (size_t i = 0; i < data_.files.size(); ++i) {
-    const DataFileRecord& now = data_.files[i];
-    if (i < before.size() && before[i].hash == now.hash && before[i].use == now.use) continue;
-    return make_error("{}: the run was not begun with this {} data{}", now.path, now.use,
-                      i < before.size() ? format(": its {} was {} ({})", before[i].use, before[i].path, before[i].hash)
-                                        : std::string());
-  }
-  if (before.size() > data_.files.size()) {
-    return make_error("{}: the run was begun with this data too; give it again", before[data_.files.size()].path);
-  }
+  TRY(check_same_files(before_->data, data_.files));
   if (before_->rows_hash != rows_hash_) {
     return make_error(
         "{}: the run was begun with other rows of tokens, or others were held out: the chat template has changed "

@@ -11,10 +11,8 @@
 
 namespace andiron {
 
-namespace {
-
-template <typename Record, typename Fields>
-void data_fields(Record& r, Fields&& at) {
+template <FieldsOf<DataFileRecord> R, typename Fields>
+static void fields(R& r, Fields&& at) {
   at("path", r.path);
   at("use", r.use);
   at("format", r.format);
@@ -25,8 +23,8 @@ void data_fields(Record& r, Fields&& at) {
   at("duplicate_rows", r.duplicate_rows);
 }
 
-template <typename Record, typename Fields>
-void machine_fields(Record& r, Fields&& at) {
+template <FieldsOf<MachineRecord> R, typename Fields>
+static void fields(R& r, Fields&& at) {
   at("processor", r.processor);
   at("isa", r.isa);
   at("system", r.system);
@@ -34,8 +32,8 @@ void machine_fields(Record& r, Fields&& at) {
   at("memory_bytes", r.memory_bytes);
 }
 
-template <typename Record, typename Fields>
-void run_fields(Record& r, Fields&& at) {
+template <FieldsOf<RunRecord> R, typename Fields>
+static void fields(R& r, Fields&& at) {
   at("name", r.name);
   at("version", r.version);
   at("recipe", r.recipe);
@@ -64,29 +62,6 @@ void run_fields(Record& r, Fields&& at) {
   at("reasons", r.reasons);
 }
 
-}  // namespace
-
-static Json to_json(const DataFileRecord& record) {
-  Json out = Json::object();
-  data_fields(record, JsonWriter{out});
-  return out;
-}
-static bool from_json(const Json& json, DataFileRecord& record) {
-  std::string wrong;
-  data_fields(record, JsonReader{json, wrong});
-  return wrong.empty();
-}
-static Json to_json(const MachineRecord& record) {
-  Json out = Json::object();
-  machine_fields(record, JsonWriter{out});
-  return out;
-}
-static bool from_json(const Json& json, MachineRecord& record) {
-  std::string wrong;
-  machine_fields(record, JsonReader{json, wrong});
-  return wrong.empty();
-}
-
 MachineRecord this_machine() {
   MachineRecord machine;
   machine.processor = cpu_info().brand;
@@ -96,11 +71,7 @@ MachineRecord this_machine() {
   return machine;
 }
 
-Json run_record_json(const RunRecord& record) {
-  Json out = Json::object();
-  run_fields(record, JsonWriter{out});
-  return out;
-}
+Json run_record_json(const RunRecord& record) { return to_json(record); }
 
 Result<RunRecord> parse_run_record(std::string_view text, std::string_view source) {
   TRY_ASSIGN(Json json, parse_json(text, source));
@@ -110,7 +81,7 @@ Result<RunRecord> parse_run_record(std::string_view text, std::string_view sourc
   if (options != nullptr && options->is_object() && options->find("study") == nullptr) options->set("study", "off");
   RunRecord record;
   std::string wrong;
-  run_fields(record, JsonReader{json, wrong});
+  fields(record, JsonReader{json, wrong});
   if (!wrong.empty()) {
     return make_error("{}: not the record of a run: \"{}\" is missing or of another kind", source, wrong);
   }
@@ -123,6 +94,23 @@ Status check_recipe(const RunRecord& record, std::string_view out) {
       "{}: the run was begun by an andiron ({}) in which the same options give other numbers (recipe {}, here {}); go "
       "on with that one, or begin another run",
       out, quoted(record.version), record.recipe, kRecipe);
+}
+
+Status check_same_files(const std::vector<DataFileRecord>& before, const std::vector<DataFileRecord>& now) {
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (i >= before.size()) return make_error("{}: the run was not begun with this {} data", now[i].path, now[i].use);
+    const DataFileRecord& then = before[i];
+    if (then.hash != now[i].hash || then.use != now[i].use) {
+      return make_error("{}: the run was not begun with this {} data: its {} was {} ({})", now[i].path, now[i].use,
+                        then.use, then.path, then.hash);
+    }
+    if (then.format != now[i].format) {
+      return make_error("{}: the run read it as {}, and now it is {}; give it the name that it had, {}", now[i].path,
+                        then.format, now[i].format, then.path);
+    }
+  }
+  if (before.size() == now.size()) return {};
+  return make_error("{}: the run was begun with this data too; give it again", before[now.size()].path);
 }
 
 Status write_run_record(const std::string& path, const RunRecord& record) {

@@ -66,6 +66,8 @@ Json run_record_json(const RunRecord& record);
 Result<RunRecord> parse_run_record(std::string_view text, std::string_view source);
 // An Error where the record's run, in the folder `out`, cannot go on to the same numbers here.
 Status check_recipe(const RunRecord& record, std::string_view out);
+// An Error that names the first file of a run's data that is not what it was: other contents, another use or format.
+Status check_same_files(const std::vector<DataFileRecord>& before, const std::vector<DataFileRecord>& now);
 // Whole or not at all.
 Status write_run_record(const std::string& path, const RunRecord& record);
 Result<RunRecord> read_run_record(const std::string& path);

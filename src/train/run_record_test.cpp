@@ -36,6 +36,28 @@ RunRecord example() {
   return record;
 }
 
+TEST(RunRecord, NamesTheFirstFileThatIsNotWhatItWas) {
+  const auto data = example().data;
+  const auto refused = [&](auto change) {
+    auto now = data;
+    change(now);
+    const Status status = check_same_files(data, now);
+    return status.ok() ? std::string() : status.error().message;
+  };
+  EXPECT_EQ(refused([](auto& now) { now[0].path = "elsewhere/a.jsonl"; }), "");
+  EXPECT_EQ(refused([](auto& now) { now[1].hash = "11"; }),
+            "b.md: the run was not begun with this replay data: its replay was b.md (00)");
+  EXPECT_EQ(refused([](auto& now) { now[1].use = "train"; }),
+            "b.md: the run was not begun with this train data: its replay was b.md (00)");
+  EXPECT_EQ(refused([](auto& now) { now[1].format = "markdown"; }),
+            "b.md: the run read it as text, and now it is markdown; give it the name that it had, b.md");
+  EXPECT_EQ(refused([](auto& now) { now.pop_back(); }), "b.md: the run was begun with this data too; give it again");
+  EXPECT_EQ(refused([](auto& now) {
+              now.push_back({"c.txt", "train", "text", "22"});
+            }),
+            "c.txt: the run was not begun with this train data");
+}
+
 TEST(RunRecord, IsReadBackWhole) {
   const TestFolder folder;
   const std::string path = folder.file("run.json");
