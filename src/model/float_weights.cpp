@@ -75,12 +75,14 @@ Result<std::unique_ptr<FloatWeights>> FloatWeights::create(const Model& model, T
   return out;
 }
 
+bool is_of_layer(std::string_view tensor) { return tensor.starts_with("blk."); }
+
 std::vector<Parameter> FloatWeights::parameters() {
   std::vector<Parameter> out;
   for (Matrix& matrix : matrices_) {
     std::string name = matrix.info->tensor;
     if (matrix.info->expert) name += format("#{}", matrix.info->first_row / matrix.info->n);
-    const bool hidden = name.starts_with("blk.");
+    const bool hidden = is_of_layer(name);
     out.push_back({std::move(name), {matrix.info->n, matrix.info->k}, matrix.master.data(), matrix.gradient.data()});
     out.back().hidden = hidden;
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/buffer.h"
@@ -16,6 +17,10 @@
 #include "ops/parameter.h"
 
 namespace andiron {
+
+// Whether a tensor of this name lies between the layers: neither embeddings nor the output (Parameter::hidden, where it
+// is a matrix).
+bool is_of_layer(std::string_view tensor);
 
 class FloatWeights {
  public:

@@ -13,12 +13,11 @@
 #include "format/hf_config.h"
 #include "model/output_metadata.h"
 #include "model/tokenizer_source.h"
+#include "text/jinja.h"
 
 namespace andiron {
 
 namespace {
-
-constexpr uint64_t kTemplateBytesMax = 1 << 20;
 
 // The model's numbers in config.json's words, from which format/hf_config makes GGUF's keys.
 Json hf_config(const FreshModel& model, const HfFamily& family) {
@@ -40,7 +39,7 @@ class FreshSource : public ModelSource {
   Status open() {
     TRY_ASSIGN(TokenizerSpec spec, read_tokenizer(model_.tokenizer));
     if (!model_.chat_template.empty()) {
-      TRY_ASSIGN(spec.chat_template, read_text_file(model_.chat_template, kTemplateBytesMax));
+      TRY_ASSIGN(spec.chat_template, read_text_file(model_.chat_template, jinja::kMaxTemplateBytes));
     }
     model_.shape.vocabulary = static_cast<int64_t>(spec.tokens.size());
     spec_values_ = metadata_from_spec(spec);

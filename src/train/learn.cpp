@@ -197,7 +197,7 @@ Status Run::make_pass() {
   if (!o_.rate) o_.rate = o_.loss == LossKind::kNextToken ? usual : usual / 10;
   PassWishes wishes;
   TRY_ASSIGN(wishes.parameters, Subject::parameters_count(model_, base_, o_));
-  wishes.state_8bit = o_.optimizer.state_8bit;
+  wishes.optimizer_bytes = Optimizer::state_bytes(wishes.parameters, o_.optimizer.state_8bit);
   TrainerOptions options;
   options.loss = o_.loss;
   options.packing.seq_len = data_.seq_len;
@@ -205,6 +205,7 @@ Status Run::make_pass() {
   wishes.rows = Trainer::rows_needed(train_data(), options);
   wishes.checkpointing = o_.checkpointing;
   wishes.memory_bytes = o_.memory_bytes;
+  wishes.advice = "ask for shorter sequences or a lower rank, or take a smaller model";
   TRY_ASSIGN(pass_plan_, plan_pass(model_, wishes, team_.size()));
   TRY_ASSIGN(subject_, Subject::create(model_, base_, kernels_, team_, o_));
   TRY_ASSIGN(pass_, TrainPass::create(model_, subject_->weights(), kernels_, team_, pass_plan_.limits));

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "train/optimizer.h"
 
 namespace andiron {
 
@@ -19,7 +18,7 @@ MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows) {
   out.weights = input.weight_bytes;
   out.gradients = sizeof(float) * static_cast<uint64_t>(input.parameters);
   out.parameters = out.gradients * (1 + kCopies);
-  out.optimizer = Optimizer::state_bytes(input.parameters, input.state_8bit);
+  out.optimizer = input.optimizer_bytes;
   out.pass = input.pass_bytes(rows);
   out.process = kProcess;
   return out;

@@ -13,7 +13,7 @@ inline uint64_t no_pass_bytes(int64_t) { return 0; }
 struct MemoryInput {
   uint64_t weight_bytes = 0;  // packed base
   int64_t parameters = 0;     // trained numbers
-  bool state_8bit = false;    // of the optimiser
+  uint64_t optimizer_bytes = 0;
   // Of a pass over so many rows (batch times sequence length): activations as checkpointing keeps them, their
   // gradients, a chunk of logits. TrainPass::bytes_needed.
   std::function<uint64_t(int64_t rows)> pass_bytes = no_pass_bytes;

@@ -67,6 +67,14 @@ void Orthogonalizer::orthogonalize(float* x, int64_t rows, int64_t columns) {
   }
 }
 
+uint64_t Orthogonalizer::bytes() const {
+  return scratch_.size() + sizeof(float) * (x_.size() + next_.size() + a_.size() + square_.size());
+}
+
+uint64_t Orthogonalizer::bytes_needed(int64_t size, int64_t least) {
+  return kMatmulScratchBytes + 2 * sizeof(float) * static_cast<uint64_t>(size + least * least);
+}
+
 float muon_scale(int64_t rows, int64_t columns) {
   return 0.2f * std::sqrt(static_cast<float>(std::max(rows, columns)));
 }

@@ -22,6 +22,10 @@ class Orthogonalizer {
   // `x` [rows, columns], in place. A matrix of zeros stays one. The bits depend on the numbers alone.
   void orthogonalize(float* x, int64_t rows, int64_t columns);
 
+  uint64_t bytes() const;  // held now
+  // Held when the largest matrix had `size` numbers and the shorter side of none was longer than `least`.
+  static uint64_t bytes_needed(int64_t size, int64_t least);
+
  private:
   void product(int64_t m, int64_t n, int64_t k, const float* a, const float* b, float* c);
   void iterate(int64_t rows, int64_t columns);

@@ -160,6 +160,33 @@ std::vector<StateTensor> Optimizer::state() {
   return out;
 }
 
+uint64_t Optimizer::bytes() const {
+  uint64_t sum = 0;
+  for (const Moments& m : moments_) {
+    sum += sizeof(float) * (m.m.size() + m.v.size() + m.m_scale.size() + m.v_scale.size()) + m.m8.size() + m.v8.size();
+  }
+  for (const Orthogonalizer& orthogonalizer : orthogonalizers_) sum += orthogonalizer.bytes();
+  for (const Buffer<float>& direction : directions_) sum += sizeof(float) * direction.size();
+  return sum;
+}
+
+uint64_t Optimizer::bytes_needed(std::span<const Parameter> parameters, const OptimizerOptions& options, int threads) {
+  uint64_t sum = 0;
+  int64_t most = 0, least = 0;  // numbers of the largest matrix, and the shorter side of any
+  for (const Parameter& parameter : parameters) {
+    if (!options.muon || !parameter.hidden) {
+      sum += state_bytes(parameter.size(), options.state_8bit);
+      continue;
+    }
+    sum += sizeof(float) * static_cast<uint64_t>(parameter.size());
+    most = std::max(most, parameter.size());
+    least = std::max(least, std::min(parameter.shape[0], parameter.shape[1]));
+  }
+  if (most == 0) return sum;
+  const uint64_t direction = sizeof(float) * static_cast<uint64_t>(most);
+  return sum + static_cast<uint64_t>(threads) * (direction + Orthogonalizer::bytes_needed(most, least));
+}
+
 uint64_t Optimizer::state_bytes(int64_t count, bool state_8bit) {
   const auto numbers = static_cast<uint64_t>(count);
   if (!state_8bit) return 8 * numbers;

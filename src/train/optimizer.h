@@ -68,7 +68,11 @@ class Optimizer {
   void set_steps(int64_t steps) { steps_ = steps; }
   // Views of the state, in a fixed order; what is written to them is the state.
   std::vector<StateTensor> state();
-  // Bytes of state for `count` numbers.
+  // What this holds now: state, and Muon's work memory, which grows with the first step.
+  uint64_t bytes() const;
+  // What it will hold at most, for parameters of which only names and shapes count.
+  static uint64_t bytes_needed(std::span<const Parameter> parameters, const OptimizerOptions& options, int threads);
+  // Bytes of AdamW's state for `count` numbers.
   static uint64_t state_bytes(int64_t count, bool state_8bit);
 
  private:

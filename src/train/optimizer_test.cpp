@@ -148,6 +148,28 @@ TEST(AdamW, SaysWhatItsStateTakes) {
     uint64_t bytes = 0;
     for (const StateTensor& tensor : optimizer.state()) bytes += tensor.data.size();
     EXPECT_EQ(bytes, Optimizer::state_bytes(3 * 257, state_8bit));
+    // In 8 bits four blocks, with two scales each.
+    EXPECT_EQ(bytes, state_8bit ? 2U * 3 * 257 + 4 * 8 : 8U * 3 * 257);
+  }
+}
+
+// With one thread, which meets every matrix. The largest is not the one with the longest shorter side.
+TEST(Optimizer, HoldsWhatItSaysItNeeds) {
+  for (const bool muon : {false, true}) {
+    for (const bool state_8bit : {false, true}) {
+      TestParameters test({{3, 257}, {30, 20}, {4, 500}, {257}});
+      test.parameters()[1].hidden = test.parameters()[2].hidden = true;
+      ThreadTeam team(1);
+      const OptimizerOptions options = {.state_8bit = state_8bit, .muon = muon};
+      Optimizer optimizer(test.parameters(), options, kernels(), team);
+      test.fill_gradients(1);
+      optimizer.step(1e-3);
+      const uint64_t needed = Optimizer::bytes_needed(test.parameters(), options, 1);
+      EXPECT_EQ(optimizer.bytes(), needed);
+      const uint64_t more = Optimizer::bytes_needed(test.parameters(), options, 3) - needed;
+      // Three times the largest, two times the shorter side's square.
+      EXPECT_EQ(more, muon ? 2U * (4 * (3 * 2000 + 2 * 20 * 20) + kMatmulScratchBytes) : 0U);
+    }
   }
 }
 

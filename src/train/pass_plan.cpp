@@ -19,12 +19,18 @@ uint64_t memory_wanted(uint64_t memory_bytes) {
   return memory_bytes != 0 ? memory_bytes : memory_available_bytes() / 10 * 6;
 }
 
+Status check_memory(const MemoryEstimate& needed, uint64_t memory_bytes, uint64_t held_bytes, std::string_view advice) {
+  const uint64_t most = memory_bytes != 0 ? memory_bytes : memory_available_bytes() + held_bytes;
+  if (needed.total() <= most) return {};
+  return make_error("training takes about {}; {} may be used: {}", describe(needed), human_bytes(most), advice);
+}
+
 Result<PassPlan> plan_pass(const Model& model, const PassWishes& wishes, int threads) {
   PassPlan out;
   out.layers = model.config().blocks;
   out.memory.weight_bytes = model.weight_bytes();
   out.memory.parameters = wishes.parameters;
-  out.memory.state_8bit = wishes.state_8bit;
+  out.memory.optimizer_bytes = wishes.optimizer_bytes;
   const uint64_t rest = estimate_memory(out.memory, 0).total(), wanted = memory_wanted(wishes.memory_bytes);
   int64_t checkpointed = wishes.checkpointing == Checkpointing::kOn ? out.layers : 0;
   if (wishes.checkpointing == Checkpointing::kAuto) {
@@ -34,14 +40,9 @@ Result<PassPlan> plan_pass(const Model& model, const PassWishes& wishes, int thr
   out.memory.pass_bytes = [&model, threads, limits = out.limits](int64_t) {
     return TrainPass::bytes_needed(model, limits, threads);
   };
-  const MemoryEstimate estimate = estimate_memory(out.memory, wishes.rows);
-  // The weights are in memory already, so they are not of what is left.
-  const uint64_t most =
-      wishes.memory_bytes != 0 ? wishes.memory_bytes : memory_available_bytes() + out.memory.weight_bytes;
-  if (estimate.total() <= most) return out;
-  return make_error(
-      "training takes about {}; {} may be used. Ask for shorter sequences or a lower rank, or take a smaller model",
-      andiron::describe(estimate), human_bytes(most));
+  TRY(check_memory(estimate_memory(out.memory, wishes.rows), wishes.memory_bytes, out.memory.weight_bytes,
+                   wishes.advice));
+  return out;
 }
 
 Result<double> measure_speed(TrainPass& pass, TrainSubject subject, const TrainData& data, TrainerOptions options,

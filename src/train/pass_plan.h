@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/thread_team.h"
@@ -25,14 +27,19 @@ struct PassPlan {
 
 struct PassWishes {
   int64_t parameters = 0;  // trained numbers
-  bool state_8bit = false;
+  uint64_t optimizer_bytes = 0;
   int64_t rows = 0;  // positions that run together
   Checkpointing checkpointing = Checkpointing::kAuto;
-  uint64_t memory_bytes = 0;  // that may be used; 0: six tenths of what is free
+  uint64_t memory_bytes = 0;     // that may be used; 0: six tenths of what is free
+  std::string_view advice = {};  // what to do where it is too little
 };
 
 // What may be used.
 uint64_t memory_wanted(uint64_t memory_bytes);
+
+// An Error with `advice` where `needed` is more than may be used: `memory_bytes`, or if that is 0 all that is free and
+// the `held_bytes` that are in memory already.
+Status check_memory(const MemoryEstimate& needed, uint64_t memory_bytes, uint64_t held_bytes, std::string_view advice);
 
 // The fewest layers run again with which training fits; an Error when it never does.
 Result<PassPlan> plan_pass(const Model& model, const PassWishes& wishes, int threads);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <utility>
 
@@ -12,8 +13,10 @@
 #include "model/float_weights.h"
 #include "model/model.h"
 #include "model/tokenizer_source.h"
+#include "text/chat_template.h"
 #include "train/float_model.h"
 #include "train/learn_data.h"
+#include "train/optimizer.h"
 #include "train/pass_plan.h"
 #include "train/planner.h"
 #include "train/run_folder.h"
@@ -26,6 +29,26 @@ namespace {
 
 // What templates show as today: not the clock's, so that a run gives the same whenever it is made.
 constexpr int64_t kToday = 1'767'225'600;  // 2026-01-01
+
+constexpr std::string_view kMemoryAdvice = "make the model smaller, or its sequences shorter";
+
+// What of a model is trained, without its numbers.
+std::vector<Parameter> parameters_of(const ModelSource& source) {
+  std::vector<Parameter> out;
+  for (const TensorInfo& tensor : source.tensors()) {
+    Parameter parameter;
+    parameter.name = tensor.name;
+    parameter.shape.assign(tensor.shape.begin(), tensor.shape.end());
+    parameter.hidden = parameter.shape.size() == 2 && is_of_layer(tensor.name);
+    out.push_back(std::move(parameter));
+  }
+  return out;
+}
+
+// "2,688", of what may be more than a whole number holds.
+std::string rounded_count(double count) {
+  return count < 1e15 ? human_count(std::llround(count)) : format("{:.3g}", count);
+}
 
 // One run, from its options to its result; methods in the order in which they happen.
 class Pretraining {
@@ -55,12 +78,20 @@ class Pretraining {
   TrainSubject subject() {
     return {weights_->parameters(), [this] { weights_->repack(team_); }, nullptr};
   }
+  double positions_per_step() const { return static_cast<double>(sequences_per_step() * c_.seq_len); }
+  using Weight = std::map<std::string, double>::value_type;
+  const Weight* weight_of(std::string_view path) const;
   std::vector<double> weights_by_source() const;
   double flop_per_token() const;
   double positions_per_epoch() const;
 
   Status open();
+  Status read_record();
+  Status check_size() const;
+  Status check_same_tokenizer(const TokenizerSpec& then) const;
   Status make_model();
+  Status check_weights(const std::vector<TokenInput>& inputs) const;
+  Status check_inputs(const std::string& key, const std::vector<TokenInput>& inputs) const;
   Status read_data();
   Status make_pass();
   TrainerOptions trainer_options() const;
@@ -81,7 +112,8 @@ class Pretraining {
   RunFolder folder_;
   double called_;
 
-  std::optional<RunRecord> before_;  // of the run to go on with
+  std::optional<RunRecord> before_;     // of the run to go on with
+  std::unique_ptr<ModelSource> fresh_;  // the model that the configuration describes
   std::shared_ptr<const Model> model_;
   std::optional<Tokenizer> tokenizer_;
   std::string base_hash_, tokenizer_hash_;
@@ -93,9 +125,20 @@ class Pretraining {
   int64_t steps_ = 0, eval_every_ = 1, save_every_ = 1;
 };
 
+// Nothing is written before all that can be told has been.
 Status Pretraining::open() {
   TRY(folder_.open(o_.resume));
-  if (!o_.resume) return {};
+  if (o_.resume) TRY(read_record());
+  TRY_ASSIGN(fresh_, make_fresh_source(c_.model, folder_.file("initial.gguf")));
+  TRY_ASSIGN(const TokenizerSpec spec, tokenizer_spec(*fresh_));
+  if (!is_blank(spec.chat_template)) {
+    const std::string& file = c_.model.chat_template.empty() ? c_.model.tokenizer : c_.model.chat_template;
+    TRY(ChatTemplate::create(spec.chat_template, file));
+  }
+  return check_size();
+}
+
+Status Pretraining::read_record() {
   const std::string path = folder_.file("run.json");
   TRY_ASSIGN(before_, read_run_record(path));
   if (before_->method != "pretrain") {
@@ -104,15 +147,17 @@ Status Pretraining::open() {
   TRY(check_recipe(*before_, o_.out));
   const Json* then = before_->options.find("config");
   const Json* steps = before_->options.find("steps");
-  if (then == nullptr || steps == nullptr || !steps->is_int() || steps->as_int() < 1) {
+  if (then == nullptr || !then->is_object() || steps == nullptr || !steps->is_int() || steps->as_int() < 1) {
     return make_error("{}: not the record of such a run", path);
   }
   const Json now = pretrain_config_json(c_);
-  for (const auto& [key, value] : now.members()) {
-    const Json& before = then->member(key);
-    if (before.dump() == value.dump()) continue;
-    return make_error("{}: the run to go on with has {}, and the configuration says {}; begin another run", key,
-                      before.dump(), value.dump());
+  for (const Json* side : {&now, then}) {
+    for (const auto& [key, value] : side->members()) {
+      const std::string was = then->member(key).dump(), is = now.member(key).dump();
+      if (was == is) continue;
+      return make_error("{}: the run to go on with has {}, and the configuration says {}; begin another run",
+                        quoted(key), quoted(was), quoted(is));
+    }
   }
   steps_ = steps->as_int();
   if (o_.steps && *o_.steps != steps_) {
@@ -121,12 +166,43 @@ Status Pretraining::open() {
   return {};
 }
 
+// Whether memory and disk have room for the model, whatever it is trained on.
+Status Pretraining::check_size() const {
+  constexpr uint64_t kModels = 2, kCheckpoints = 3;
+  const std::vector<Parameter> parameters = parameters_of(*fresh_);
+  MemoryInput least;
+  for (const Parameter& parameter : parameters) least.parameters += parameter.size();
+  const uint64_t model = sizeof(float) * static_cast<uint64_t>(least.parameters);
+  least.weight_bytes = model;
+  least.optimizer_bytes = Optimizer::bytes_needed(parameters, c_.optimizer, team_.size());
+  TRY(check_memory(estimate_memory(least, 0), o_.memory_bytes, 0, kMemoryAdvice));
+  if (o_.resume) return {};
+  const uint64_t checkpoint = model + Optimizer::bytes_needed(parameters, c_.optimizer, 0);
+  const uint64_t needed = kModels * model + kCheckpoints * checkpoint;
+  TRY_ASSIGN(const uint64_t free, free_bytes(o_.out));
+  if (free >= needed) return {};
+  return make_error(
+      "{}: {} models of {} and {} checkpoints of {} take {} of disk space, but only {} is free; make room or choose "
+      "another folder",
+      o_.out, kModels, human_bytes(model), kCheckpoints, human_bytes(checkpoint), human_bytes(needed),
+      human_bytes(free));
+}
+
+// The run's model has its tokenizer in it; what the configuration names must still be that.
+Status Pretraining::check_same_tokenizer(const TokenizerSpec& then) const {
+  TRY_ASSIGN(TokenizerSpec now, tokenizer_spec(*fresh_));
+  if (hash_tokenizer(now) == hash_tokenizer(then)) return {};
+  now.chat_template = then.chat_template;
+  const bool only_template = hash_tokenizer(now) == hash_tokenizer(then);
+  const bool named = only_template && !c_.model.chat_template.empty();
+  return make_error("tokenizer.{}: {} is not the {} that the run to go on with has; begin another run",
+                    named ? "template" : "file", named ? c_.model.chat_template : c_.model.tokenizer,
+                    only_template ? "chat template" : "tokenizer");
+}
+
 Status Pretraining::make_model() {
   const std::string path = folder_.file("initial.gguf");
-  if (!o_.resume) {
-    TRY_ASSIGN(const auto fresh, make_fresh_source(c_.model, path));
-    TRY(write_float_model(*fresh, {}, path));
-  }
+  if (!o_.resume) TRY(write_float_model(*fresh_, {}, path));
   LoadOptions loading;
   loading.team = &team_;
   loading.cache.enabled = false;
@@ -136,22 +212,50 @@ Status Pretraining::make_model() {
     return make_error("{}: not the model that the run was begun with ({}, {})", path, before_->base_hash, base_hash_);
   }
   TRY_ASSIGN(TokenizerSpec spec, tokenizer_spec(model_->source()));
+  if (o_.resume) TRY(check_same_tokenizer(spec));
   tokenizer_hash_ = hash_tokenizer(spec);
   TRY_ASSIGN(Tokenizer tokenizer, Tokenizer::create(std::move(spec)));
   tokenizer_.emplace(std::move(tokenizer));
   return {};
 }
 
+// The one of data.weights that decides for a file: of the names that its path is or ends in the longest. Null: none.
+const Pretraining::Weight* Pretraining::weight_of(std::string_view path) const {
+  const Weight* found = nullptr;
+  for (const Weight& weight : c_.weights) {
+    if (path != weight.first && !path.ends_with("/" + weight.first)) continue;
+    if (found == nullptr || weight.first.size() > found->first.size()) found = &weight;
+  }
+  return found;
+}
+
 std::vector<double> Pretraining::weights_by_source() const {
   std::vector<double> out;
   for (const TokenSource& source : store_.sources) {
-    const auto named = [&](const auto& entry) {
-      return source.path == entry.first || source.path.ends_with("/" + entry.first);
-    };
-    const auto found = std::find_if(c_.weights.begin(), c_.weights.end(), named);
-    out.push_back(found == c_.weights.end() ? 1.0 : found->second);
+    const Weight* weight = weight_of(source.path);
+    out.push_back(weight == nullptr ? 1.0 : weight->second);
   }
   return out;
+}
+
+Status Pretraining::check_weights(const std::vector<TokenInput>& inputs) const {
+  for (const Weight& weight : c_.weights) {
+    const auto decides = [&](const TokenInput& input) { return weight_of(input.path) == &weight; };
+    if (std::any_of(inputs.begin(), inputs.end(), decides)) continue;
+    return make_error("data.weights.{}: no file of the data has this name, or each has a longer one there",
+                      quoted(weight.first));
+  }
+  return {};
+}
+
+Status Pretraining::check_inputs(const std::string& key, const std::vector<TokenInput>& inputs) const {
+  TRY(check_weights(inputs));
+  if (!before_ || before_->rows_hash == key) return {};
+  std::vector<DataFileRecord> now;
+  for (const TokenInput& input : inputs) now.push_back({input.path, "train", input.format, input.hash, input.bytes});
+  TRY(check_same_files(before_->data, now));
+  return make_error("{}: the run was begun by an andiron ({}) that made tokens otherwise; begin another run", o_.out,
+                    quoted(before_->version));
 }
 
 Status Pretraining::read_data() {
@@ -162,23 +266,13 @@ Status Pretraining::read_data() {
   options.reading.held_out = c_.held_out;
   options.reading.seed = c_.model.seed;
   options.reading.now = kToday;
+  options.check = [this](const std::string& key, const auto& inputs) { return check_inputs(key, inputs); };
   const std::string tokens = folder_.file("tokens");
   TRY_ASSIGN(store_, open_token_store(tokens, o_.data, *tokenizer_, tokenizer_hash_, c_.model.name, options, team_,
                                       [&](int64_t done, int64_t total) {
                                         if (events_.working) events_.working("making tokens", done, total);
                                       }));
   for (const std::string& line : store_.described) events_.tell(line);
-  if (before_ && before_->rows_hash != store_.made.key) {
-    return make_error("{}: the run was not begun with this data, or its tokenizer has changed since", o_.out);
-  }
-  for (const auto& [name, weight] : c_.weights) {
-    if (std::any_of(store_.sources.begin(), store_.sources.end(), [&, file = name](const TokenSource& source) {
-          return source.path == file || source.path.ends_with("/" + file);
-        })) {
-      continue;
-    }
-    return make_error("data.weights.{}: no file of the data has this name", quoted(name));
-  }
   ShardRowsOptions rows;
   rows.packing.seq_len = c_.seq_len;
   rows.packing.seed = c_.model.seed;
@@ -189,17 +283,19 @@ Status Pretraining::read_data() {
 }
 
 Status Pretraining::make_pass() {
-  TRY_ASSIGN(weights_, FloatWeights::create(*model_, team_, *compute_type(c_.compute)));
   PassWishes wishes;
   wishes.parameters = static_cast<int64_t>(model_->parameters());
-  wishes.state_8bit = c_.optimizer.state_8bit;
+  wishes.optimizer_bytes = Optimizer::bytes_needed(parameters_of(*fresh_), c_.optimizer, team_.size());
   TrainerOptions options;
   options.packing.seq_len = c_.seq_len;
   options.rows_per_pass = rows_per_pass();
   wishes.rows = Trainer::rows_needed(train_data(), options);
   wishes.checkpointing = o_.checkpointing;
   wishes.memory_bytes = o_.memory_bytes;
+  wishes.advice = kMemoryAdvice;
   TRY_ASSIGN(pass_plan_, plan_pass(*model_, wishes, team_.size()));
+  // Only now: what it takes is in the plan, and must not be missing from what is free.
+  TRY_ASSIGN(weights_, FloatWeights::create(*model_, team_, *compute_type(c_.compute)));
   TRY_ASSIGN(pass_, TrainPass::create(*model_, weights_->weights(), kernels_, team_, pass_plan_.limits));
   return {};
 }
@@ -241,7 +337,7 @@ double Pretraining::positions_per_epoch() const {
 // What was asked for; or what the time allows; or one epoch.
 Status Pretraining::choose_steps(double tokens_per_s) {
   constexpr double kReserve = 0.08;  // of a budget: speed varies, held-out rows are measured, checkpoints written
-  const auto batch = static_cast<double>(sequences_per_step() * c_.seq_len);
+  const double batch = positions_per_step();
   const double left = (o_.budget_seconds - (now_seconds() - called_)) * (1 - kReserve);
   if (o_.steps || c_.steps) {
     steps_ = o_.steps ? *o_.steps : *c_.steps;
@@ -249,9 +345,17 @@ Status Pretraining::choose_steps(double tokens_per_s) {
     steps_ = static_cast<int64_t>(std::ceil(static_cast<double>(*c_.tokens) / batch));
   } else if (c_.epochs || o_.budget_seconds <= 0) {
     TRY_ASSIGN(const int64_t sequences, rows_->sequences_per_epoch());
+    if (sequences < 1) {
+      return make_error(
+          "data.weights: they leave no row to the first epoch, and so no step; say how many with --steps");
+    }
     steps_ = steps_of_epochs(c_.epochs.value_or(1), sequences, sequences_per_step());
   } else {
     steps_ = static_cast<int64_t>(left * tokens_per_s / batch);
+  }
+  if (steps_ > kPretrainStepsMax) {
+    return make_error("{} are too many; at most {} are possible", counted(steps_, "step"),
+                      human_count(kPretrainStepsMax));
   }
   if (o_.budget_seconds <= 0) return {};
   const double seconds = static_cast<double>(steps_) * batch / tokens_per_s;
@@ -267,7 +371,7 @@ Status Pretraining::choose_steps(double tokens_per_s) {
 void Pretraining::choose_measurements() {
   constexpr double kShare = 0.05;
   constexpr int64_t kTimes = 20;
-  const double work = static_cast<double>(steps_ * sequences_per_step() * c_.seq_len);
+  const double work = static_cast<double>(steps_) * positions_per_step();
   const double each = kForwardShare * static_cast<double>(std::max<int64_t>(1, positions_of(store_.held_out)));
   const auto times = std::clamp(static_cast<int64_t>(std::min(1e6, kShare * work / each)), int64_t{1}, kTimes);
   eval_every_ = c_.eval_every.value_or((steps_ + times - 1) / times);
@@ -276,15 +380,15 @@ void Pretraining::choose_measurements() {
 
 void Pretraining::explain(double tokens_per_s) const {
   const ModelConfig& m = model_->config();
-  const double batch = static_cast<double>(sequences_per_step() * c_.seq_len);
+  const double batch = positions_per_step();
   const double tokens = static_cast<double>(steps_) * batch, epoch = positions_per_epoch();
   events_.tell(format("model: {}, {} of {}, {} parameters, a vocabulary of {}", m.architecture,
                       counted(m.blocks, "layer"), m.width, human_count(static_cast<int64_t>(model_->parameters())),
                       human_count(m.vocabulary)));
   events_.tell(format("plan: {} of {} tokens ({} of {}), {} in all; an epoch has {}, so {:.3g} epochs",
                       counted(steps_, "step"), human_count(std::llround(batch)),
-                      counted(sequences_per_step(), "sequence"), human_count(c_.seq_len),
-                      human_count(std::llround(tokens)), human_count(std::llround(epoch)), tokens / epoch));
+                      counted(sequences_per_step(), "sequence"), human_count(c_.seq_len), rounded_count(tokens),
+                      rounded_count(epoch), tokens / epoch));
   events_.tell(
       format("work: {:.3g} Tflop, {:.3g} Mflop a token", 1e-12 * tokens * flop_per_token(), 1e-6 * flop_per_token()));
   if (tokens_per_s > 0) {
@@ -324,6 +428,9 @@ Json Pretraining::identity() const {
   Json out = Json::object();
   out.set("base", base_hash_).set("rows", store_.made.key).set("steps", steps_).set("eval_every", eval_every_);
   out.set("config", pretrain_config_json(c_));
+  Json weights = Json::array();
+  for (const double weight : weights_by_source()) weights.push(weight);
+  out.set("weights", std::move(weights));  // what names of files decide
   return out;
 }
 

@@ -33,8 +33,9 @@ struct PretrainOptions {
   bool resume = false;
 };
 
-// A run that was stopped or killed goes on with `resume`, the same configuration and the same data: the result is the
-// same, byte for byte. The model ends with the values of the last step.
+// A run that was stopped or killed goes on with `resume`, the same configuration, tokenizer and data: the result is the
+// same, byte for byte. With others it is refused, and what it has stays as it is. The model ends with the values of the
+// last step. A model for which memory or disk have no room is refused before anything is written.
 Result<LearnResult> pretrain(const KernelTable& kernels, ThreadTeam& team, const PretrainOptions& options,
                              const LearnEvents& events);
 

@@ -11,8 +11,7 @@ namespace andiron {
 
 namespace {
 
-constexpr uint64_t kConfigBytesMax = 1 << 20;
-constexpr double kMany = 1e15;
+constexpr double kStepsMost = kPretrainStepsMax;
 
 // A path as the configuration means it.
 std::string beside(const std::string& config, const std::string& path) {
@@ -85,9 +84,9 @@ Status read_data(TomlFile& file, PretrainConfig& config) {
 }
 
 Status read_length(TomlTable& t, PretrainConfig& config) {
-  TRY(t.take("tokens", config.tokens, {1, kMany}));
+  TRY(t.take("tokens", config.tokens, {1, kStepsMost}));
   TRY(t.take("epochs", config.epochs, {1e-9, 1e9}));
-  TRY(t.take("steps", config.steps, {1, kMany}));
+  TRY(t.take("steps", config.steps, {1, kStepsMost}));
   const int given = config.tokens.has_value() + config.epochs.has_value() + config.steps.has_value();
   if (given <= 1) return {};
   return t.error_at(config.steps ? "steps" : "epochs", "tokens, epochs and steps exclude each other");
@@ -143,8 +142,8 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
   config.model.seed = static_cast<uint64_t>(seed);
   TRY(t.take("compute", config.compute));
   TRY(t.take("held_out", config.held_out, {0, 0.5}));
-  TRY(t.take("eval_every", config.eval_every, {1, kMany}));
-  TRY(t.take("save_every", config.save_every, {1, kMany}));
+  TRY(t.take("eval_every", config.eval_every, {1, kStepsMost}));
+  TRY(t.take("save_every", config.save_every, {1, kStepsMost}));
   TRY(t.done());
   if (!compute_type(config.compute)) {
     return t.error_at("compute", format("expected \"f32\", \"bf16\" or \"q8_0\", got \"{}\"", quoted(config.compute)));
@@ -232,7 +231,7 @@ Result<PretrainConfig> parse_pretrain_config(std::string_view text, const std::s
 }
 
 Result<PretrainConfig> read_pretrain_config(const std::string& file) {
-  TRY_ASSIGN(const std::string text, read_text_file(file, kConfigBytesMax));
+  TRY_ASSIGN(const std::string text, read_text_file(file, TomlFile::kBytesMax));
   return parse_pretrain_config(text, file);
 }
 

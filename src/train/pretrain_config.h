@@ -25,6 +25,8 @@
 
 namespace andiron {
 
+inline constexpr int64_t kPretrainStepsMax = int64_t{1} << 40;  // and tokens: more than any machine lives to see
+
 struct PretrainConfig {
   FreshModel model;  // its seed is that of everything random
   int64_t seq_len = 0;
@@ -45,8 +47,8 @@ struct PretrainConfig {
   std::optional<int64_t> eval_every, save_every;
 };
 
-// All that changes numbers, under the configuration's names: "train.lr". The tokenizer counts by its content,
-// elsewhere.
+// All that changes numbers, under the configuration's names: "train.lr". The tokenizer and its template count by their
+// content, elsewhere.
 Json pretrain_config_json(const PretrainConfig& config);
 
 // What `compute` names; nothing for other names.

@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/strings.h"
 #include "base/test_folder.h"
+#include "train/pretrain_config_keys.h"
 
 namespace andiron {
 namespace {
@@ -63,73 +66,34 @@ TEST_F(PretrainConfigTest, WhatIsLeftOutHasUsualValues) {
   EXPECT_EQ(config->optimizer.beta2, 0.95F);
 }
 
+// Each key, changed, changes what it is called in the JSON that tells runs apart, and there is no other there.
 TEST_F(PretrainConfigTest, EveryKeyIsRead) {
-  const auto config = parse(R"([model]
-name = "m"
-architecture = "qwen3"
-width = 64
-layers = 2
-heads = 4
-kv_heads = 2
-head_dim = 32
-feed_forward = 96
-context = 128
-tied = false
-rope_base = 5e5
-norm_eps = 1e-6
-[tokenizer]
-file = "tokenizer.json"
-[data]
-seq_len = 64
-loss_on = "everything"
-split_long = true
-[data.weights]
-"a.txt" = 2
-b = 0.5
-[train]
-tokens = 100_000
-batch = 256
-lr = 2e-3
-min_lr = 1e-5
-warmup = 0.1
-schedule = "wsd"
-decay = 0.3
-weight_decay = 0
-clip = 2
-optimizer = "muon"
-momentum = 0.9
-beta1 = 0.8
-beta2 = 0.9
-epsilon = 1e-7
-seed = 7
-compute = "f32"
-held_out = 0.1
-eval_every = 5
-save_every = 6
-)");
+  const auto base = parse(config_text());
+  ASSERT_TRUE(base.ok()) << base.error().message;
+  const Json before = pretrain_config_json(*base);
+  std::set<std::string_view> names, expected;
+  for (const auto& [name, value] : before.members()) names.insert(name);
+  for (const ConfigKey& key : kConfigKeys) {
+    if (key.json.empty()) continue;
+    expected.insert(key.json);
+    const auto changed = parse(config_text(key.json));
+    ASSERT_TRUE(changed.ok()) << changed.error().message;
+    const Json after = pretrain_config_json(*changed);
+    EXPECT_NE(before.member(key.json).dump(), after.member(key.json).dump()) << key.json;
+  }
+  EXPECT_EQ(names, expected);
+}
+
+// What changes no number.
+TEST_F(PretrainConfigTest, TheOtherKeysAreReadToo) {
+  folder_.write("chat.jinja", "{{ 1 }}");
+  const auto config = parse(with("width", "width = 64\nname = \"m\"") + "save_every = 6\n");
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->model.name, "m");
-  EXPECT_EQ(config->model.shape.kv_heads, 2);
-  EXPECT_EQ(config->model.shape.head_dim, 32);
-  EXPECT_FALSE(config->model.shape.tied);
-  EXPECT_EQ(config->model.rope_base, 5e5);
-  EXPECT_EQ(config->model.norm_epsilon, 1e-6);
-  EXPECT_EQ(config->model.seed, 7U);
-  EXPECT_EQ(config->seq_len, 64);
-  EXPECT_EQ(config->loss_on, LossOn::kEverything);
-  EXPECT_TRUE(config->split_long);
-  EXPECT_EQ(config->weights, (std::map<std::string, double>{{"a.txt", 2}, {"b", 0.5}}));
-  EXPECT_EQ(config->tokens, 100000);
-  EXPECT_EQ(config->min_lr, 1e-5);
-  EXPECT_EQ(config->schedule, Schedule::Kind::kWsd);
-  EXPECT_EQ(config->decay, 0.3);
-  EXPECT_EQ(config->optimizer.clip_norm, 2);
-  EXPECT_TRUE(config->optimizer.muon);
-  EXPECT_EQ(config->optimizer.momentum, 0.9F);
-  EXPECT_EQ(config->optimizer.beta1, 0.8F);
-  EXPECT_EQ(config->held_out, 0.1);
-  EXPECT_EQ(config->eval_every, 5);
   EXPECT_EQ(config->save_every, 6);
+  const auto chat = parse(with("file", "file = \"tokenizer.json\"\ntemplate = \"chat.jinja\""));
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  EXPECT_EQ(chat->model.chat_template, folder_.file("chat.jinja"));
 }
 
 TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
@@ -156,6 +120,9 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   says("batch", "batch = 100", ":11: train.batch: a step of 100 tokens has not room for one sequence of 128");
   says("steps", "schedule = \"steep\"", ":10: train.schedule: schedule \"steep\": expected cosine, linear");
   says("steps", "min_lr = 1", ":10: train.min_lr: 1 is more than lr, 0.001");
+  says("steps", "steps = 2_000_000_000_000",
+       ":10: train.steps: expected a whole number from 1 to 1099511627776, got 2000000000000");
+  says("steps", "tokens = 2_000_000_000_000", ":10: train.tokens: expected a whole number from 1 to 1099511627776");
   says("steps", "compute = \"int3\"", ":10: train.compute: expected ");
   says("steps", "optimizer = \"lion\"", ":10: train.optimizer: expected \"adamw\" or \"muon\", got \"lion\"");
   says("steps", "momentum = 0.9", ":10: train.momentum: it is muon's, and the optimizer is adamw");
@@ -168,6 +135,23 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   EXPECT_NE(odd.find(":12: train.compute: q8_0 has blocks of 32, and 80 inputs"), std::string::npos) << odd;
   says("width", "width = = 3", ":2: ");
   says("width", "layers = 3", ":3: ");
+}
+
+// A key of many dots is as many tables in tables.
+TEST_F(PretrainConfigTest, DeepKeysAreRefused) {
+  const auto deep = [](size_t bytes) {
+    std::string key = "a";
+    while (key.size() + 6 < bytes) key += ".a";
+    return key + " = 1";
+  };
+  const std::string header = "[" + deep(40).substr(0, 33) + "]";
+  for (const std::string& text : {deep(60 << 10), deep(16 << 10), deep(40), header, "a = { " + deep(15 << 10) + " }",
+                                  std::string(kConfig) + "x = { " + deep(40) + " }"}) {
+    const auto config = parse(text);
+    EXPECT_FALSE(config.ok()) << text.size();
+  }
+  EXPECT_NE(refusal(deep(60 << 10)).find("larger than the 16.0 KiB allowed here"), std::string::npos);
+  EXPECT_NE(refusal(deep(16 << 10)).find("tables in tables, more than 8 deep"), std::string::npos);
 }
 
 // No text makes it read beyond its end or say nothing.

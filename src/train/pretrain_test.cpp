@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "base/atomic_file.h"
 #include "base/random.h"
@@ -14,7 +17,10 @@
 #include "kernels/dispatch.h"
 #include "model/model.h"
 #include "text/byte_tokenizer_json.h"
+#include "text/jinja.h"
 #include "train/loss_log.h"
+#include "train/pretrain_config_keys.h"
+#include "train/run_loop.h"
 #include "train/verdict.h"
 
 namespace andiron {
@@ -180,15 +186,83 @@ TEST_F(PretrainTest, GoesOnOnlyWithTheSameDataAndConfiguration) {
   EXPECT_TRUE(with([](PretrainOptions& o) { o.config.model.seed = 4; }).starts_with("train.seed: "));
   EXPECT_TRUE(with([](PretrainOptions& o) { o.config.weights.clear(); }).starts_with("data.weights: "));
   EXPECT_TRUE(with([](PretrainOptions& o) { o.steps = 15; }).starts_with("--steps: the run to go on with has 14"));
-  EXPECT_NE(with([&](PretrainOptions& o) {
-              o.data[0] = folder_.write("other.txt", "Another text.");
-            }).find("not begun with this data"),
-            std::string::npos);
+  const auto tokens = [&](const char* name) { return read_bytes(options_.out + "/tokens/" + name); };
+  const auto index = tokens("index.json"), rows = tokens("0000.tokens");
+  ASSERT_FALSE(index.empty() || rows.empty());
+  const std::string other = folder_.write("other.txt", "Another text.");
+  EXPECT_TRUE(
+      with([&](PretrainOptions& o) {
+        o.data[0] = other;
+      }).starts_with(other + ": the run was not begun with this train data: its train was " + options_.data[0]));
+  EXPECT_EQ(with([](PretrainOptions& o) { o.data.pop_back(); }).find("data.weights.rows.jsonl: no file"), 0U);
+  EXPECT_TRUE(with([&](PretrainOptions& o) {
+                o.data.push_back(other);
+              }).starts_with(other + ": the run was not begun with this train data"));
+  const std::string markdown = folder_.write("text.md", read_text_file(options_.data[0]).value());
+  EXPECT_TRUE(with([&](PretrainOptions& o) {
+                o.data[0] = markdown;
+              }).starts_with(markdown + ": the run read it as text, and now it is markdown"));
+  EXPECT_TRUE(tokens("index.json") == index && tokens("0000.tokens") == rows) << "nothing was made anew";
   EXPECT_TRUE(
       with([&](PretrainOptions& o) { o.out += "-none"; }).ends_with("there is no run to resume in this folder"));
   again.memory_bytes = uint64_t{1} << 32;  // changes no number
   again.checkpointing = Checkpointing::kOn;
   ran(again);
+}
+
+TEST_F(PretrainTest, AResumedRunHasEveryKeyAsItWas) {
+  options_.config = config(config_text());
+  ASSERT_FALSE(ran_for(options_, 1));
+  options_.resume = true;
+  for (const ConfigKey& key : kConfigKeys) {
+    if (key.json.empty()) continue;
+    PretrainOptions changed = options_;
+    changed.config = config(config_text(key.json));
+    const std::string message = refusal(changed);
+    EXPECT_TRUE(message.starts_with(std::string(key.json) + ": the run to go on with has ")) << message;
+  }
+  EXPECT_FALSE(ran_for(options_, 1));
+}
+
+TEST_F(PretrainTest, AResumedRunHasItsTokenizerAndTemplate) {
+  ASSERT_FALSE(ran_for(options_, 4));
+  options_.resume = true;
+  PretrainOptions other = options_;
+  other.config.model.chat_template = folder_.write("chat.jinja", "{{ messages[0].content }}");
+  EXPECT_EQ(refusal(other), "tokenizer.template: " + folder_.file("chat.jinja") +
+                                " is not the chat template that the run to go on with has; begin another run");
+  std::string json = byte_tokenizer_json(), settings = byte_tokenizer_config();
+  for (std::string* text : {&json, &settings}) {
+    for (size_t at; (at = text->find("<|end|>")) != std::string::npos;) text->replace(at, 7, "<|fin|>");
+  }
+  other = options_;
+  other.config.model.tokenizer = folder_.write("other.tokenizer.json", json);
+  folder_.write("other.tokenizer_config.json", settings);
+  EXPECT_EQ(refusal(other), "tokenizer.file: " + folder_.file("other.tokenizer.json") +
+                                " is not the tokenizer that the run to go on with has; begin another run");
+  ran(options_);
+}
+
+TEST_F(PretrainTest, ATemplateThatIsNoneIsRefusedAtOnce) {
+  options_.config.model.chat_template = folder_.write("bad.jinja", "{% if %}");
+  EXPECT_NE(refusal(options_).find("bad.jinja"), std::string::npos);
+  EXPECT_FALSE(file_exists(options_.out));
+  folder_.write("bad.jinja", std::string(jinja::kMaxTemplateBytes + 1, ' '));
+  EXPECT_NE(refusal(options_).find("bad.jinja: larger than the 128 KiB allowed"), std::string::npos);
+}
+
+TEST_F(PretrainTest, AModelWithoutRoomIsRefusedBeforeAnythingIsWritten) {
+  DenseShape& shape = options_.config.model.shape;
+  shape.width = 40960;
+  shape.layers = 64;
+  shape.heads = shape.kv_heads = 320;
+  shape.head_dim = 128;
+  shape.feed_forward = 110'000;
+  EXPECT_NE(refusal(options_).find("may be used: make the model smaller, or its sequences shorter"), std::string::npos);
+  EXPECT_FALSE(file_exists(options_.out));
+  options_.memory_bytes = uint64_t{1} << 62;
+  EXPECT_NE(refusal(options_).find("2 models of 4.7"), std::string::npos) << refusal(options_);
+  EXPECT_FALSE(file_exists(options_.out));
 }
 
 TEST_F(PretrainTest, ALearnRunIsNotGoneOnWith) {
@@ -223,9 +297,81 @@ TEST_F(PretrainTest, ABudgetThatIsTooShortIsRefused) {
   EXPECT_NE(refusal(options_).find("1,000,000,000 steps take about "), std::string::npos);
 }
 
+// 2^40 steps of 192 positions.
+TEST_F(PretrainTest, LongRunsAreCountedRight) {
+  options_.config.steps = kPretrainStepsMax;
+  options_.config.eval_every.reset();
+  EXPECT_FALSE(ran_for(options_, 1));
+  EXPECT_NE(said_.find("plan: 1,099,511,627,776 steps of 192 tokens (4 sequences of 48), 211,106,232,532,992 in all"),
+            std::string::npos)
+      << said_;
+}
+
+TEST_F(PretrainTest, WithoutHeldOutRowsItIsADraftAndGoesOn) {
+  options_.config.held_out = 0;
+  const LearnResult result = ran(options_);
+  EXPECT_EQ(result.record.held_out_rows, 0);
+  EXPECT_EQ(result.record.after.find(kHeldOutLoss), nullptr);
+  EXPECT_EQ(result.record.verdict, "draft");
+  const auto whole = model(options_);
+  options_.out = folder_.file("parts");
+  ASSERT_FALSE(ran_for(options_, 4));
+  options_.resume = true;
+  ran(options_);
+  EXPECT_TRUE(model(options_) == whole);
+}
+
+// A budget of twenty runs: it is not too short for one, and is then slept through in the first step.
+TEST_F(PretrainTest, ABudgetEndsTheRun) {
+  const double begin = now_seconds();
+  ran(options_);
+  const double budget = std::max(1.0, 20 * (now_seconds() - begin));
+  const auto whole = model(options_);
+  options_.out = folder_.file("in-time");
+  options_.budget_seconds = budget;
+  const double called = now_seconds();
+  LearnEvents events;
+  events.step = [&](const LossRow&) {
+    while (now_seconds() - called <= budget) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  };
+  said_.clear();
+  const LearnResult result = ran(options_, events);
+  EXPECT_FALSE(result.stopped);
+  EXPECT_EQ(result.rows.size(), 1U);
+  EXPECT_NE(said_.find(", within "), std::string::npos) << said_;
+  EXPECT_NE(said_.find("the time is used up"), std::string::npos) << said_;
+  EXPECT_FALSE(model(options_).empty());
+  options_.budget_seconds = 0;
+  options_.resume = true;
+  ran(options_);
+  EXPECT_TRUE(model(options_) == whole);
+}
+
+TEST_F(PretrainTest, OfTheNamesThatFitAFileTheLongestDecides) {
+  std::filesystem::create_directory(folder_.file("z"));
+  const std::string deep = folder_.write("z/rows.jsonl", "{\"prompt\": \"Sing\", \"completion\": \"la\"}\n");
+  options_.data = {options_.data[1], deep};
+  options_.config.held_out = 0;
+  options_.config.weights = {{"rows.jsonl", 0}, {"z/rows.jsonl", 4}};
+  ran(options_);
+  EXPECT_EQ(said_.find("an epoch has 0"), std::string::npos) << said_;
+  options_.out += "-2";
+  options_.data = {deep};
+  EXPECT_EQ(refusal(options_),
+            "data.weights.rows.jsonl: no file of the data has this name, or each has a longer one there");
+}
+
+TEST_F(PretrainTest, AnEpochWithoutRowsIsNoRun) {
+  options_.config.weights = {{"rows.jsonl", 0.001}, {"text.txt", 0}};
+  options_.config.steps.reset();
+  EXPECT_NE(refusal(options_).find("and so no step"), std::string::npos);
+}
+
 TEST_F(PretrainTest, WeightsOfFilesThatAreNotThereAreRefused) {
   options_.config.weights["chats.jsonl"] = 1;
-  EXPECT_EQ(refusal(options_), "data.weights.chats.jsonl: no file of the data has this name");
+  EXPECT_EQ(refusal(options_),
+            "data.weights.chats.jsonl: no file of the data has this name, or each has a longer one there");
+  EXPECT_FALSE(file_exists(options_.out + "/tokens"));
   options_.config.weights = {{"rows.jsonl", 0}, {"text.txt", 0}};
   options_.out += "-2";
   EXPECT_EQ(refusal(options_), "data.weights: they leave nothing to train on");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -36,10 +37,10 @@ Status RunFolder::open(bool resume) {
     return make_error("{}: there are checkpoints in this folder already, and no run; choose another", path_);
   }
   fd_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return make_error("{}: another process is training in this folder", path_);
-  }
-  return {};
+  if (fd_ < 0) return make_error("{}: cannot open this folder: {}", path_, std::strerror(errno));
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return {};
+  if (errno == EWOULDBLOCK) return make_error("{}: another process is training in this folder", path_);
+  return make_error("{}: cannot lock this folder against other processes: {}", path_, std::strerror(errno));
 }
 
 std::string RunFolder::file(std::string_view name) const { return format("{}/{}", path_, name); }

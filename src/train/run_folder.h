@@ -16,8 +16,10 @@ class RunFolder {
   // One that open() made and in which nothing was left is removed.
   ~RunFolder();
 
-  // Makes the folder. Without `resume` one that holds a run, or anything that a run leaves, is refused; with it, one
-  // that holds none; and one in which another process is at work always.
+  // Makes the folder. Without `resume` one that holds a run, or what only a run with a record leaves (a model, an
+  // adapter, losses, checkpoints), is refused; what pretraining makes before its record (initial.gguf, tokens/) is not,
+  // so that one killed that early begins again. With `resume` one that holds no run is refused; and one in which
+  // another process is at work always.
   Status open(bool resume);
 
   const std::string& path() const { return path_; }

@@ -29,6 +29,8 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
+constexpr int kDepthMax = 8;  // of tables in tables: no file needs more than two
+
 }  // namespace
 
 const TomlTable::Value* TomlTable::find(std::string_view key) const {
@@ -132,6 +134,9 @@ Status TomlTable::done() const {
 }
 
 Result<TomlFile> TomlFile::parse(std::string_view text, const std::string& file) {
+  if (text.size() > kBytesMax) {
+    return make_error("{}: larger than the {} allowed here", file, human_bytes(kBytesMax));
+  }
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     const auto& error = parsed.error();
@@ -149,6 +154,9 @@ Result<TomlFile> TomlFile::parse(std::string_view text, const std::string& file)
     to.line_ = std::max<int64_t>(1, table->source().begin.line);
     for (const auto& [key, node] : *table) {
       if (const auto* inner = node.as_table()) {
+        if (std::count(name.begin(), name.end(), '.') >= kDepthMax) {
+          return make_error("{}:{}: tables in tables, more than {} deep", file, to.line_, kDepthMax);
+        }
         open.emplace_back(name.empty() ? std::string(key.str()) : format("{}.{}", name, key.str()), inner);
         continue;
       }

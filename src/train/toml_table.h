@@ -62,6 +62,9 @@ class TomlTable {
 
 class TomlFile {
  public:
+  // The parser goes down a key of many dots by recursion, however deep, and so do its destructors; in so many bytes
+  // there is no room for more than the stack can take.
+  static constexpr size_t kBytesMax = 16 << 10;
   static Result<TomlFile> parse(std::string_view text, const std::string& file);
 
   // "model", "data.weights"; empty where the file has none. Valid as long as this.
