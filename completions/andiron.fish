@@ -263,3 +263,4 @@ complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_s
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l pad -x -d 'The one that fills up'
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l chat-template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l format -x -d 'Format of the data'
+complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l force -d 'Replace files that are there'

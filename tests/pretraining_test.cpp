@@ -1,6 +1,7 @@
 // andiron pretrain from outside: a model from nothing that every command opens, and runs that are killed.
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +12,8 @@
 
 namespace andiron {
 namespace {
+
+constexpr int kInterrupted = 130;  // exit status, as a shell has it of SIGINT
 
 class PretrainingTest : public ::testing::Test {
  protected:
@@ -110,6 +113,67 @@ TEST_F(PretrainingTest, KillsLoseNothing) {
   }
   EXPECT_FALSE(model("whole").empty());
   EXPECT_TRUE(model("parts") == model("whole"));  // too many bytes to print
+}
+
+// Ctrl-C ends the run after its step; where the machine was so slow that the run was over first, once more.
+TEST_F(PretrainingTest, CtrlCStopsARunThatGoesOn) {
+  const std::string more = program_.text("small.toml");
+  config_ = program_.write("long.toml", std::string(more).replace(more.find("steps = 40"), 10, "steps = 400"));
+  ASSERT_EQ(program_.run(training("whole", {"-q"})).status, 0);
+  const auto stopped = [&](const std::string& out) {
+    const pid_t process = program_.start(training(out));
+    for (int i = 0; i < 6000; ++i) {
+      const std::string losses = program_.text(out + "/loss.csv");
+      if (std::count(losses.begin(), losses.end(), '\n') > 1) break;  // below the names
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ::kill(process, SIGINT);
+    return program_.wait(process);
+  };
+  std::string out;
+  Outcome outcome;
+  for (int i = 0; i < 5 && outcome.status != kInterrupted; ++i) {
+    out = "parts-" + std::to_string(i);
+    outcome = stopped(out);
+    ASSERT_TRUE(outcome.status == 0 || outcome.status == kInterrupted) << outcome.err;
+  }
+  ASSERT_EQ(outcome.status, kInterrupted);
+  EXPECT_NE(outcome.err.find("; --resume goes on"), std::string::npos) << outcome.err;
+  EXPECT_NE(program_.text(out + "/run.json").find("\"verdict\": \"stopped\""), std::string::npos);
+  EXPECT_FALSE(model(out) == model("whole"));
+  const Outcome resumed = program_.run(training(out, {"--resume"}));
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("going on after step "), std::string::npos) << resumed.err;
+  EXPECT_TRUE(model(out) == model("whole"));
+}
+
+// Two hours from now is time enough for forty steps.
+TEST_F(PretrainingTest, UntilIsATimeOfTheClock) {
+  const std::time_t then = std::time(nullptr) + 2 * 60 * 60;
+  std::tm local{};
+  localtime_r(&then, &local);
+  char text[16] = "";
+  std::strftime(text, sizeof text, "%H:%M", &local);
+  const Outcome outcome = program_.run(training("run", {"--until", text}));
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find(", within "), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.err.find("the time is used up"), std::string::npos) << outcome.err;
+}
+
+TEST_F(PretrainingTest, TimesThatAreNoneAreWrongUsage) {
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"--budget", "soon"}, {"--until", "25:00"}, {"--checkpointing", "often"}, {"--memory", "-1"}}) {
+    EXPECT_EQ(program_.run(training("run", words)).status, 2) << words[0];
+  }
+  EXPECT_EQ(program_.run({"learn", data_, "--out", program_.file("run"), "--budget", "soon"}).status, 2);
+  EXPECT_FALSE(std::filesystem::exists(program_.file("run")));
+}
+
+TEST_F(PretrainingTest, AModelWithoutANameHasItsFolders) {
+  const std::string more = program_.text("small.toml");
+  config_ = program_.write("nameless.toml", std::string(more).replace(more.find("name = \"small\"\n"), 15, ""));
+  ASSERT_EQ(program_.run(training("ember/", {"-q", "--steps", "1"})).status, 0);
+  EXPECT_NE(program_.text("ember/run.json").find("\"name\": \"ember\""), std::string::npos);
 }
 
 TEST_F(PretrainingTest, MistakesInTheConfigurationAreNamed) {

@@ -155,15 +155,31 @@ TEST_F(TokenizerTrainTest, WhatFailsLeavesWhatWasThere) {
     EXPECT_EQ(outcome.status, 1);
     EXPECT_NE(outcome.err.find(why), std::string::npos) << outcome.err;
   };
-  fails({"tokenizer", "train", program_.file("none.txt"), "--out", out}, "none.txt");
-  fails({"tokenizer", "train", program_.write("empty.txt", "\n"), "--out", out}, "empty.txt: it is empty");
-  fails({"tokenizer", "train", program_.write("latin.txt", "caf\xe9"), "--out", out}, "there is no text");
-  fails({"tokenizer", "train", data, "--out", out, "--chat-template", bad_template}, "bad.jinja");
+  fails({"tokenizer", "train", program_.file("none.txt"), "--out", out, "--force"}, "none.txt");
+  fails({"tokenizer", "train", program_.write("empty.txt", "\n"), "--out", out, "--force"}, "empty.txt: it is empty");
+  fails({"tokenizer", "train", program_.write("latin.txt", "caf\xe9"), "--out", out, "--force"}, "there is no text");
+  fails({"tokenizer", "train", data, "--out", out, "--force", "--chat-template", bad_template}, "bad.jinja");
   fails({"tokenizer", "train", data, "--out", program_.file("no/tokenizer.json")}, "no/tokenizer.json");
   fails({"tokenizer", "train", data, "--out", program_.file("vocabulary.json")}, "ends in tokenizer.json");
   fails({"tokenizer", "show", out}, "tokenizer.json");
   EXPECT_EQ(whole_file(out), "old");
   EXPECT_EQ(whole_file(config), "old");
+}
+
+TEST_F(TokenizerTrainTest, OnlyForceReplacesWhatIsThere) {
+  const std::string data = program_.write("a.txt", kText);
+  const std::string out = program_.file("tokenizer.json"), config = program_.file("tokenizer_config.json");
+  for (const auto& [there, other] : {std::pair(out, config), std::pair(config, out)}) {
+    std::ofstream(there) << "old";
+    const Outcome refused = program_.run({"tokenizer", "train", data, "--out", out});
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.err.find(there + ": it is there already; --force replaces it"), std::string::npos) << refused.err;
+    EXPECT_EQ(whole_file(there), "old");
+    EXPECT_FALSE(std::filesystem::exists(other));
+    EXPECT_EQ(program_.run({"tokenizer", "train", data, "--out", program_.file("."), "--force"}).status, 0);
+    EXPECT_EQ(program_.run({"tokenizer", "show", out}).status, 0);
+    for (const std::string& file : {out, config}) std::filesystem::remove(file);
+  }
 }
 
 // A reader of tokenizer.json by somebody else: GPT-2's encoder.py (openai/gpt-2, MIT) in C++, with the pattern of Qwen2

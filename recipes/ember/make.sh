@@ -86,7 +86,7 @@ data() {
 }
 
 tokenizer() {
-  "$andiron" tokenizer train "$out/data/train" --out "$out/tokenizer.json" --vocab 4096 --pre qwen2 \
+  "$andiron" tokenizer train "$out/data/train" --out "$out/tokenizer.json" --force --vocab 4096 --pre qwen2 \
     --special "<|begin|>" --special "<|end|>" --special "<|system|>" --special "<|user|>" \
     --special "<|assistant|>" --special "<|pad|>" --bos "<|begin|>" --eos "<|end|>" --pad "<|pad|>" \
     --chat-template "$here/template.jinja"

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -20,6 +21,7 @@
 #include "kernels/dispatch.h"
 #include "model/tokenizer_source.h"
 #include "text/jinja.h"
+#include "train/time_text.h"
 
 namespace andiron {
 
@@ -49,6 +51,21 @@ Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std:
 void say_notes(const GlobalOptions& global, std::span<const std::string> notes) {
   if (global.quiet) return;
   for (const std::string& note : notes) std::fprintf(stderr, "note: %s\n", printable(note).c_str());
+}
+
+Result<double> budget_seconds_of(const std::string& budget, const std::string& until) {
+  if (!budget.empty()) return parse_duration(budget, "--budget");
+  if (!until.empty()) return seconds_until(until, std::time(nullptr), "--until");
+  return 0.0;
+}
+
+std::string name_of_folder(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  fs::path whole = fs::weakly_canonical(path, error);
+  if (error) whole = fs::absolute(path, error).lexically_normal();
+  if (error) whole = fs::path(path).lexically_normal();
+  return (whole.has_filename() ? whole : whole.parent_path()).filename().string();
 }
 
 Result<uint64_t> memory_bytes_of(double gib) {

@@ -52,6 +52,13 @@ Result<ChatPrompt> make_chat_prompt(const Tokenizer& tokenizer, const std::strin
 // The text of a file, "-" for standard input.
 Result<std::string> read_input(const std::string& path);
 
+// --budget and --until, of which at most one is given: seconds; 0: neither.
+Result<double> budget_seconds_of(const std::string& budget, const std::string& until);
+
+// The last name of a folder's path, which need not exist, links resolved as far as can be seen: what to call what is
+// made there without giving away the whole path. "" where there is none ("/").
+std::string name_of_folder(const std::string& path);
+
 // --memory: GiB as bytes.
 Result<uint64_t> memory_bytes_of(double gib);
 

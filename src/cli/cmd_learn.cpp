@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 
 #include "base/atomic_file.h"
@@ -16,18 +15,11 @@
 #include "cli/version.h"
 #include "model/adapter_stack.h"
 #include "train/learn.h"
-#include "train/time_text.h"
 #include "train/verdict.h"
 
 namespace andiron {
 
 namespace {
-
-Result<double> budget_of(const LearnCommandOptions& o) {
-  if (!o.budget.empty()) return parse_duration(o.budget, "--budget");
-  if (!o.until.empty()) return seconds_until(o.until, std::time(nullptr), "--until");
-  return 0.0;
-}
 
 // What an adapter is called that was given no name: as the file or folder is that it is learned from. "" where that
 // is no name, or one was given.
@@ -47,7 +39,7 @@ Result<LearnOptions> learn_options(const LearnCommandOptions& o) {
   TRY_ASSIGN(out.schedule, schedule_kind_from_name(o.schedule));
   TRY_ASSIGN(out.checkpointing, checkpointing_from_name(o.checkpointing));
   TRY_ASSIGN(out.study, study_mode_from_name(o.study));
-  TRY_ASSIGN(out.budget_seconds, budget_of(o));
+  TRY_ASSIGN(out.budget_seconds, budget_seconds_of(o.budget, o.until));
   if (!o.format.empty()) {
     TRY_ASSIGN(out.reading.format, parse_data_format(o.format));
   }
@@ -254,9 +246,7 @@ Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions
   TRY_ASSIGN(LearnOptions learning, learn_options(options));
   learning.out = out;
   // Not the whole path: the name goes into files that are shared.
-  if (learning.name.empty()) {
-    learning.name = std::filesystem::weakly_canonical(learning.out).filename().string();
-  }
+  if (learning.name.empty()) learning.name = name_of_folder(learning.out);
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));

@@ -1,8 +1,6 @@
 // andiron pretrain: a model from random weights.
 #include <cmath>
 #include <cstdio>
-#include <ctime>
-#include <filesystem>
 
 #include "base/strings.h"
 #include "cli/app.h"
@@ -12,29 +10,19 @@
 #include "cli/terminal.h"
 #include "cli/version.h"
 #include "train/pretrain.h"
-#include "train/time_text.h"
 #include "train/verdict.h"
 
 namespace andiron {
 
 namespace {
 
+// All but what stands in the configuration.
 Result<PretrainOptions> pretrain_options(const PretrainCommandOptions& o) {
   PretrainOptions out = o.pretrain;
-  TRY_ASSIGN(out.config, read_pretrain_config(o.config));
-  if (!o.budget.empty()) {
-    TRY_ASSIGN(out.budget_seconds, parse_duration(o.budget, "--budget"));
-  }
-  if (!o.until.empty()) {
-    TRY_ASSIGN(out.budget_seconds, seconds_until(o.until, std::time(nullptr), "--until"));
-  }
+  TRY_ASSIGN(out.budget_seconds, budget_seconds_of(o.budget, o.until));
   TRY_ASSIGN(out.checkpointing, checkpointing_from_name(o.checkpointing));
   TRY_ASSIGN(out.memory_bytes, memory_bytes_of(o.memory_gib));
   out.version = ANDIRON_VERSION;
-  // Not the whole path: the name goes into files that are shared.
-  if (out.config.model.name.empty()) {
-    out.config.model.name = std::filesystem::weakly_canonical(out.out).filename().string();
-  }
   return out;
 }
 
@@ -61,8 +49,16 @@ void print_result(const LearnResult& result, const std::string& folder) {
 
 }  // namespace
 
+Status check_pretrain_options(const PretrainCommandOptions& options) {
+  TRY(pretrain_options(options));
+  return {};
+}
+
 Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options) {
-  TRY_ASSIGN(const PretrainOptions training, pretrain_options(options));
+  TRY_ASSIGN(PretrainOptions training, pretrain_options(options));
+  TRY_ASSIGN(training.config, read_pretrain_config(options.config));
+  // Not the whole path: the name goes into files that are shared.
+  if (training.config.model.name.empty()) training.config.model.name = name_of_folder(training.out);
   TRY_ASSIGN(const Machine machine, make_machine(global));
   double peak = 0;
   if (!global.quiet) {

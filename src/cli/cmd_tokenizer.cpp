@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "cli/app.h"
 #include "cli/commands.h"
+#include "cli/machine_limits.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "data/corpus.h"
@@ -56,31 +57,32 @@ Status set_roles(const TokenizerTrainOptions& o, const std::vector<std::string>&
 struct OutFiles {
   std::string path, config_path;
   AtomicFile file, config;
+  Existing existing;
 
-  static Result<OutFiles> create(const std::string& out) {
+  static Result<OutFiles> create(const std::string& out, bool force) {
     const std::string path = is_folder(out) ? format("{}/{}", out, kFileName) : out;
     if (!path.ends_with(kFileName)) {
       return make_error("--out {}: expected a folder that is there, or a file's name that ends in {}", quoted(out, 200),
                         kFileName);
     }
     const std::string config_path = path.substr(0, path.size() - kFileName.size()) + "tokenizer_config.json";
+    for (const std::string& name : {path, config_path}) {
+      if (!force && file_exists(name)) return make_error("{}: it is there already; --force replaces it", name);
+    }
     TRY_ASSIGN(AtomicFile file, AtomicFile::create(path));
     TRY_ASSIGN(AtomicFile config, AtomicFile::create(config_path));
-    return OutFiles{path, config_path, std::move(file), std::move(config)};
+    return OutFiles{path, config_path, std::move(file), std::move(config),
+                    force ? Existing::kReplaced : Existing::kKept};
   }
 
   // tokenizer.json appears last: where it is, all is there.
   Status write(const TokenizerFiles& files) {
     TRY(file.write(files.tokenizer_json));
     TRY(config.write(files.config_json));
-    TRY(config.commit());
-    return file.commit();
+    TRY(config.commit(existing));
+    return file.commit(existing);
   }
 };
-
-double seconds_since(std::chrono::steady_clock::time_point begin) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
 
 struct Learned {
   int64_t asked = 0;
@@ -155,7 +157,7 @@ Result<int> train_tokenizer_command(const GlobalOptions& global, const Tokenizer
     TRY_ASSIGN(chat_template, read_chat_template(options.chat_template));
     TRY(ChatTemplate::create(chat_template, options.chat_template));
   }
-  TRY_ASSIGN(OutFiles out, OutFiles::create(options.out));
+  TRY_ASSIGN(OutFiles out, OutFiles::create(options.out, options.force));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   Learned learned;
   learned.asked = train.vocab_size;

@@ -154,6 +154,7 @@ void add_tokenizer_train(CLI::App* app, CommandLine& line) {
   sub->add_option("--pad", o->pad, "The one that fills up (default: none)");
   sub->add_option("--chat-template", o->chat_template, "Jinja file with the chat template to write");
   sub->add_option("--format", o->format, "Format of the data (default: seen by content)");
+  sub->add_flag("--force", o->force, "Replace files that are there");
   sub->add_flag("--json", o->json, "Print one line of JSON: vocab, merges, bytes_per_token");
   on_parsed(sub, line, o, train_tokenizer_command,
             [](const TokenizerTrainOptions& t) { require(check_tokenizer_options(t)); });
@@ -201,7 +202,7 @@ void add_pretrain(App& app, CommandLine& line) {
   sub->add_option("DATA", o->pretrain.data, "Files and folders: texts, conversations, completions")->required();
   sub->add_option("--out", o->pretrain.out, "Folder of the run and the model")->required();
   sub->add_option("--steps", o->pretrain.steps, "Optimiser steps, instead of the configuration's tokens or epochs")
-      ->transform(whole(1, int64_t{1} << 40));
+      ->transform(whole(1, kPretrainStepsMax));
   auto* until = sub->add_option("--until", o->until, "Be done at this time: 22:30");
   sub->add_option("--budget", o->budget, "Be done in this time: 45m, 2h")->excludes(until);
   add_number(sub, "--memory", o->memory_gib, "GiB that may be used; 0: six tenths of what is free");
@@ -210,7 +211,8 @@ void add_pretrain(App& app, CommandLine& line) {
       ->capture_default_str();
   sub->add_flag("--resume", o->pretrain.resume, "Go on with the run in this folder");
   sub->add_flag("--json", o->json, "Print one line of JSON");
-  on_parsed(sub, line, o, pretrain_command, unchecked<PretrainCommandOptions>);
+  on_parsed(sub, line, o, pretrain_command,
+            [](const PretrainCommandOptions& p) { require(check_pretrain_options(p)); });
 }
 
 void add_eval(App& app, CommandLine& line) {

@@ -26,9 +26,11 @@ Result<int> cache_command(const GlobalOptions& global, const CacheOptions& optio
 Result<int> doctor_command(const GlobalOptions& global, const DoctorOptions& options);
 Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions& options);
 Result<int> pretrain_command(const GlobalOptions& global, const PretrainCommandOptions& options);
-// What can be told of the options without the model.
+// What can be told of the options without the configuration.
+Status check_pretrain_options(const PretrainCommandOptions& options);
 // What was left out and does not depend on a run to resume: MODEL, and the name of what is learned.
 void fill_in_learn_options(LearnCommandOptions& options);
+// What can be told of the options without the model.
 Status check_learn_options(const LearnCommandOptions& options);
 Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& options);
 Status check_eval_options(const EvalCommandOptions& options);

@@ -179,6 +179,7 @@ struct TokenizerTrainOptions {
   std::string bos, eos, pad;  // which of the special tokens; "": none
   std::string chat_template;
   std::string format;
+  bool force = false;  // replace files that are there
   bool json = false;
 };
 
