@@ -252,6 +252,7 @@ Status Pretraining::check_inputs(const std::string& key, const std::vector<Token
   TRY(check_weights(inputs));
   if (!before_ || before_->rows_hash == key) return {};
   std::vector<DataFileRecord> now;
+  now.reserve(inputs.size());
   for (const TokenInput& input : inputs) now.push_back({input.path, "train", input.format, input.hash, input.bytes});
   TRY(check_same_files(before_->data, now));
   return make_error("{}: the run was begun by an andiron ({}) that made tokens otherwise; begin another run", o_.out,
