@@ -219,7 +219,7 @@ TEST_F(LoadData, RealSamplesPackIntoBatches) {
     for (const uint32_t row : batch) rows.push_back(&data->train.rows[row]);
     const PackedBatch packed = pack_rows(rows);
     EXPECT_LE(packed.tokens.size(), 4U * 1024U);
-    trained += packed.trained_count;
+    trained += static_cast<int64_t>(packed.weight_sum);
   }
   EXPECT_EQ(trained, data->report.trained_tokens);
 }

@@ -60,6 +60,11 @@ std::vector<Bin> make_bins(std::vector<uint32_t>& rows, std::span<const int64_t>
   return bins;
 }
 
+// Whether a row that was cut begins in the middle of what is trained.
+bool goes_on(const TokenRow& row, int32_t bos) {
+  return row.tokens.size() > 2 && row.tokens[0] == bos && row.trained[1] == 0 && row.trained[2] != 0;
+}
+
 }  // namespace
 
 std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
@@ -102,13 +107,13 @@ std::vector<std::vector<uint32_t>> join_sequences(std::span<const std::vector<ui
   return passes;
 }
 
-PackedBatch pack_rows(std::span<const TokenRow* const> rows) {
+PackedBatch pack_rows(std::span<const TokenRow* const> rows, const PromptLoss& prompts) {
   PackedBatch batch;
   size_t total = 0;
   for (const TokenRow* row : rows) total += row->tokens.size() - 1;
   batch.tokens.reserve(total);
   batch.targets.reserve(total);
-  batch.trained.reserve(total);
+  batch.weights.reserve(total);
   for (size_t i = 0; i < rows.size(); ++i) {
     const TokenRow& row = *rows[i];
     ANDIRON_CHECK(row.tokens.size() >= 2 && row.trained.size() == row.tokens.size());
@@ -116,9 +121,13 @@ PackedBatch pack_rows(std::span<const TokenRow* const> rows) {
         {static_cast<int32_t>(batch.tokens.size()), static_cast<int32_t>(row.positions()), static_cast<uint32_t>(i)});
     batch.tokens.insert(batch.tokens.end(), row.tokens.begin(), row.tokens.end() - 1);
     batch.targets.insert(batch.targets.end(), row.tokens.begin() + 1, row.tokens.end());
-    batch.trained.insert(batch.trained.end(), row.trained.begin() + 1, row.trained.end());
+    const size_t first = batch.weights.size();
+    for (size_t at = 1; at < row.trained.size(); ++at) {
+      batch.weights.push_back(row.trained[at] != 0 ? 1 : prompts.weight);
+    }
+    if (goes_on(row, prompts.bos)) batch.weights[first] = 0;
   }
-  batch.trained_count = std::count(batch.trained.begin(), batch.trained.end(), uint8_t{1});
+  batch.weight_sum = std::accumulate(batch.weights.begin(), batch.weights.end(), 0.0);
   return batch;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "data/token_row.h"
+#include "text/tokenizer_spec.h"
 
 namespace andiron {
 
@@ -42,15 +43,22 @@ struct PackedSegment {
   uint32_t row = 0;  // index in what was given to pack_rows
 };
 
-// By position: the token there, the one to predict and whether its loss counts.
+// What the tokens of a row that are not trained weigh as targets, where those that are weigh 1. Not the one between a
+// bos and a trained token: there a row goes on in the middle of a document, and nothing says what comes.
+struct PromptLoss {
+  float weight = 0;
+  int32_t bos = kNoToken;
+};
+
+// By position: the token there, the one to predict and the weight of its loss, 0 where it has none.
 struct PackedBatch {
   std::vector<int32_t> tokens;
   std::vector<int32_t> targets;
-  std::vector<uint8_t> trained;
+  std::vector<float> weights;
   std::vector<PackedSegment> segments;  // in order, without gaps
-  int64_t trained_count = 0;            // ones in `trained`
+  double weight_sum = 0;
 };
 
-PackedBatch pack_rows(std::span<const TokenRow* const> rows);
+PackedBatch pack_rows(std::span<const TokenRow* const> rows, const PromptLoss& prompts = {});
 
 }  // namespace andiron

@@ -120,13 +120,28 @@ TEST(PackRows, RowsBecomeSegmentsWithoutTheirLastToken) {
   const PackedBatch batch = pack_rows(rows);
   EXPECT_EQ(batch.tokens, (std::vector<int32_t>{1, 2, 4, 1, 2}));
   EXPECT_EQ(batch.targets, (std::vector<int32_t>{2, 3, 5, 2, 3}));
-  EXPECT_EQ(batch.trained, (std::vector<uint8_t>{0, 1, 1, 0, 1}));
-  EXPECT_EQ(batch.trained_count, 3);
+  EXPECT_EQ(batch.weights, (std::vector<float>{0, 1, 1, 0, 1}));
+  EXPECT_EQ(batch.weight_sum, 3);
   ASSERT_EQ(batch.segments.size(), 3U);
   EXPECT_EQ(batch.segments[1].first, 2);
   EXPECT_EQ(batch.segments[1].count, 1);
   EXPECT_EQ(batch.segments[1].row, 1U);
   EXPECT_EQ(batch.segments[2].first, 3);
+}
+
+TEST(PackRows, PromptsWeighWhatIsSaid) {
+  constexpr int32_t kBos = 9;
+  const TokenRow chat{{kBos, 1, 2, 3, 4}, {0, 0, 0, 1, 0}};
+  const TokenRow begun{{1, 2, 3}, {0, 0, 1}};
+  const TokenRow text{{kBos, 1, 2}, {0, 1, 1}};
+  const TokenRow goes_on{{kBos, 3, 4}, {0, 0, 1}};
+  const TokenRow* rows[] = {&chat, &begun, &text, &goes_on};
+  const PackedBatch batch = pack_rows(rows, {.weight = 0.1F, .bos = kBos});
+  EXPECT_EQ(batch.weights, (std::vector<float>{0.1F, 0.1F, 1, 0.1F, 0.1F, 1, 1, 1, 0, 1}));
+  EXPECT_EQ(batch.weight_sum, 5 + 4 * static_cast<double>(0.1F));
+  EXPECT_EQ(pack_rows(rows).weights, (std::vector<float>{0, 0, 1, 0, 0, 1, 1, 1, 0, 1}));
+  const PackedBatch even = pack_rows(rows, {.weight = 1});
+  EXPECT_EQ(even.weights, std::vector<float>(10, 1)) << "without a bos no row is known to go on";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/check.h"
 #include "base/cpu_info.h"
@@ -123,7 +124,9 @@ struct Session::Answer {
         on_token(callback),
         sampler(std::move(token_sampler)),
         decoder(tokenizer, {.show_special = options.show_special, .strip_first_space = options.strip_first_space}),
-        stop(options.stop) {}
+        stop(options.stop) {
+    if (options.grammar != nullptr) matcher.emplace(options.grammar);
+  }
 
   void finish(FinishReason reason) {
     report.reason = reason;
@@ -135,6 +138,7 @@ struct Session::Answer {
   Sampler sampler;
   Decoder decoder;
   StopText stop;
+  std::optional<GrammarMatcher> matcher;
   std::string text;
   Logprobs logprobs;
   DraftLength draft_length;
@@ -166,21 +170,36 @@ void Session::emit(Answer& answer, int32_t token, std::span<const float> row) {
   }
 }
 
+// The token that follows logits row `row`.
+Result<int32_t> Session::choose(Answer& answer, int64_t row) {
+  std::span<const uint64_t> mask;
+  if (answer.matcher) {
+    TRY_ASSIGN(mask, answer.matcher->mask());
+    if (std::all_of(mask.begin(), mask.end(), [](uint64_t word) { return word == 0; })) {
+      return make_error("{}: no token of this model's vocabulary can go on here as the grammar demands",
+                        answer.options.grammar->source());
+    }
+  }
+  const int32_t token = answer.sampler.sample(logits(row), mask);
+  if (token != Sampler::kNoToken) return token;
+  const std::string_view allowed = answer.matcher ? " that the grammar allows" : "";
+  return make_error(
+      "{}: the model gives no token{} a chance (its numbers are NaN, or a bias forbids what is left); the file is "
+      "damaged or the model needs wider numbers than it was given",
+      model_->source().path(), allowed);
+}
+
 // Chooses the token that follows logits row `row` and appends it.
 Status Session::take_token(Answer& answer, int64_t row) {
-  const int32_t token = answer.sampler.sample(logits(row));
-  if (token == Sampler::kNoToken) {
-    return make_error(
-        "{}: the model gives no token a chance (its numbers are NaN); the file is damaged or the model "
-        "needs wider numbers than it was given",
-        model_->source().path());
-  }
+  TRY_ASSIGN(const int32_t token, choose(answer, row));
   answer.sampler.accept(token);
+  if (answer.matcher) TRY(answer.matcher->accept(token));
   tokens_.push_back(token);
   if (++answer.report.tokens == 1) answer.report.first_token_ms = ms_since(prefill_begin_);
   emit(answer, token, logits(row));
   if (answer.done) return {};
-  if (tokenizer_.is_end_of_generation(token) && !answer.options.ignore_end) {
+  const bool is_end = tokenizer_.is_end_of_generation(token) && !answer.options.ignore_end;
+  if (is_end || (answer.matcher && answer.matcher->must_end())) {
     answer.finish(FinishReason::kStop);
   } else if (answer.report.tokens == answer.options.tokens_max) {
     answer.finish(FinishReason::kLength);
@@ -229,6 +248,9 @@ Status Session::advance(Answer& answer) {
 Result<GenerateReport> Session::generate(const GenerateOptions& options,
                                          const std::function<bool(const TokenEvent&)>& on_token) {
   if (!ready_) return make_error("nothing to continue: the last prompt was not finished");
+  if (options.grammar != nullptr && options.ignore_end) {
+    return make_error("an answer that a grammar ends cannot go on behind its end");
+  }
   ready_ = false;
   TRY_ASSIGN(auto sampler, Sampler::create(options.sampling, static_cast<int32_t>(logits(0).size())));
   for (const int32_t token : tokens_) {
@@ -237,6 +259,8 @@ Result<GenerateReport> Session::generate(const GenerateOptions& options,
   Answer answer(options, on_token, std::move(sampler), tokenizer_);
   if (options.tokens_max == 0) {
     answer.finish(FinishReason::kLength);
+  } else if (answer.matcher && answer.matcher->must_end()) {
+    answer.finish(FinishReason::kStop);
   } else {
     TRY(take_token(answer, 0));
   }

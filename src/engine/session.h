@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "engine/speculation.h"
+#include "grammar/token_grammar.h"
 #include "kernels/kernel_table.h"
 #include "model/adapter_stack.h"
 #include "model/forward.h"
@@ -76,6 +77,10 @@ struct GenerateOptions {
   bool show_special = false;       // text of control tokens too
   bool strip_first_space = false;  // the answer begins a text (see Decoder::Options)
   int32_t logprobs_top = -1;       // -1: none; 0: of the chosen token only; n: of the n most likely too
+  // What the answer must match, from its first byte on; null: anything. Made for this tokenizer. An end-of-generation
+  // token may come where the answer matches, and no other special token ever; where nothing can follow the answer ends
+  // by itself, without such a token. ignore_end must be false then.
+  std::shared_ptr<const TokenGrammar> grammar;
   // Guesses tokens; null: plain decoding. Must outlive the call.
   DraftSource* draft = nullptr;
   const std::atomic<bool>* cancel = nullptr;  // looked at before every token
@@ -129,6 +134,7 @@ class Session {
   std::span<const float> logits(int64_t row) const;
   void emit(Answer& answer, int32_t token, std::span<const float> row);
   Status take_token(Answer& answer, int64_t row);
+  Result<int32_t> choose(Answer& answer, int64_t row);
   Status fill_batch(Answer& answer);
   Status advance(Answer& answer);
 

@@ -1,10 +1,14 @@
 #include "engine/session.h"
 
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <new>
+#include <regex>
+#include <set>
 
 #include "engine/engine_fixture.h"
+#include "grammar/gbnf.h"
 
 // Counts allocations while a test asks for it.
 namespace {
@@ -232,6 +236,144 @@ TEST_F(SessionTest, ADecodedTokenAllocatesNothing) {
     ASSERT_TRUE(report.ok());
     EXPECT_EQ(g_allocations.exchange(0), 0) << (draft == nullptr ? "plain" : "with prompt lookup");
   }
+}
+
+std::shared_ptr<const TokenGrammar> grammar_of(std::string_view text, const Tokenizer& tokenizer) {
+  const auto parsed = parse_gbnf(text, "test.gbnf");
+  EXPECT_TRUE(parsed.ok()) << (parsed.ok() ? "" : parsed.error().message);
+  auto made = TokenGrammar::create(*parsed, std::make_shared<const TokenTrie>(tokenizer));
+  EXPECT_TRUE(made.ok());
+  return std::move(made).value();
+}
+
+struct Answered {
+  std::string text;
+  std::vector<int32_t> tokens;
+  GenerateReport report;
+};
+
+// Guesses the tokens of an answer that is known; every third of them wrong.
+class KnownGuesses : public DraftSource {
+ public:
+  explicit KnownGuesses(std::vector<int32_t> prompt_and_answer) : known_(std::move(prompt_and_answer)) {}
+  Result<std::span<const int32_t>> propose(std::span<const int32_t> tokens, int64_t count) override {
+    guesses_.assign(known_.begin() + std::min(std::ssize(tokens), std::ssize(known_)), known_.end());
+    guesses_.resize(std::min(static_cast<size_t>(count), guesses_.size()));
+    for (size_t i = 0; i < guesses_.size(); ++i) {
+      if ((tokens.size() + i) % 3 == 0) guesses_[i] = (guesses_[i] + 1) % 300;
+    }
+    return std::span<const int32_t>(guesses_);
+  }
+
+ private:
+  std::vector<int32_t> known_, guesses_;
+};
+
+class GrammarSessionTest : public SessionTest {
+ protected:
+  Answered answer(Session& session, const GenerateOptions& options) {
+    Answered out;
+    EXPECT_TRUE(session.prefill(prompt_, {}).ok());
+    const auto report = session.generate(options, [&](const TokenEvent& event) {
+      out.text += event.text;
+      if (event.token >= 0) out.tokens.push_back(event.token);
+      return true;
+    });
+    EXPECT_TRUE(report.ok()) << (report.ok() ? "" : report.error().message);
+    if (report.ok()) out.report = *report;
+    return out;
+  }
+  void open_and_ask() {
+    open();
+    prompt_ = random_tokens(20);
+  }
+
+  std::vector<int32_t> prompt_;
+};
+
+// A random model says anything; under a grammar it says what that allows, and ends where that ends. The same with
+// guesses, right and wrong ones; another seed says something else.
+TEST_F(GrammarSessionTest, AnswersMatchTheGrammar) {
+  open_and_ask();
+  const auto session = this->session();
+  GenerateOptions options;
+  options.grammar = grammar_of("root ::= (\"ba\" [0-9]{2,3} \";\"){3} \"\\u00e4\"", *tokenizer_);
+  std::set<std::string> texts;
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    options.sampling.seed = seed;
+    options.draft = nullptr;
+    const Answered plain = answer(*session, options);
+    EXPECT_EQ(plain.report.reason, FinishReason::kStop);
+    EXPECT_TRUE(std::regex_match(plain.text, std::regex("(ba[0-9]{2,3};){3}\u00e4"))) << plain.text;
+    EXPECT_EQ(answer(*session, options).tokens, plain.tokens);
+    texts.insert(plain.text);
+
+    PromptLookup lookup;
+    options.draft = &lookup;
+    EXPECT_EQ(answer(*session, options).tokens, plain.tokens);
+    std::vector<int32_t> known = prompt_;
+    known.insert(known.end(), plain.tokens.begin(), plain.tokens.end());
+    KnownGuesses guesses(known);
+    options.draft = &guesses;
+    const Answered guessed = answer(*session, options);
+    EXPECT_EQ(guessed.tokens, plain.tokens);
+    EXPECT_GT(guessed.report.draft_accepted, 0);
+    EXPECT_LT(guessed.report.draft_accepted, guessed.report.drafted);
+    EXPECT_LT(guessed.report.runs, guessed.report.tokens - 1);
+  }
+  EXPECT_GT(texts.size(), 5U);
+}
+
+// The token that ends an answer is as likely as can be: it comes as soon as the grammar lets it, and no sooner.
+TEST_F(GrammarSessionTest, TheEndComesOnlyWhereTheGrammarMayEnd) {
+  open_and_ask();
+  const auto session = this->session();
+  GenerateOptions options;
+  int32_t end = 0;
+  while (!tokenizer_->is_end_of_generation(end)) ++end;
+  options.sampling.logit_bias.push_back({end, 1000.0F});
+  for (const auto& [grammar, text] : {std::pair{"root ::= [0-9]{3,9}", "[0-9]{3}"}, {"root ::= \"x\"*", ""}}) {
+    options.grammar = grammar_of(grammar, *tokenizer_);
+    const Answered one = answer(*session, options);
+    EXPECT_TRUE(std::regex_match(one.text, std::regex(text))) << one.text;
+    ASSERT_FALSE(one.tokens.empty());
+    EXPECT_EQ(one.tokens.back(), end);
+    EXPECT_EQ(one.report.reason, FinishReason::kStop);
+  }
+  // Where nothing can follow, the model is not asked for that token; an answer cut short says so.
+  options.grammar = grammar_of("root ::= [0-9]{3}", *tokenizer_);
+  EXPECT_EQ(answer(*session, options).text.size(), 3U);
+  EXPECT_FALSE(tokenizer_->is_end_of_generation(answer(*session, options).tokens.back()));
+  options.grammar = grammar_of("root ::= \"\"", *tokenizer_);
+  EXPECT_EQ(answer(*session, options).report.tokens, 0);
+  options.grammar = grammar_of("root ::= [0-9]{3}", *tokenizer_);
+  options.tokens_max = 1;
+  EXPECT_EQ(answer(*session, options).report.reason, FinishReason::kLength);
+}
+
+TEST_F(SessionTest, AGrammarAndIgnoreEndExcludeOneAnother) {
+  open();
+  const auto session = this->session();
+  ASSERT_TRUE(session->prefill(random_tokens(3), {}).ok());
+  GenerateOptions options = greedy(3);
+  options.grammar = grammar_of("root ::= \"a\"", *tokenizer_);
+  EXPECT_FALSE(session->generate(options, {}).ok());
+}
+
+// The bias forbids the only token that the grammar allows.
+TEST_F(SessionTest, NothingLeftToChooseIsAnError) {
+  open();
+  const auto session = this->session();
+  ASSERT_TRUE(session->prefill(random_tokens(3), {}).ok());
+  GenerateOptions options;
+  options.grammar = grammar_of("root ::= \"\\x01\"", *tokenizer_);
+  for (int32_t token = 0; token < tokenizer_->vocab_size(); ++token) {
+    if (tokenizer_->piece(token) == "\x01") options.sampling.logit_bias.push_back({token, -INFINITY});
+  }
+  ASSERT_FALSE(options.sampling.logit_bias.empty());
+  const auto report = session->generate(options, {});
+  ASSERT_FALSE(report.ok());
+  EXPECT_NE(report.error().message.find("that the grammar allows"), std::string::npos) << report.error().message;
 }
 
 }  // namespace

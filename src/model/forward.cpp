@@ -109,8 +109,9 @@ void Forward::State::wear(std::span<const Sequence> batch, int64_t (*rows_of)(co
   worn.clear();
   int64_t row = 0;
   for (const Sequence& sequence : batch) {
-    if (sequence.deltas != nullptr) worn.push_back({row, rows_of(sequence), sequence.deltas});
-    row += rows_of(sequence);
+    const int64_t rows = rows_of(sequence);
+    if (sequence.deltas != nullptr && rows > 0) worn.push_back({row, rows, sequence.deltas});
+    row += rows;
   }
   transformer.ops.adapt(worn);
 }

@@ -13,6 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
+#include "model/random_stack.h"
 #include "model/tiny_model.h"
 
 namespace {
@@ -186,6 +187,31 @@ TEST_F(ForwardTest, TruncatingGoesBack) {
   ASSERT_TRUE(runner->run({&rest, 1}).ok());
   EXPECT_EQ(cache.length(), 30);
   EXPECT_TRUE(same_bits(copy_rows(runner->logits()), Logits(straight.end() - 83, straight.end())));
+}
+
+// One without logits wears its adapters where no row is its own.
+TEST_F(ForwardTest, SequencesOfABatchWearTheirOwnAdapters) {
+  const auto runner = forward();
+  const auto one = random_stack(*model_, 1, folder_, team_), two = random_stack(*model_, 2, folder_, team_);
+  const auto tokens = some_tokens(30, 83);
+  const auto logits_alone = [&](const AdapterStack& stack) {
+    auto cache = KvCache::create(*model_, 30).value();
+    const Sequence sequence = {&cache, tokens, LogitRows::kLast, &stack.deltas()};
+    EXPECT_TRUE(runner->run({&sequence, 1}).ok());
+    return copy_rows(runner->logits());
+  };
+  const Logits want_one = logits_alone(*one), want_two = logits_alone(*two);
+  EXPECT_FALSE(same_bits(want_one, want_two));
+  for (const LogitRows of_first : {LogitRows::kNone, LogitRows::kLast}) {
+    auto first = KvCache::create(*model_, 30).value(), second = KvCache::create(*model_, 30).value();
+    const Sequence batch[] = {{&first, tokens, of_first, &one->deltas()},
+                              {&second, tokens, LogitRows::kLast, &two->deltas()}};
+    ASSERT_TRUE(runner->run(batch).ok());
+    EXPECT_TRUE(same_bits(copy_rows(runner->logits(1)), want_two));
+    if (of_first == LogitRows::kLast) {
+      EXPECT_TRUE(same_bits(copy_rows(runner->logits(0)), want_one));
+    }
+  }
 }
 
 TEST_F(ForwardTest, AllocatesNothing) {

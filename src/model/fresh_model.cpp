@@ -87,6 +87,7 @@ class FreshSource : public ModelSource {
     std::vector<MetaEntry> out = {MetaEntry::text("general.architecture", family.gguf),
                                   MetaEntry::text("general.type", "model"),
                                   MetaEntry::text("general.name", model_.name)};
+    if (!model_.license.empty()) out.push_back(MetaEntry::text("general.license", model_.license));
     for (MetaEntry& entry : config.metadata) out.push_back(std::move(entry));
     out.push_back(MetaEntry::u32(format("{}.vocab_size", family.gguf), static_cast<uint32_t>(model_.shape.vocabulary)));
     for (const auto& [key, value] : spec_values_) out.push_back(meta_entry(key, value));

@@ -18,6 +18,7 @@ namespace andiron {
 struct FreshModel {
   DenseShape shape;  // the vocabulary is the tokenizer's
   std::string name;
+  std::string license;  // an SPDX expression, kept as "general.license"; "": none is said
   int64_t context = 0;
   double rope_base = 1e4;
   double norm_epsilon = 1e-5;

@@ -49,6 +49,12 @@ class FreshModelTest : public testing::Test {
   FreshModel model_;
 };
 
+TEST_F(FreshModelTest, TheLicenseIsKeptWhereOneIsSaid) {
+  EXPECT_FALSE(source()->meta_text("general.license").ok());
+  model_.license = "Apache-2.0";
+  EXPECT_EQ(source()->meta_text("general.license").value(), "Apache-2.0");
+}
+
 TEST_F(FreshModelTest, EveryDenseFamilyLoads) {
   LoadOptions options;
   options.cache.enabled = false;

@@ -19,10 +19,10 @@ double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) 
 // -log sigmoid(x), without overflow.
 double minus_log_sigmoid(double x) { return x >= 0 ? std::log1p(std::exp(-x)) : -x + std::log1p(std::exp(x)); }
 
-std::vector<int32_t> trained_rows(const PackedBatch& batch) {
+std::vector<int32_t> rows_with_loss(const PackedBatch& batch) {
   std::vector<int32_t> rows;
-  for (size_t i = 0; i < batch.trained.size(); ++i) {
-    if (batch.trained[i] != 0) rows.push_back(static_cast<int32_t>(i));
+  for (size_t i = 0; i < batch.weights.size(); ++i) {
+    if (batch.weights[i] != 0) rows.push_back(static_cast<int32_t>(i));
   }
   return rows;
 }
@@ -51,7 +51,7 @@ Status run_layers(TrainPass& pass, const PackedBatch& batch, Recording recording
 
 Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights,
                                         std::vector<uint8_t>* likeliest) {
-  const auto rows = trained_rows(batch);
+  const auto rows = rows_with_loss(batch);
   std::vector<float> logps(rows.size());
   if (likeliest != nullptr) likeliest->assign(rows.size(), 0);
   size_t done = 0;
@@ -80,7 +80,7 @@ std::vector<AnswerScore> segment_scores(const PackedBatch& batch, std::span<cons
   for (size_t s = 0; s < batch.segments.size(); ++s) {
     const PackedSegment& segment = batch.segments[s];
     for (int32_t i = segment.first; i < segment.first + segment.count; ++i) {
-      if (batch.trained[static_cast<size_t>(i)] == 0) continue;
+      if (batch.weights[static_cast<size_t>(i)] == 0) continue;
       scores[s].logp += static_cast<double>(logps[at++]);
       ++scores[s].tokens;
     }

@@ -1,7 +1,9 @@
 // Losses: what a packed batch costs under a model, and its gradient.
 //
-// Next-token cross-entropy is the mean of -log p over all trained tokens of an optimiser step. Preferences, with p the
-// model with its adapter, p0 the model without (one set of weights serves as both), and l = log p - log p0:
+// Next-token cross-entropy is the mean of -log p over the tokens of an optimiser step, where those that are trained
+// weigh 1 and the others of their rows the prompt loss weight, often 0 (Huerta-Enochian & Ko 2024, arXiv 2401.13586).
+// Preferences, with p the model with its adapter, p0 the model without (one set of weights serves as both), and
+// l = log p - log p0:
 //
 //   DPO   -log sigmoid(beta (l(chosen) - l(rejected)))                    Rafailov et al. 2023, arXiv 2305.18290
 //   ORPO  -m(chosen) - beta log sigmoid(log odds(chosen) - log odds(rejected)), the odds those of m, the mean log p of
@@ -31,9 +33,9 @@ std::vector<int64_t> segment_lengths(const PackedBatch& batch);
 // Runs the layers over the batch.
 Status run_layers(TrainPass& pass, const PackedBatch& batch, Recording recording);
 
-// After run_layers: log p of every trained target, in order of position. With weights (one for each of them), adds the
-// gradient of the sum of -weights[i] * log p[i]; run_layers must then have recorded. `likeliest`, if given, gets by
-// target 1 where no token is likelier.
+// After run_layers: log p of every target that weighs something, in order of position. With weights (one for each of
+// them), adds the gradient of the sum of -weights[i] * log p[i]; run_layers must then have recorded. `likeliest`, if
+// given, gets by target 1 where no token is likelier.
 Result<std::vector<float>> target_logps(TrainPass& pass, const PackedBatch& batch, std::span<const float> weights,
                                         std::vector<uint8_t>* likeliest = nullptr);
 

@@ -305,6 +305,7 @@ TrainerOptions Pretraining::trainer_options() const {
   TrainerOptions out;
   out.sequences = sequences_per_step();
   out.packing.seq_len = c_.seq_len;
+  out.prompt_loss = {static_cast<float>(c_.prompt_weight), tokenizer_->bos()};
   out.rows_per_pass = rows_per_pass();
   out.schedule.kind = c_.schedule;
   out.schedule.peak = c_.lr;

@@ -23,6 +23,7 @@ Status read_model(TomlTable& t, FreshModel& model) {
   TRY(t.need({"width", "layers", "heads", "feed_forward", "context"}));
   TRY(t.take("architecture", s.architecture));
   TRY(t.take("name", model.name));
+  TRY(t.take("license", model.license));
   TRY(t.take("width", s.width, {8, 1 << 20}));
   TRY(t.take("layers", s.layers, {1, 512}));
   TRY(t.take("heads", s.heads, {1, 1 << 16}));
@@ -70,12 +71,16 @@ Status read_data(TomlFile& file, PretrainConfig& config) {
   TRY(t.take("seq_len", config.seq_len, {2, 1 << 24}));
   std::string loss_on = "answers";
   TRY(t.take("loss_on", loss_on));
+  TRY(t.take("prompt_weight", config.prompt_weight, {0, 1}));
   TRY(t.take("split_long", config.split_long));
   TRY(t.done());
   if (loss_on != "answers" && loss_on != "everything") {
     return t.error_at("loss_on", format("expected \"answers\" or \"everything\", got \"{}\"", quoted(loss_on)));
   }
   if (loss_on == "everything") config.loss_on = LossOn::kEverything;
+  if (loss_on == "everything" && t.has("prompt_weight")) {
+    return t.error_at("prompt_weight", "it is for loss_on = \"answers\", and that is \"everything\"");
+  }
   if (config.seq_len > config.model.context) {
     return t.error_at("seq_len",
                       format("the context of the model is {}, and {} is more", config.model.context, config.seq_len));
@@ -181,6 +186,7 @@ Json pretrain_config_json(const PretrainConfig& c) {
   at("model.norm_eps", c.model.norm_epsilon);
   at("data.seq_len", c.seq_len);
   at("data.loss_on", std::string(c.loss_on == LossOn::kEverything ? "everything" : "answers"));
+  if (c.prompt_weight > 0) at("data.prompt_weight", c.prompt_weight);  // runs of before it was there go on
   at("data.split_long", c.split_long);
   Json weights = Json::object();
   for (const auto& [name, weight] : c.weights) weights.set(name, weight);

@@ -1,9 +1,10 @@
 // What a model is to be and how it is trained from nothing: the TOML file of `andiron pretrain`.
 //
-//   [model]      architecture, name, width, layers, heads, kv_heads, head_dim, feed_forward, context, tied, rope_base,
-//                norm_eps
+//   [model]      architecture, name, license, width, layers, heads, kv_heads, head_dim, feed_forward, context, tied,
+//                rope_base, norm_eps
 //   [tokenizer]  file, template: beside the configuration
-//   [data]       seq_len, loss_on, split_long; [data.weights] FILE = how often an epoch shows each of its rows
+//   [data]       seq_len, loss_on, prompt_weight (of the tokens that no answer has), split_long;
+//                [data.weights] FILE = how often an epoch shows each of its rows
 //   [train]      tokens or epochs or steps, batch (tokens of a step), lr, min_lr, warmup, schedule, decay,
 //                optimizer, momentum, weight_decay, clip, beta1, beta2, epsilon, seed, compute, held_out, eval_every,
 //                save_every
@@ -31,6 +32,7 @@ struct PretrainConfig {
   FreshModel model;  // its seed is that of everything random
   int64_t seq_len = 0;
   LossOn loss_on = LossOn::kAnswers;
+  double prompt_weight = 0;               // of the other tokens of rows with answers: the prompt loss weight
   bool split_long = false;                // rows longer than a sequence are cut into several instead of refused
   std::map<std::string, double> weights;  // by the name of a file: how often an epoch shows each of its rows
   std::optional<int64_t> tokens, steps;   // at most one of these and epochs

@@ -30,6 +30,7 @@ inline constexpr ConfigKey kConfigKeys[] = {
     {"tokenizer", "file", "\"tokenizer.json\"", "", ""},
     {"data", "seq_len", "48", "40", "data.seq_len"},
     {"data", "loss_on", "\"answers\"", "\"everything\"", "data.loss_on"},
+    {"data", "prompt_weight", "0.25", "0", "data.prompt_weight"},
     {"data", "split_long", "false", "true", "data.split_long"},
     {"data.weights", "\"rows.jsonl\"", "1.5", "2", "data.weights"},
     {"train", "tokens", "", "1000", "train.tokens"},
@@ -63,6 +64,7 @@ inline std::string config_text(std::string_view changed = "") {
     const bool is_changed = !changed.empty() && k.json == changed;
     const std::string_view value = is_changed ? k.other : k.value;
     if (k.json == "train.steps" && (changed == "train.tokens" || changed == "train.epochs")) continue;
+    if (k.json == "data.prompt_weight" && changed == "data.loss_on") continue;
     if (k.json == "train.momentum" && changed == "train.optimizer") continue;
     if (value.empty()) continue;
     if (k.table != table) out += format("[{}]\n", k.table);

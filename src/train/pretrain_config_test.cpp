@@ -87,9 +87,10 @@ TEST_F(PretrainConfigTest, EveryKeyIsRead) {
 // What changes no number.
 TEST_F(PretrainConfigTest, TheOtherKeysAreReadToo) {
   folder_.write("chat.jinja", "{{ 1 }}");
-  const auto config = parse(with("width", "width = 64\nname = \"m\"") + "save_every = 6\n");
+  const auto config = parse(with("width", "width = 64\nname = \"m\"\nlicense = \"MIT\"") + "save_every = 6\n");
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->model.name, "m");
+  EXPECT_EQ(config->model.license, "MIT");
   EXPECT_EQ(config->save_every, 6);
   const auto chat = parse(with("file", "file = \"tokenizer.json\"\ntemplate = \"chat.jinja\""));
   ASSERT_TRUE(chat.ok()) << chat.error().message;
@@ -129,6 +130,10 @@ TEST_F(PretrainConfigTest, MistakesAreNamedWithTheirLine) {
   says("steps", "held_out = 0.9", ":10: train.held_out: expected a number from 0 to 0.5, got 0.9");
   says("none", "[data]\nseq_len = 129", ":13: data.seq_len: the context of the model is 128, and 129 is more");
   says("none", "[modle]", ":12: there is no table [modle]; there are model, tokenizer, data, data.weights, train");
+  says("none", "[data]\nprompt_weight = 1.5", ":13: data.prompt_weight: expected a number from 0 to 1, got 1.5");
+  says("none", "[data]\nprompt_weight = -0.1", ":13: data.prompt_weight: expected a number from 0 to 1, got -0.1");
+  says("none", "[data]\nprompt_weight = 0.1\nloss_on = \"everything\"",
+       ":13: data.prompt_weight: it is for loss_on = \"answers\", and that is \"everything\"");
   says("none", "[data.weights]\nx = -1", ":13: data.weights.x: expected a number from 0 to 1000, got -1");
   EXPECT_TRUE(refusal("seed = 3\n" + std::string(kConfig)).starts_with(":1: \"seed\" stands in no table; there are "));
   const std::string odd = refusal(with("feed_forward", "feed_forward = 80") + "compute = \"q8_0\"\n");

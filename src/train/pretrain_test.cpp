@@ -163,6 +163,27 @@ TEST_F(PretrainTest, StopsAnywhereAndGoesOnWithTheSameNumbers) {
   EXPECT_FALSE(read_bytes(folder_.file("whole-f32/model.gguf")) == read_bytes(folder_.file("whole-bf16/model.gguf")));
 }
 
+// Completions have no template here, whose text behind the last answer would be in the rows of everything only.
+TEST_F(PretrainTest, PromptsThatWeighOneAreTrainedAsEverythingIs) {
+  const auto trained = [&](LossOn loss_on, double prompt_weight) {
+    options_.config.loss_on = loss_on;
+    options_.config.prompt_weight = prompt_weight;
+    options_.out = folder_.file(format("prompts-{}", lengths_++));
+    const LearnResult result = ran(options_);
+    return std::pair(model(options_), result.record.before.find(kHeldOutLoss)->as_double());
+  };
+  const auto [everything, everything_held_out] = trained(LossOn::kEverything, 0);
+  const auto [answers, held_out] = trained(LossOn::kAnswers, 0);
+  EXPECT_FALSE(answers == everything);
+  EXPECT_NE(held_out, everything_held_out);
+  for (const double weight : {0.3, 1.0}) {
+    const auto [weighted, weighted_held_out] = trained(LossOn::kAnswers, weight);
+    EXPECT_FALSE(weighted == answers);
+    EXPECT_EQ(weighted == everything, weight == 1.0);
+    EXPECT_EQ(weighted_held_out, held_out) << "measured on answers";
+  }
+}
+
 TEST_F(PretrainTest, ThreadsChangeNothing) {
   ran(options_);
   const auto whole = model(options_);

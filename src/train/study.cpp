@@ -17,9 +17,10 @@ namespace andiron {
 
 namespace {
 
-constexpr int kRounds = 4;         // in which each passage is asked about; the first takes the likeliest words
-constexpr int kRewordings = 3;     // tried of each question
-constexpr int kGeneralRounds = 3;  // with other numbers and names
+constexpr int kRounds = 8;         // in which each passage is asked about; the first takes the likeliest words
+constexpr int kRewordings = 4;     // tried of each question
+constexpr int kGeneralRounds = 4;  // with other numbers and names
+constexpr size_t kEveryNth = 2;    // of the questions about relatives is asked of one
 constexpr double kWarm = 0.7;      // temperature of all rounds but the first
 constexpr int64_t kWriteTokens = 160, kAskTokens = 60, kRewordTokens = 40, kGeneralTokens = 160;
 constexpr int64_t kAnswerTokensMin = 16;
@@ -44,6 +45,20 @@ struct Known {
   QuestionAnswer pair;
   const Passage* passage = nullptr;
 };
+
+// All but the answer.
+Json prompt_messages(const StudyRow& row) {
+  Json out = Json::array();
+  if (!row.system.empty()) out.push(text_message("system", row.system));
+  if (!row.told.empty()) {
+    out.push(text_message("user", row.told)).push(text_message("assistant", std::string(kStudyTold)));
+  }
+  for (const QuestionAnswer& pair : row.before) {
+    out.push(text_message("user", pair.question)).push(text_message("assistant", pair.answer));
+  }
+  out.push(text_message("user", row.pair.question));
+  return out;
+}
 
 class Study {
  public:
@@ -108,10 +123,12 @@ class Study {
   Status write_about(const Passage& passage, int round, size_t index);
   Result<bool> check(QuestionAnswer& pair, const Passage& passage);
   Status answer_general();
-  Status answer_prompt(std::string prompt);
-  std::string filled(std::string_view prompt, uint64_t& task) const;
+  Status answer_prompt(StudyRow row);
+  Status answer_unknown(const std::set<std::string>& told);
+  Status answer_filled(const StudyPrompt& prompt, uint64_t& task);
   Status reword();
   void add_rows();
+  void add_later();
   bool keep(Known known);
 
   const std::vector<Passage>& passages_;
@@ -184,32 +201,57 @@ bool Study::keep(Known known) {
   return is_new;
 }
 
-// The prompt with its marks filled in, each drawn anew; `task` counts the draws.
-std::string Study::filled(std::string_view prompt, uint64_t& task) const {
-  std::string out(prompt);
-  std::string name, town, word;
-  for (size_t at = out.find('{'); at != std::string::npos; at = out.find('{', at + 1)) {
-    const char what = out[at + 1];
-    std::string by;
-    if (what == 'n') {
-      by = std::to_string(2 + draw(task++, 59));
-    } else if (what == 'w') {
-      by = kStudyWords[draw(task++, kStudyWords.size())];
-    } else if (what == 'N') {
-      if (name.empty()) name = kStudyNames[draw(task++, kStudyNames.size())];
-      by = name;
-    } else {
-      if (town.empty()) town = kStudyTowns[draw(task++, kStudyTowns.size())];
-      by = town;
+// The prompt with its marks filled in, each drawn anew but name and town; `task` counts the draws.
+Status Study::answer_filled(const StudyPrompt& prompt, uint64_t& task) {
+  std::string name, town;
+  const auto filled = [&](std::string_view text) {
+    std::string out(text);
+    for (size_t at = out.find('{'); at != std::string::npos; at = out.find('{', at + 1)) {
+      const char what = out[at + 1];
+      std::string by;
+      if (what == 'n') {
+        by = std::to_string(2 + draw(task++, 59));
+      } else if (what == 'w') {
+        by = kStudyWords[draw(task++, kStudyWords.size())];
+      } else if (what == 'N') {
+        if (name.empty()) name = kStudyNames[draw(task++, kStudyNames.size())];
+        by = name;
+      } else {
+        if (town.empty()) town = kStudyTowns[draw(task++, kStudyTowns.size())];
+        by = town;
+      }
+      out.replace(at, 3, by);
     }
-    out.replace(at, 3, by);
-  }
-  return out;
+    return out;
+  };
+  StudyRow row = {"general", {}, filled(prompt.system), filled(prompt.told)};
+  row.pair.question = filled(prompt.user);
+  return answer_prompt(std::move(row));
 }
 
-Status Study::answer_prompt(std::string prompt) {
-  TRY_ASSIGN(std::string text, answer(prompt, kGeneralTokens, 0));
-  if (!text.empty()) general_.push_back({"general", {std::move(prompt), std::move(text)}});
+Status Study::answer_prompt(StudyRow row) {
+  TRY_ASSIGN(row.pair.answer, answer(prompt_messages(row), kGeneralTokens, 0));
+  if (!row.pair.answer.empty()) general_.push_back(std::move(row));
+  return {};
+}
+
+// What the document does not tell, by its words.
+Status Study::answer_unknown(const std::set<std::string>& told) {
+  for (const std::string_view question : kStudyUnknown) {
+    const QuestionAnswer as_answer = {"", std::string(question)};
+    const auto words = new_words(as_answer);
+    const bool may_be_told = std::any_of(
+        words.begin(), words.end(), [&](const std::string& word) { return word.size() > 3 && told.count(word) > 0; });
+    if (!may_be_told && may_go_on()) TRY(answer_prompt({"general", {std::string(question), ""}}));
+  }
+  for (size_t i = 0; i < kStudyRelatives.size(); ++i) {
+    const std::string relative(kStudyRelatives[i]);
+    if (told.count(relative) > 0) continue;
+    // A few of the questions for each, others for the next.
+    for (size_t j = i % kEveryNth; j < kStudyOfRelatives.size() && may_go_on(); j += kEveryNth) {
+      TRY(answer_prompt({"general", {replaced(kStudyOfRelatives[j], "{R}", relative), ""}}));
+    }
+  }
   return {};
 }
 
@@ -218,23 +260,16 @@ Status Study::answer_general() {
   for (const Passage& passage : passages_) {
     for (std::string& word : words_of(passage.text)) told.insert(std::move(word));
   }
-  constexpr auto kTotal = static_cast<int64_t>(kStudyUnknown.size() + kGeneralRounds * kStudyGeneral.size());
+  constexpr auto kTotal = static_cast<int64_t>(kGeneralRounds * kStudyGeneral.size());
   int64_t done = 0;
-  for (const std::string_view question : kStudyUnknown) {
-    tell("answering what has nothing to do with it", done++, kTotal);
-    const QuestionAnswer as_answer = {"", std::string(question)};
-    const auto words = new_words(as_answer);
-    if (std::any_of(words.begin(), words.end(),
-                    [&](const std::string& word) { return word.size() > 3 && told.count(word) > 0; }))
-      continue;
-    if (may_go_on()) TRY(answer_prompt(std::string(question)));
-  }
+  TRY(answer_unknown(told));
   uint64_t task = uint64_t{1} << 50;
   for (int round = 0; round < kGeneralRounds; ++round) {
-    for (const std::string_view prompt : kStudyGeneral) {
+    for (const StudyPrompt& prompt : kStudyGeneral) {
       tell("answering what has nothing to do with it", done++, kTotal);
-      const bool other = round == 0 || prompt.find('{') != std::string_view::npos;
-      if (other && may_go_on()) TRY(answer_prompt(filled(prompt, task)));
+      const bool other = round == 0 || format("{}{}", prompt.told, prompt.user).find('{') != std::string::npos ||
+                         !prompt.system.empty();
+      if (other && may_go_on()) TRY(answer_filled(prompt, task));
     }
   }
   return {};
@@ -277,7 +312,26 @@ void Study::add_rows() {
     out_.rows.push_back(
         {"lead", {replaced(kStudyLead[lead++ % kStudyLead.size()], "{Q}", pair.question), pair.answer}});
   }
+  add_later();
   out_.rows.insert(out_.rows.end(), general_.begin(), general_.end());
+}
+
+// Every pair once more, behind one to three others: what is known is known later in a conversation too, and what is not
+// known is not.
+void Study::add_later() {
+  std::vector<QuestionAnswer> pairs;
+  for (const StudyRow& row : out_.rows) {
+    if (row.kind != "lead") pairs.push_back(row.pair);
+  }
+  for (const StudyRow& row : general_) {
+    if (row.system.empty() && row.told.empty()) pairs.push_back(row.pair);
+  }
+  uint64_t task = uint64_t{1} << 51;
+  for (const QuestionAnswer& pair : pairs) {
+    StudyRow row = {"later", pair};
+    for (size_t left = 1 + draw(task++, 3); left > 0; --left) row.before.push_back(pairs[draw(task++, pairs.size())]);
+    out_.rows.push_back(std::move(row));
+  }
 }
 
 }  // namespace
@@ -334,8 +388,8 @@ Status write_study_rows(const std::vector<StudyRow>& rows, const std::string& pa
   }
   std::string text;
   for (const StudyRow& row : rows) {
-    Json messages = Json::array();
-    messages.push(text_message("user", row.pair.question)).push(text_message("assistant", row.pair.answer));
+    Json messages = prompt_messages(row);
+    messages.push(text_message("assistant", row.pair.answer));
     Json line = Json::object();
     line.set("messages", std::move(messages)).set("study", row.kind);
     text += line.dump() + "\n";

@@ -51,8 +51,12 @@ struct StudyOptions {
 };
 
 struct StudyRow {
-  std::string kind;  // "question"; "reworded", the same asked otherwise; "lead", one with words before it; "general"
+  std::string kind;  // "question"; "reworded", the same asked otherwise; "lead", one with words before it; "later", one
+                     // behind others; "general"
   QuestionAnswer pair;
+  // What the system message says, and what the message before the question tells; "": there is none.
+  std::string system = {}, told = {};
+  std::vector<QuestionAnswer> before = {};  // asked and answered earlier in the same conversation
 };
 
 struct StudyResult {

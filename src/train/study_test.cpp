@@ -163,13 +163,21 @@ TEST_F(StudyTest, WritesQuestionsOtherWordingsAndWhatItKnewBefore) {
   EXPECT_EQ(of_kind(result, "question"), (std::vector<QuestionAnswer>{{"What is my dog?", "Your dog is Quartz."},
                                                                       {"What is my town?", "Your town is Oslo."}}));
   EXPECT_EQ(result.kept, 2);
-  EXPECT_EQ(result.written, 8);  // four rounds
+  EXPECT_EQ(result.written, 16);  // eight rounds
   // One in five is kept back.
   EXPECT_EQ(result.held_out.size(), (static_cast<size_t>(result.reworded) + 4) / 5);
   EXPECT_EQ(of_kind(result, "reworded").size() + result.held_out.size(), static_cast<size_t>(result.reworded));
   EXPECT_GE(result.reworded, 2);
   EXPECT_EQ(of_kind(result, "lead").front(), (QuestionAnswer{"Tell me: What is my dog?", "Your dog is Quartz."}));
   EXPECT_GT(of_kind(result, "general").size(), kStudyGeneral.size());
+  // Each once behind others, and what is not of the document too.
+  size_t later = 0;
+  for (const StudyRow& row : result.rows) {
+    EXPECT_EQ(row.kind == "later", !row.before.empty());
+    EXPECT_LE(row.before.size(), 3U);
+    later += row.before.empty() ? 0 : 1;
+  }
+  EXPECT_GT(later, of_kind(result, "question").size() + of_kind(result, "reworded").size());
   EXPECT_GT(model_.warm, 0);
 }
 
@@ -254,6 +262,21 @@ TEST_F(StudyTest, ReplacesOnlyItsOwnFile) {
   EXPECT_EQ(read_text_file(ours).value(),
             "{\"messages\": [{\"role\": \"user\", \"content\": \"Who?\"}, {\"role\": \"assistant\", \"content\": "
             "\"Me.\"}], \"study\": \"question\"}\n");
+}
+
+TEST_F(StudyTest, RowsAreWholeConversations) {
+  const StudyRow row = {"later", {"And who?", "You."}, "Be brief.", "I am here.", {{"Who?", "Me."}}};
+  ASSERT_TRUE(write_study_rows({row}, folder_.file("rows.jsonl")).ok());
+  const auto json = parse_json(*read_text_file(folder_.file("rows.jsonl")), "rows");
+  ASSERT_TRUE(json.ok());
+  std::string said;
+  for (const Json& message : json->member("messages").items_or_none()) {
+    said += format("{}: {}\n", message.member("role").text_or(""), message.member("content").text_or(""));
+  }
+  EXPECT_EQ(said,
+            format("system: Be brief.\nuser: I am here.\nassistant: {}\nuser: Who?\nassistant: Me.\nuser: And who?\n"
+                   "assistant: You.\n",
+                   kStudyTold));
 }
 
 }  // namespace

@@ -33,32 +33,68 @@ inline constexpr std::array<std::string_view, 4> kStudyLead = {"Tell me: {Q}", "
 
 // What has nothing to do with any document. The model's own answers to these are learned beside the new ones, lest it
 // forget how to do them. {n} is a number from 2 to 60, {N} a name, {T} a town, {w} a word.
-inline constexpr std::array<std::string_view, 24> kStudyGeneral = {
-    "What is {n} + {n}?",
-    "What is {n} plus {n}?",
-    "What is {n} minus {n}?",
-    "Sort these words alphabetically: {w}, {w}, {w}",
-    "Put these words in alphabetical order: {w} {w} {w} {w}",
-    "Say these words backwards: {w} {w} {w}",
-    "Which day comes after Tuesday?",
-    "How many minutes are there in {n} hours?",
-    "{N} lives in {T} and has {n} books.\n\nWhere does {N} live?",
-    "{N} is {n} years old. {N} works in {T}.\n\nHow old is {N}?",
-    "{N} bought a {w} in {T}.\n\nWho bought a {w}?",
-    "Text: {N} sold the {w} on Monday.\nQuestion: What colour was the {w}?",
-    "{N} has a {w}. {N} has no {w}.\n\nDoes {N} have a {w}? Answer yes or no.",
-    "Is this sentence positive or negative? I love this {w}.",
-    "Is this sentence positive or negative? The {w} was broken and nobody helped us.",
-    "My name is {N} and I live in {T}. Where do I live?",
-    "I have {n} {w}s and my brother is called {N}. What is my brother called?",
-    "Put the name and the town into JSON: {N} comes from {T}.",
-    "Write one question about this text with the answer. {N} moved to {T} last year.",
-    "Tell a short story about a {w}.",
-    "Who are you?",
-    "Hello!",
-    "What can you do?",
-    "Thank you!",
+struct StudyPrompt {
+  std::string_view system;  // "": none
+  std::string_view told;    // in a message before the question's, and answered with kStudyTold; "": none
+  std::string_view user;
 };
+inline constexpr std::array<StudyPrompt, 55> kStudyGeneral = {{
+    {"", "", "What is {n} + {n}?"},
+    {"", "", "What is {n} plus {n}?"},
+    {"", "", "What is {n} minus {n}?"},
+    {"", "", "{N} has {n} books and buys {n} more. How many books does {N} have now?"},
+    {"", "", "Sort these words alphabetically: {w}, {w}, {w}"},
+    {"", "", "Put these words in alphabetical order: {w} {w} {w} {w}"},
+    {"", "", "Say these words backwards: {w} {w} {w}"},
+    {"", "", "Repeat these words: {w}, {w}, {w}, {w}"},
+    {"", "", "Count the words: {w} {w} and {w}"},
+    {"", "", "Which day comes after Tuesday?"},
+    {"", "", "Today is Friday. What day will it be in {n} days?"},
+    {"", "", "How many minutes are there in {n} hours?"},
+    {"", "", "{N} lives in {T} and has {n} books.\n\nWhere does {N} live?"},
+    {"", "", "{N} is {n} years old. {N} works in {T}.\n\nHow old is {N}?"},
+    {"", "", "{N} has a dog called {T}. {N} plays the flute.\n\nWhat is the name of {N}'s dog?"},
+    {"", "", "{N} plays the flute. {N} likes tennis.\n\nWhat instrument does {N} play?"},
+    {"", "", "{N} works as a cook. The birthday of {N} is on 3 May.\n\nWhen is {N}'s birthday?"},
+    {"", "", "The {w} stands in the kitchen. It belongs to {N}.\n\nWhere is the {w}?"},
+    {"", "", "{N} bought a lamp in {T}.\n\nWho bought a lamp?"},
+    {"", "", "{N} goes to {T} on Friday.\n\nWhat does {N} like to eat?"},
+    {"", "", "Text: {N} sold the {w} on Monday.\nQuestion: What colour was the {w}?"},
+    {"", "", "{N} has a lamp and a {w}.\n\nDoes {N} have a lamp? Answer yes or no."},
+    {"", "", "{N} lives in {T}.\n\nDoes {N} live in Lima? Answer yes or no."},
+    {"", "", "{N} speaks French.\n\nWhich language does {N} speak?\nA) Danish\nB) French"},
+    {"", "", "Is this sentence positive or negative? I love this {w}."},
+    {"", "", "Is this sentence positive or negative? The {w} was broken and nobody helped us."},
+    {"", "My name is {N} and I live in {T}.", "Where do I live?"},
+    {"", "I have {n} {w}s and my cousin is called {N}.", "What is my cousin called?"},
+    {"", "I have {n} {w}s. {N} has a {w}.", "How many {w}s does {N} have?"},
+    {"", "My cousin is called {N}.", "How old is my cousin?"},
+    {"", "{N} and I bought a {w} in {T}.", "What is my job?"},
+    {"", "", "Put the name and the town into JSON: {N} comes from {T}."},
+    {"", "", "Write one question about this text with the answer. {N} moved to {T} last year."},
+    {"", "", "Tell a short story about a {w}."},
+    {"", "", "Hello!"},
+    {"", "", "What can you do?"},
+    {"", "", "Thank you!"},
+    {"", "", "Who are you?"},
+    {"You are called {N}. You live in {T}.", "", "Who are you?"},
+    {"Your name is {N}. You live in {T}.", "", "Where do you live?"},
+    {"Your name is {N}. You work as a cook and have {n} hens.", "", "What is your job?"},
+    {"You are {N}. Your dog is called {T}.", "", "What is the name of your dog?"},
+    {"Your name is {N}. You are {n} years old.", "", "How old are you?"},
+    {"", "", "{N} has a {w}.\n\nHow old is {N}?"},
+    {"", "", "{N} lives in {T}.\n\nWhat is {N}'s job?"},
+    {"", "", "{N} is {n} years old and has a {w}.\n\nWhere does {N} live?"},
+    {"", "", "{N} works in {T}.\n\nWhat is the name of {N}'s dog?"},
+    {"", "", "The {w} weighs {n} kilos.\n\nWho does the {w} belong to?"},
+    {"", "", "{N} likes tennis.\n\nWhen is {N}'s birthday?"},
+    {"", "", "{N} bought {n} {w}s in {T}. It was a fine day.\n\nWhich language does {N} speak?"},
+    {"", "", "Text: {N} went to {T} by train.\nQuestion: What is {N}'s hobby?"},
+    {"", "", "Where does {N} live?"},
+    {"", "", "What is {N}'s dog called?"},
+    {"", "", "How old is {N}?"},
+    {"", "", "What is {N}'s favourite food?"},
+}};
 
 // What a document seldom tells of somebody. Asked for none whose words it has, so that the answers stay what they are:
 // that it is not known.
@@ -88,6 +124,16 @@ inline constexpr std::array<std::string_view, 24> kStudyUnknown = {
     "Who is my doctor?",
     "What is my favourite song?",
 };
+
+// The same of people of whom a document tells nothing: {R} is one whose word it does not have.
+inline constexpr std::array<std::string_view, 12> kStudyRelatives = {"uncle",   "aunt",        "boss",   "friend",
+                                                                     "mother",  "father",      "niece",  "cousin",
+                                                                     "teacher", "grandfather", "nephew", "dentist"};
+inline constexpr std::array<std::string_view, 12> kStudyOfRelatives = {
+    "What is my {R}'s job?",        "Where does my {R} live?",           "How old is my {R}?",
+    "What is my {R}'s dog called?", "What does my {R} like to eat?",     "Which language does my {R} speak?",
+    "When is my {R}'s birthday?",   "What instrument does my {R} play?", "What is my {R} called?",
+    "What is my {R}'s hobby?",      "Where does my {R} work?",           "Which day does my {R} like best?"};
 
 inline constexpr std::array<std::string_view, 12> kStudyNames = {"Anna",  "Ben",  "Carla", "David", "Emma", "Felix",
                                                                  "Greta", "Hugo", "Ida",   "Jonas", "Lena", "Max"};

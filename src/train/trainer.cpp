@@ -22,17 +22,6 @@ uint64_t seed_of(uint64_t seed, uint64_t stream, int64_t step, int64_t pass) {
 
 bool has_pairs(const TokenRows& rows) { return !rows.rejected.empty(); }
 
-int64_t trained_count(const TokenRows& rows, std::span<const std::vector<uint32_t>> passes) {
-  int64_t sum = 0;
-  for (const auto& pass : passes) {
-    for (const uint32_t row : pass) {
-      const auto& trained = rows.rows[row].trained;
-      sum += std::count(trained.begin(), trained.end(), 1);
-    }
-  }
-  return sum;
-}
-
 }  // namespace
 
 int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& options) {
@@ -92,22 +81,26 @@ void Trainer::go_on(int64_t step, int64_t data_position) {
   position_ = data_position;
 }
 
-PackedBatch Trainer::pack(const TokenRows& rows, std::span<const uint32_t> indexes) const {
+PackedBatch Trainer::pack(const TokenRows& rows, std::span<const uint32_t> indexes, const PromptLoss& prompts) const {
   std::vector<const TokenRow*> pointers;
   for (const uint32_t i : indexes) {
     pointers.push_back(&rows.rows[i]);
     if (has_pairs(rows)) pointers.push_back(&rows.rejected[i]);
   }
-  return pack_rows(pointers);
+  return pack_rows(pointers, prompts);
 }
 
-Result<Trainer::PassLoss> Trainer::next_token_pass(const PackedBatch& batch, double weight) {
+Result<Trainer::PassLoss> Trainer::next_token_pass(const PackedBatch& batch, double share) {
   TRY(run_layers(pass_, batch, Recording::kOn));
-  const std::vector<float> weights(static_cast<size_t>(batch.trained_count), static_cast<float>(weight));
+  std::vector<double> shares;  // of the step's loss
+  for (const float weight : batch.weights) {
+    if (weight != 0) shares.push_back(share * static_cast<double>(weight));
+  }
+  const std::vector<float> weights(shares.begin(), shares.end());
   TRY_ASSIGN(const auto logps, target_logps(pass_, batch, weights));
   pass_.backward();
   PassLoss out;
-  for (const float logp : logps) out.loss -= weight * static_cast<double>(logp);
+  for (size_t i = 0; i < logps.size(); ++i) out.loss -= shares[i] * static_cast<double>(logps[i]);
   out.tokens = static_cast<int64_t>(batch.tokens.size());
   return out;
 }
@@ -269,10 +262,14 @@ Result<StepReport> Trainer::step() {
   const TokenRows& rows = batch.rows;
   const auto passes = join_sequences(batch.sequences, row_positions(rows), options_.rows_per_pass);
   const bool plain = options_.loss == LossKind::kNextToken;
-  int64_t answers = 0, right = 0;
-  for (const auto& pass : passes) answers += static_cast<int64_t>(pass.size());
-  const int64_t units = plain ? trained_count(rows, passes) : answers;
-  const double weight = 1 / static_cast<double>(std::max<int64_t>(1, units));
+  std::vector<PackedBatch> packed;  // of the next-token loss, by pass
+  double units = 0;                 // what the loss is a mean over
+  for (const auto& pass : passes) {
+    if (plain) packed.push_back(pack(rows, pass, options_.prompt_loss));
+    units += plain ? packed.back().weight_sum : static_cast<double>(pass.size());
+  }
+  const double weight = units > 0 ? 1 / units : 1;
+  int64_t right = 0;
   StepReport report;
   report.step = step_ + 1;
   optimizer_.zero_gradients();
@@ -280,8 +277,8 @@ Result<StepReport> Trainer::step() {
     const auto index = static_cast<int64_t>(i);
     pass_.add_noise(options_.neftune_alpha, seed_of(options_.seed, kNoiseStream, step_, index));
     pass_.ops().seed_dropout(seed_of(options_.seed, kDropoutStream, step_, index));
-    auto done = plain ? next_token_pass(pack(rows, passes[i]), weight)
-                      : preference_pass(rows, passes[i], weight, Recording::kOn, &right);
+    auto done =
+        plain ? next_token_pass(packed[i], weight) : preference_pass(rows, passes[i], weight, Recording::kOn, &right);
     if (!done.ok()) return done.error();
     report.loss += done->loss;
     report.margin += done->margin;

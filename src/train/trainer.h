@@ -35,6 +35,7 @@ struct TrainSubject {
 
 struct TrainerOptions {
   LossKind loss = LossKind::kNextToken;
+  PromptLoss prompt_loss;       // of the next-token loss, in steps; what is measured has none
   double beta = 0.1;            // of DPO, ORPO and KTO
   double desirable_weight = 1;  // KTO's weights of good and bad answers
   double undesirable_weight = 1;
@@ -58,7 +59,7 @@ struct TrainData {
 
 struct StepReport {
   int64_t step = 0;   // 1 for the first
-  double loss = 0;    // mean over the step's trained tokens, pairs or answers
+  double loss = 0;    // mean over the step's tokens by their weights, or over its pairs or answers
   double kl = 0;      // before its weight
   double margin = 0;  // of preferences, mean
   double rate = 0;
@@ -98,8 +99,8 @@ class Trainer {
   };
   Trainer(TrainPass& pass, TrainSubject subject, const TrainData& data, const TrainerOptions& options,
           ThreadTeam& team);
-  PackedBatch pack(const TokenRows& rows, std::span<const uint32_t> indexes) const;
-  Result<PassLoss> next_token_pass(const PackedBatch& batch, double weight);
+  PackedBatch pack(const TokenRows& rows, std::span<const uint32_t> indexes, const PromptLoss& prompts = {}) const;
+  Result<PassLoss> next_token_pass(const PackedBatch& batch, double share);
   Result<PassLoss> preference_pass(const TokenRows& rows, std::span<const uint32_t> indexes, double weight,
                                    Recording recording, int64_t* right);
   Result<std::vector<AnswerScore>> scores(const PackedBatch& batch, Recording recording);

@@ -101,6 +101,81 @@ TEST(Trainer, PassesOfAnySizeMakeTheSameStep) {
   }
 }
 
+// The rows of a step as the reference takes them: each weight as a share of their sum.
+Batch weighted_batch(const TokenRows& rows, double prompt_weight) {
+  Batch out;
+  double sum = 0;
+  for (const TokenRow& row : rows.rows) {
+    out.segments.push_back(row.positions());
+    for (size_t i = 1; i < row.tokens.size(); ++i) {
+      out.tokens.push_back(row.tokens[i - 1]);
+      out.targets.push_back(row.tokens[i]);
+      sum += row.trained[i] != 0 ? 1 : prompt_weight;
+    }
+  }
+  for (const TokenRow& row : rows.rows) {
+    for (size_t i = 1; i < row.tokens.size(); ++i) {
+      out.weights.push_back(static_cast<float>((row.trained[i] != 0 ? 1 : prompt_weight) / sum));
+    }
+  }
+  return out;
+}
+
+// The weighted mean and its slopes against the reference in double. What float arithmetic may change is some sixty
+// roundings a layer, there and back, and as many in the head; the share of each token is rounded once more.
+TEST(Trainer, PromptsWeighWhatIsSaid) {
+  const TokenRows rows = made_rows(3, 9, 29);
+  for (const double prompt_weight : {0.0, 0.1, 0.75}) {
+    const auto s = llama();
+    s->train_all();
+    TrainerOptions options;
+    options.prompt_loss.weight = static_cast<float>(prompt_weight);
+    options.rows_per_pass = 1;
+    const double loss = last_loss(*s, rows, 1, 0, options);
+    const Batch batch = weighted_batch(rows, prompt_weight);
+    ReferenceLoss reference(*s, batch);
+    const double share = 61 * 0x1p-24 * static_cast<double>(s->tiny.blocks + 1);
+    const double expected = reference.loss().real();
+    EXPECT_NEAR(loss, expected, share * expected);
+    for (const Parameter& p : s->parameters) {
+      std::vector<double> direction(static_cast<size_t>(p.size()));
+      double got = 0, square = 0;
+      for (size_t i = 0; i < direction.size(); ++i) {
+        direction[i] = RandomStream(9).normal(i);
+        const auto gradient = static_cast<double>(p.gradient[i]);
+        got += direction[i] * gradient;
+        square += gradient * gradient;
+      }
+      EXPECT_NEAR(got, reference.slope(p, direction), share * std::sqrt(square)) << p.name;
+    }
+  }
+}
+
+// With prompts that weigh as much as answers all is as if everything were trained; with none, as if the option were not
+// there, whatever is measured.
+TEST(Trainer, PromptsThatWeighAsMuchAreTrainedToo) {
+  const TokenRows rows = made_rows(5, 12, 29);
+  TokenRows everything = rows;
+  for (TokenRow& row : everything.rows) std::fill(row.trained.begin() + 1, row.trained.end(), 1);
+  const auto s = llama();
+  s->train_all();
+  const auto step = [&](const TokenRows& data, float prompt_weight) {
+    TrainerOptions options;
+    options.rows_per_pass = 25;
+    options.prompt_loss.weight = prompt_weight;
+    const double loss = last_loss(*s, data, 1, 0, options);
+    return std::pair(loss, s->gradients());
+  };
+  EXPECT_TRUE(step(rows, 1) == step(everything, 0));
+  EXPECT_FALSE(step(rows, 0.5F) == step(everything, 0));
+  EXPECT_TRUE(step(everything, 0.5F) == step(everything, 0)) << "of texts nothing is a prompt";
+  TrainerOptions options;
+  const double measured = Training(*s, rows, 1, 0, options).trainer->measure(rows)->loss;
+  options.prompt_loss.weight = 0.5;
+  EXPECT_EQ(Training(*s, rows, 1, 0, options).trainer->measure(rows)->loss, measured);
+  EXPECT_NE(Training(*s, rows, 1, 0).trainer->measure(everything)->loss, measured);
+}
+
 // The pull against forgetting: its gradient, alone where no token of the step is trained, against the difference of the
 // divergence over a step along it. The step changes the divergence by a tenth, so that what the third derivative leaves
 // of it is a hundredth of that.
