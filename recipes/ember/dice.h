@@ -1,4 +1,5 @@
-// Draws one after the other from a random stream: the same row has the same draws whatever other rows are made.
+// Draws one after the other from a random stream: the same row has the same draws whatever other rows are made. Two
+// draws never stand in one expression: compilers evaluate arguments and operands in orders of their own.
 #pragma once
 
 #include <cstddef>

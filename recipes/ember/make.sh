@@ -100,6 +100,13 @@ pretrain() {
   "$andiron" pretrain "$out/ember.toml" "$out/data/train" --out "$out/run" $resume
 }
 
+# Rows of every skill that it has not seen, for `andiron learn` to hold on to.
+general() {
+  for skill in facts unknown yesno json words arithmetic calendar sentiment persona; do
+    head -n 25 "$out/fresh/train/$skill.jsonl"
+  done >"$out/ember.general.jsonl"
+}
+
 # The model answers rows that it has not seen; what it got wrong, beside what is right, are preferences.
 preferences() {
   "$ember_data" --out "$out/fresh" --rows "$fresh" --test-rows 1 --seed 2 --tables "$here/tables" --stories "$stories"
@@ -139,6 +146,7 @@ stage data data "$rows" "$ember_data" "$here/tables" "$stories" ${p3:+"$p3"}
 stage tokenizer tokenizer.json "" "$out/data/train" "$here/template.jinja"
 stage pretrain run/model.gguf "" "$here/ember.toml" "$out/tokenizer.json" "$out/data/train"
 stage preferences pairs "$fresh" "$out/run/model.gguf" "$ember_data" "$here/tables" "$stories"
+stage general ember.general.jsonl "" "$out/fresh/train"
 stage prefer prefer/model.gguf "" "$out/run/model.gguf" "$out/pairs"
 stage quantize ember.gguf "" "$out/prefer/model.gguf"
 stage measure skills.md "" "$out/ember.gguf" "$out/data/test" "$here/skills.sh"

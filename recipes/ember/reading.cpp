@@ -24,15 +24,11 @@ std::string ask_value(const Writer& writer, const World& world, const Fact& fact
   const Subject& subject = world.subjects[fact.subject];
   const bool alone = world.subjects.size() == 1 && subject.person == Subject::Person::kOther;
   const Subject shown = alone && writer.dice().chance(0.25) ? by_pronoun(subject) : subject;
-  const double at = writer.dice().uniform();
-  if (at < 0.75) return capitalised(phrase(writer, fact, shown, "ask"));
-  if (at < 0.85) {
-    const std::string question = phrase(writer, fact, shown, "ask");
-    std::string low = question;  // behind a comma
-    if (!low.starts_with(shown.name)) low[0] = lower_case(low.substr(0, 1))[0];
-    return writer.sentence("reading.lead", {nullptr, {{"Q", capitalised(question)}, {"LOW", low}}});
-  }
-  return writer.sentence("reading.polite", {nullptr, {{"TOPIC", phrase(writer, fact, shown, "topic")}}});
+  if (writer.dice().chance(0.88)) return capitalised(phrase(writer, fact, shown, "ask"));
+  const std::string question = plain_phrase(writer, fact, shown, "ask");
+  std::string low = question;  // behind a comma
+  if (!low.starts_with(shown.name)) low[0] = lower_case(low.substr(0, 1))[0];
+  return writer.sentence("reading.lead", {nullptr, {{"Q", capitalised(question)}, {"LOW", low}}});
 }
 
 }  // namespace

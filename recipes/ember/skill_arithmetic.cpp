@@ -46,9 +46,10 @@ void ask_sum(const Writer& writer, Conversation& out) {
   if (at < 0.15) {
     out.ask(writer.sentence("sums.bare", slots), format("{}", sum.value()));
   } else if (at < 0.5) {
-    out.ask(writer.sentence(sum.plus ? "sums.plus" : "sums.minus", slots), worked(sum));
+    out.ask(writer.sentence(sum.plus ? "sums.plus.ask" : "sums.minus.ask", slots), worked(sum));
   } else {
-    out.ask(writer.sentence(!out.turns.empty() && dice.chance(0.5) ? "sums.next" : "sums.plain", slots), worked(sum));
+    out.ask(writer.sentence(!out.turns.empty() && dice.chance(0.5) ? "sums.next" : "sums.plain.ask", slots),
+            worked(sum));
   }
 }
 

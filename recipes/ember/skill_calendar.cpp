@@ -1,4 +1,5 @@
-// Rows about days, months, dates, the clock and units. Answers are as short as can be: "Friday", "9:05", "180 minutes".
+// Rows about days, months, dates, the clock and units. What one knows is answered at once ("Friday", "180 minutes"),
+// what has to be counted in steps (calendar.h).
 #include "calendar.h"
 
 #include <array>
@@ -20,17 +21,17 @@ const std::vector<std::string>& days(const Writer& writer) { return writer.table
 const std::vector<std::string>& months(const Writer& writer) { return writer.tables().options("month", Part::kTrain); }
 
 void ask(const Writer& writer, Conversation& out, std::string_view rule, Values values, std::string answer) {
-  out.ask(typed(writer, writer.sentence(rule, {nullptr, std::move(values)})), std::move(answer));
+  out.ask(typed(writer, writer.sentence(format("{}.ask", rule), {nullptr, std::move(values)})), std::move(answer));
 }
 
 void ask_day(const Writer& writer, Conversation& out) {
   Dice& dice = writer.dice();
   const auto& names = days(writer);
   const size_t at = dice.below(7);
-  const auto step = [&](int by) { return names[static_cast<size_t>((static_cast<int>(at) + by % 7 + 14) % 7)]; };
+  const auto step = [&](int by) { return worked_days(names, static_cast<int>(at), by); };
   switch (dice.below(5)) {
-    case 0: return ask(writer, out, "cal.next_day", {{"X", names[at]}}, step(1));
-    case 1: return ask(writer, out, "cal.last_day", {{"X", names[at]}}, step(-1));
+    case 0: return ask(writer, out, "cal.next_day", {{"X", names[at]}}, names[(at + 1) % 7]);
+    case 1: return ask(writer, out, "cal.last_day", {{"X", names[at]}}, names[(at + 6) % 7]);
     case 2:
     case 3: {
       const int by = dice.chance(0.7) ? dice.between(2, 7) : draw_count(writer, 8, 21);
@@ -53,7 +54,7 @@ void ask_month(const Writer& writer, Conversation& out) {
     case 1: return ask(writer, out, "cal.last_month", {{"X", name(at)}}, name(at - 1));
     case 2: {
       const int by = dice.between(2, 11);
-      return ask(writer, out, "cal.months_on", {{"X", name(at)}, {"I", format("{}", by)}}, name(at + by));
+      return ask(writer, out, "cal.months_on", {{"X", name(at)}, {"I", format("{}", by)}}, worked_names(names, at, by));
     }
     case 3: return ask(writer, out, "cal.month_number", {{"I", format("{}", at + 1)}}, name(at));
     case 4: return ask(writer, out, "cal.number_of_month", {{"X", name(at)}}, format("{}", at + 1));
@@ -69,37 +70,34 @@ void ask_date(const Writer& writer, Conversation& out) {
   if (dice.chance(0.35)) {
     const size_t weekday = dice.below(7);
     const int later = dice.between(1, days_of_month(month));
-    const int by = later - day;
     return ask(writer, out, "cal.weekday",
                {{"X", text(day, month)}, {"W", days(writer)[weekday]}, {"Y", text(later, month)}},
-               days(writer)[static_cast<size_t>((static_cast<int>(weekday) + by % 7 + 7) % 7)]);
+               worked_weekday(days(writer), static_cast<int>(weekday), day, later));
   }
   const int by = draw_count(writer, 2, 20);
-  int then = day + by, then_month = month;
-  if (then > days_of_month(month)) {
-    then -= days_of_month(month);
-    then_month = month % 12 + 1;
-  }
-  ask(writer, out, "cal.date_on", {{"X", text(day, month)}, {"I", format("{}", by)}}, text(then, then_month));
+  ask(writer, out, "cal.date_on", {{"X", text(day, month)}, {"I", format("{}", by)}},
+      worked_date(months(writer), day, month, by));
 }
 
 void ask_clock(const Writer& writer, Conversation& out) {
   Dice& dice = writer.dice();
-  const int start = dice.between(0, 23) * 60 + 5 * dice.between(0, 11);
-  const bool hours = dice.chance(0.35);
-  const int by = hours ? dice.between(1, 9) : 5 * dice.between(1, dice.chance(0.6) ? 11 : 20);
-  const std::string span = hours ? counted(by, "hour") : counted(by, "minute");
-  const int minutes = hours ? 60 * by : by;
+  const int hour = dice.between(0, 23);
+  const int start = 60 * hour + 5 * dice.between(0, 11);
+  const bool in_hours = dice.chance(0.35);
+  const int by = in_hours ? dice.between(1, 9) : 5 * dice.between(1, dice.chance(0.6) ? 11 : 20);
+  const std::string span = counted(by, in_hours ? "hour" : "minute");
+  const int hours = in_hours ? by : 0, minutes = in_hours ? 0 : by;
   const double at = dice.uniform();
   if (at < 0.5) {
-    return ask(writer, out, "cal.clock_on", {{"X", clock_text(start)}, {"I", span}}, clock_text(start + minutes));
+    return ask(writer, out, "cal.clock_on", {{"X", clock_text(start)}, {"I", span}},
+               worked_clock(start, hours, minutes));
   }
   if (at < 0.75) {
-    return ask(writer, out, "cal.clock_back", {{"X", clock_text(start)}, {"I", span}}, clock_text(start - minutes));
+    return ask(writer, out, "cal.clock_back", {{"X", clock_text(start)}, {"I", span}},
+               worked_clock_back(start, hours, minutes));
   }
-  const int length = 5 * dice.between(1, 18);
-  ask(writer, out, "cal.span", {{"X", clock_text(start)}, {"Y", clock_text(start + length)}},
-      counted(length, "minute"));
+  const int end = (start + 5 * dice.between(1, 18)) % 1440;
+  ask(writer, out, "cal.span", {{"X", clock_text(start)}, {"Y", clock_text(end)}}, worked_span(start, end));
 }
 
 void ask_unit(const Writer& writer, Conversation& out) {
@@ -108,8 +106,7 @@ void ask_unit(const Writer& writer, Conversation& out) {
   const bool decimal = unit.ratio % 10 == 0 && unit.ratio != 60;
   // Of the larger unit, in thousandths. Tables of 7, 12, 24, 60 are short; those of 10, 100, 1000 follow a rule.
   int amount = 1000 * (decimal ? draw_count(writer, 1, 60) : dice.between(1, 12));
-  if (decimal && dice.chance(0.3)) amount = 100 * draw_count(writer, 1, 99);
-  if (decimal && unit.ratio == 10) amount = amount / 1000 * 1000 + 1000;
+  if (decimal && unit.ratio > 10 && dice.chance(0.3)) amount = 100 * draw_count(writer, 1, 99);
   const std::string larger = decimal_text(amount), smaller = decimal_text(amount * unit.ratio);
   const std::string larger_name(amount == 1000 ? unit.one : unit.many), small(unit.small);
   if (dice.chance(0.6)) {
@@ -162,7 +159,7 @@ std::string decimal_text(int thousandths) {
 Conversation calendar_row(const Desk& desk) {
   const Writer& writer = desk.writer;
   Conversation out;
-  const size_t turns = writer.is_test() ? 1 : 2 + writer.dice().below(5);
+  const size_t turns = writer.is_test() ? 1 : 4 + writer.dice().below(6);
   for (size_t i = 0; i < turns; ++i) {
     const double at = writer.dice().uniform();
     if (at < 0.24) {

@@ -13,7 +13,8 @@ namespace {
 
 // A turn of small talk: "chat.hello" has what is said and what is answered.
 void ask_chat(const Writer& writer, const std::string& section, Conversation& out) {
-  out.ask(typed(writer, writer.sentence(section + ".ask")), writer.draw(section + ".answer"));
+  const std::string asked = typed(writer, writer.sentence(section + ".ask"));
+  out.ask(asked, writer.draw(section + ".answer"));
 }
 
 std::string draw_chat(const Writer& writer) {
@@ -66,20 +67,22 @@ void ask_character(const Writer& writer, const Character& of, bool judged, Conve
   };
   if (at < 0.25 || of.world.facts.empty()) {
     const Subject subject = named_subject(of.name, Gender::kNone);
-    out.ask(typed(writer, writer.sentence("persona.who")),
-            answer(writer.draw("persona.who_answer", {&subject, {}}), of.name));
+    const std::string asked = typed(writer, writer.sentence("persona.who"));
+    const std::string full = writer.draw("persona.who_answer", {&subject, {}});
+    out.ask(asked, answer(full, of.name));
     return;
   }
   if (at < 0.35 && !judged) {
     const Fact fact = draw_untold(writer, of.world);
     const Subject& subject = of.world.subjects[fact.subject];
     const std::string topic = topic_of(writer, subject, fact, Source::kTold);
-    out.ask(typed(writer, capitalised(phrase(writer, fact, subject, "ask"))),
-            of.manner.of(writer.draw("reading.untold_self", {nullptr, {{"TOPIC", topic}}})));
+    const std::string asked = typed(writer, capitalised(phrase(writer, fact, subject, "ask")));
+    out.ask(asked, of.manner.of(writer.draw("reading.untold_self", {nullptr, {{"TOPIC", topic}}})));
     return;
   }
   const Question question = question_about(writer, of.world, dice.pick(of.world.facts), Source::kTold);
-  out.ask(typed(writer, question.ask), answer(question.answer, question.core));
+  const std::string asked = typed(writer, question.ask);
+  out.ask(asked, answer(question.answer, question.core));
 }
 
 }  // namespace
@@ -132,7 +135,7 @@ Conversation persona_row(const Desk& desk) {
   Conversation out;
   out.system = describe(writer, of.world, of.name);
   of.manner = draw_manner(writer, out.system);
-  const size_t turns = writer.is_test() ? 1 + dice.below(3) : 2 + dice.below(5);
+  const size_t turns = writer.is_test() ? 1 + dice.below(3) : 3 + dice.below(5);
   for (size_t i = 0; i < turns; ++i) {
     const bool last = i + 1 == turns;
     if (!last && dice.chance(0.2)) {

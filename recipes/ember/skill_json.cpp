@@ -23,7 +23,10 @@ std::string draw_date(const Writer& writer) {
     case 1: return format("{} {} {}", day, month, year);
     case 2: return format("{} {}, {}", month, day, year);
     case 3: return writer.word("day");
-    case 4: return format("{}-{:02}-{:02}", year, writer.dice().between(1, 12), writer.number(1, 28));
+    case 4: {
+      const int number = writer.dice().between(1, 12);
+      return format("{}-{:02}-{:02}", year, number, writer.number(1, 28));
+    }
     default: return format("{} {}", day, month);
   }
 }
@@ -38,7 +41,7 @@ Values draw_values(const Writer& writer) {
   }
   if (!dice.chance(kMissing)) out[kNumber] = writer.expand(dice.chance(0.7) ? "{#2-99}" : "{#100-999}");
   if (!dice.chance(kMissing)) out[kDate] = draw_date(writer);
-  if (!dice.chance(kMissing)) out[kPlace] = writer.draw(dice.chance(0.8) ? "town" : "country");
+  if (!dice.chance(kMissing)) out[kPlace] = writer.expand(dice.chance(0.8) ? "{town}" : "{country}");
   return out;
 }
 
@@ -92,7 +95,7 @@ Conversation json_row(const Desk& desk) {
   const Writer& writer = desk.writer;
   Dice& dice = writer.dice();
   Conversation out;
-  const size_t turns = writer.is_test() || dice.chance(0.6) ? 1 : 2;
+  const size_t turns = writer.is_test() ? 1 : 2 + dice.below(3);
   for (size_t turn = 0; turn < turns; ++turn) {
     const Values values = draw_values(writer);
     std::vector<Field> fields = {kName, kNumber, kDate, kPlace};
@@ -109,7 +112,7 @@ Conversation json_row(const Desk& desk) {
     if (dice.chance(0.15)) text += " " + writer.sentence("reading.filler");
     if (dice.chance(0.08)) text.insert(0, writer.sentence("reading.filler") + " ");
     out.ask(writer.sentence(
-                "json.ask",
+                "fill.ask",
                 {nullptr,
                  {{"TEXT", text}, {"KEYS", list_keys(writer, keys)}, {"SHAPE", list_shape(writer, keys, fields)}}}),
             answer_of(values, keys, fields));

@@ -20,8 +20,10 @@ struct Reading {
 Reading draw_reading(const Writer& writer) {
   Dice& dice = writer.dice();
   const Kind kind = draw_kind(dice);
-  const size_t subjects = dice.chance(0.25) ? 1 : 2 + dice.below(dice.chance(0.3) ? 4 : 2);
-  const size_t facts = std::max<size_t>(subjects, 2 + dice.below(6));
+  // Half of the training texts are short: what a question asks for is found there first.
+  const bool is_short = !writer.is_test() && dice.chance(0.5);
+  const size_t subjects = is_short || dice.chance(0.25) ? 1 + dice.below(2) : 2 + dice.below(dice.chance(0.3) ? 4 : 2);
+  const size_t facts = std::max<size_t>(subjects, is_short ? 1 + dice.below(3) : 2 + dice.below(6));
   Reading out;
   out.world = draw_world(writer, kind, draw_subjects(writer, kind, subjects), facts);
   out.text = tell(writer, out.world);
@@ -36,7 +38,8 @@ class Asking {
  public:
   Asking(const Writer& writer, const Reading& reading) : writer_(writer), text_(reading.text) {
     if (!writer.dice().chance(0.25)) return;
-    out_.ask(writer.sentence("reading.give", {nullptr, {{"TEXT", text_}}}), writer.draw("reading.give_answer"));
+    const std::string given = writer.sentence("reading.give", {nullptr, {{"TEXT", text_}}});
+    out_.ask(given, writer.draw("reading.give_answer"));
     is_given_ = true;
   }
 
@@ -56,11 +59,11 @@ class Asking {
   bool is_given_ = false;
 };
 
-// More than one question about a text: cheap to read, and every answer teaches.
+// Many questions about a text: it is read once, and every answer teaches.
 size_t draw_turns(const Writer& writer) {
   Dice& dice = writer.dice();
   if (writer.is_test()) return dice.chance(0.75) ? 1 : 2;
-  return dice.chance(0.3) ? 1 : 2 + dice.below(4);
+  return 3 + dice.below(7);
 }
 
 std::string as_bare(const Writer& writer, const std::string& question) {
@@ -114,8 +117,8 @@ Conversation told(const Desk& desk, const World& world) {
   Conversation out;
   std::string message;
   const auto say = [&] {
-    out.ask(typed(writer, writer.sentence("reading.tell", {nullptr, {{"TEXT", message}}})),
-            writer.draw("reading.told"));
+    const std::string said = typed(writer, writer.sentence("reading.tell", {nullptr, {{"TEXT", message}}}));
+    out.ask(said, writer.draw("reading.told"));
     message.clear();
   };
   for (const std::string& sentence : tell_each(writer, world)) {
@@ -138,12 +141,12 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
     if (!nothing && dice.chance(0.25)) out.append(interlude(desk));
     const bool last = i + 1 == turns;
     const bool judged = last && writer.is_test();
-    const bool unknown = nothing || (last ? unknown_last : dice.chance(0.15));
+    const bool unknown = nothing || (last ? unknown_last : dice.chance(unknown_last ? 0.5 : 0.2));
     if (unknown) {
       const World other = nothing ? draw_own_world(writer, 1) : world;
       const Fact fact = nothing ? other.facts.front() : draw_untold(writer, other);
-      const std::string ask = capitalised(phrase(writer, fact, other.subjects[fact.subject], "ask"));
-      out.ask(typed(writer, ask), judged ? "I don't know" : untold_answer(writer, other, fact, Source::kTold));
+      const std::string ask = typed(writer, capitalised(phrase(writer, fact, other.subjects[fact.subject], "ask")));
+      out.ask(ask, judged ? "I don't know" : untold_answer(writer, other, fact, Source::kTold));
     } else {
       const Question question = question_about(writer, world, next_fact(world, i), Source::kTold);
       const bool bare = dice.chance(0.15);
@@ -201,60 +204,54 @@ void ask_either(const Writer& writer, const World& world, const Fact& fact, Aski
   asking.ask(writer.draw("reading.either", {nullptr, {{"Q", question}, {"FIRST", first}, {"SECOND", second}}}), fact.v);
 }
 
+void ask_judgement(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
+  const double form = writer.dice().uniform();
+  if (form < 0.5) {
+    ask_yes_or_no(writer, world, fact, asking);
+  } else if (form < 0.85) {
+    ask_choice(writer, world, fact, asking);
+  } else {
+    ask_either(writer, world, fact, asking);
+  }
+}
+
+// What a question is after.
+enum class Asked { kFact, kUntold, kJudgement };
+
+// A text and questions. The last is of the row's own kind, as all of a test row of judgements are; of the others some
+// are of the other kinds, so that one text has to be read in every way.
+Conversation reading_row(const Desk& desk, Asked own) {
+  const Writer& writer = desk.writer;
+  Dice& dice = writer.dice();
+  const Reading reading = draw_reading(writer);
+  Asking asking(writer, reading);
+  const size_t turns = draw_turns(writer);
+  for (size_t i = 0; i < turns; ++i) {
+    const bool last = i + 1 == turns;
+    const double at = dice.uniform();
+    Asked kind = own;
+    if (!last && at < 0.45) kind = at < 0.15 ? Asked::kFact : at < 0.3 ? Asked::kUntold : Asked::kJudgement;
+    const Fact& fact = next_fact(reading.world, i);
+    switch (kind) {
+      case Asked::kFact: ask_fact(writer, reading.world, fact, asking, last && writer.is_test()); break;
+      case Asked::kUntold: ask_untold(writer, reading.world, asking); break;
+      case Asked::kJudgement: ask_judgement(writer, reading.world, fact, asking); break;
+    }
+  }
+  return asking.take();
+}
+
 }  // namespace
 
 Conversation facts_row(const Desk& desk) {
-  const Writer& writer = desk.writer;
-  if (writer.dice().chance(0.35)) return told_row(desk, false);
-  const Reading reading = draw_reading(writer);
-  Asking asking(writer, reading);
-  const size_t turns = draw_turns(writer);
-  for (size_t i = 0; i < turns; ++i) {
-    const bool last = i + 1 == turns;
-    if (!last && writer.dice().chance(0.1)) {
-      ask_untold(writer, reading.world, asking);
-    } else {
-      ask_fact(writer, reading.world, next_fact(reading.world, i), asking, last && writer.is_test());
-    }
-  }
-  return asking.take();
+  return desk.writer.dice().chance(0.35) ? told_row(desk, false) : reading_row(desk, Asked::kFact);
 }
 
 Conversation unknown_row(const Desk& desk) {
-  const Writer& writer = desk.writer;
-  if (writer.dice().chance(0.35)) return told_row(desk, true);
-  const Reading reading = draw_reading(writer);
-  Asking asking(writer, reading);
-  const size_t turns = draw_turns(writer);
-  for (size_t i = 0; i < turns; ++i) {
-    const bool last = i + 1 == turns;
-    if (last || writer.dice().chance(0.4)) {
-      ask_untold(writer, reading.world, asking);
-    } else {
-      ask_fact(writer, reading.world, next_fact(reading.world, i), asking, false);
-    }
-  }
-  return asking.take();
+  return desk.writer.dice().chance(0.35) ? told_row(desk, true) : reading_row(desk, Asked::kUntold);
 }
 
-Conversation yesno_row(const Desk& desk) {
-  const Writer& writer = desk.writer;
-  const Reading reading = draw_reading(writer);
-  Asking asking(writer, reading);
-  const size_t turns = draw_turns(writer);
-  for (size_t i = 0; i < turns; ++i) {
-    const Fact& fact = next_fact(reading.world, i);
-    const double form = writer.dice().uniform();
-    if (form < 0.5) {
-      ask_yes_or_no(writer, reading.world, fact, asking);
-    } else if (form < 0.85) {
-      ask_choice(writer, reading.world, fact, asking);
-    } else {
-      ask_either(writer, reading.world, fact, asking);
-    }
-  }
-  return asking.take();
-}
+Conversation yesno_row(const Desk& desk) { return reading_row(desk, Asked::kJudgement); }
 
 // "Q: ...", "A: ..." line by line: what a program can read, and learn from.
 Conversation questions_row(const Desk& desk) {
@@ -272,9 +269,9 @@ Conversation questions_row(const Desk& desk) {
   for (size_t i = 0; i < wanted; ++i) {
     const Fact& fact = world.facts[i];
     if (i > 0) lines += '\n';
-    lines += format("Q: {}\nA: {}", capitalised(phrase(writer, fact, world.subjects[fact.subject], "ask")),
-                    statement_of(writer, world, fact, own ? Source::kTold : Source::kText));
-    if (writer.is_test()) lines = "A: " + statement_of(writer, world, fact, own ? Source::kTold : Source::kText);
+    const std::string question = capitalised(plain_phrase(writer, fact, world.subjects[fact.subject], "ask"));
+    const std::string answer = statement_of(writer, world, fact, own ? Source::kTold : Source::kText);
+    lines += writer.is_test() ? "A: " + answer : format("Q: {}\nA: {}", question, answer);
   }
   Conversation out;
   if (!writer.is_test() && dice.chance(0.2)) {
@@ -283,7 +280,7 @@ Conversation questions_row(const Desk& desk) {
     const std::string question = capitalised(phrase(writer, fact, subject, "ask"));
     std::string other = question;
     for (int tries = 0; tries < 20 && other == question; ++tries) {
-      other = capitalised(phrase(writer, fact, subject, "ask"));
+      other = capitalised(plain_phrase(writer, fact, subject, "ask"));
     }
     out.ask(writer.draw("reading.reword", {nullptr, {{"Q", question}}}), other);
     return out;

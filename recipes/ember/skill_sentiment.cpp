@@ -28,8 +28,9 @@ std::pair<std::string, bool> draw_sentence(const Writer& writer) {
   if (at < 0.4) return write("mood.one", judging(writer, good), "");
   if (at < 0.55) return write("mood.verb", writer.word(good ? "mood.love" : "mood.hate"), "");
   if (at < 0.75) return write("mood.not", judging(writer, !good), "");
-  if (at < 0.9) return write("mood.but", judging(writer, !good), judging(writer, good));
-  return write("mood.and", judging(writer, good), judging(writer, good));
+  const bool turns = at < 0.9;
+  std::string first = judging(writer, turns ? !good : good);
+  return write(turns ? "mood.but" : "mood.and", std::move(first), judging(writer, good));
 }
 
 // What every judging word means, those of the test rows too: how else would anybody know.
@@ -41,7 +42,7 @@ void ask_gloss(const Writer& writer, Conversation& out) {
   const bool verb = dice.chance(0.12);
   const char* rule = kRules[good ? 1 : 0][verb ? 1 : 0];
   const std::string word = dice.pick(writer.tables().options(rule, dice.chance(0.5) ? Part::kTest : Part::kTrain));
-  out.ask(writer.sentence(verb ? "mood.gloss_verb" : "mood.gloss", {nullptr, {{"J", word}}}), label(good));
+  out.ask(writer.sentence(verb ? "gloss.verb" : "gloss.ask", {nullptr, {{"J", word}}}), label(good));
 }
 
 }  // namespace
@@ -50,14 +51,14 @@ Conversation sentiment_row(const Desk& desk) {
   const Writer& writer = desk.writer;
   Dice& dice = writer.dice();
   Conversation out;
-  const size_t turns = writer.is_test() ? 1 : 1 + dice.below(5);
+  const size_t turns = writer.is_test() ? 1 : 4 + dice.below(7);
   for (size_t i = 0; i < turns; ++i) {
     if (!writer.is_test() && dice.chance(0.4)) {
       ask_gloss(writer, out);
       continue;
     }
     const auto [text, good] = draw_sentence(writer);
-    out.ask(writer.sentence("mood.ask", {nullptr, {{"TEXT", text}}}), label(good));
+    out.ask(writer.sentence("judge.ask", {nullptr, {{"TEXT", text}}}), label(good));
   }
   return out;
 }

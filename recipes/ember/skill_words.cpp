@@ -5,6 +5,7 @@
 #include <cctype>
 #include <numeric>
 #include <set>
+#include <sstream>
 
 #include "base/strings.h"
 #include "skills.h"
@@ -17,9 +18,9 @@ using Words = std::vector<std::string>;
 
 std::string draw_word(const Writer& writer) {
   static const std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
-  if (writer.dice().chance(0.15)) return lower_case(writer.invented_name());
+  if (writer.dice().chance(0.15)) return lower_case(writer.invented_word());
   for (;;) {
-    std::string word = writer.word(kLists[writer.dice().below(kLists.size())]);
+    std::string word = lower_case(writer.word(kLists[writer.dice().below(kLists.size())]));
     if (word.find(' ') == std::string::npos) return word;
   }
 }
@@ -48,6 +49,18 @@ std::string draw_line(const Writer& writer, size_t count) {
   return join(words, " ");
 }
 
+// Counting is done aloud: "1 the, 2 dog. It is 2."
+std::string counted_words(const std::string& line) {
+  std::istringstream words(line);
+  std::string out;
+  int count = 0;
+  for (std::string word; words >> word;) {
+    ++count;
+    out += format("{}{} {}", count > 1 ? ", " : "", count, word);
+  }
+  return format("{}. It is {}.", out, count);
+}
+
 std::string upper_case(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
@@ -56,7 +69,7 @@ std::string upper_case(std::string text) {
 void ask(const Writer& writer, Conversation& out, std::string_view rule,
          std::vector<std::pair<std::string_view, std::string>> values, std::string answer) {
   // The wordings have their capital letters, and a list at the start stays as it is.
-  out.ask(writer.draw(rule, {nullptr, std::move(values)}), std::move(answer));
+  out.ask(writer.draw(format("{}.ask", rule), {nullptr, std::move(values)}), std::move(answer));
 }
 
 // The four tasks that are measured.
@@ -68,42 +81,43 @@ void ask_measured(const Writer& writer, Conversation& out) {
     case 0: {
       const std::string text =
           dice.chance(0.5) ? draw_line(writer, count) : join(draw_words(writer, count, false), between);
-      return ask(writer, out, "tasks.copy", {{"LIST", text}}, text);
+      return ask(writer, out, "task.copy", {{"TEXT", text}}, text);
     }
     case 1: {
       Words words = draw_words(writer, std::min<size_t>(count, 6), true);
       const std::string list = join(words, between);
       std::reverse(words.begin(), words.end());
-      return ask(writer, out, "tasks.reverse", {{"LIST", list}}, join(words, between));
+      return ask(writer, out, "task.reverse", {{"TEXT", list}}, join(words, between));
     }
     case 2: {
       Words words = draw_words(writer, std::min<size_t>(count, 6), true);
       const std::string list = join(words, between);
       std::sort(words.begin(), words.end());
-      return ask(writer, out, "tasks.sort", {{"LIST", list}}, join(words, between));
+      return ask(writer, out, "task.sort", {{"TEXT", list}}, join(words, between));
     }
     default: {
-      const size_t length = 1 + dice.below(12);
-      return ask(writer, out, "tasks.count", {{"TEXT", draw_line(writer, length)}}, format("{}", length));
+      const std::string line = draw_line(writer, 1 + dice.below(12));
+      return ask(writer, out, "task.count", {{"TEXT", line}}, counted_words(line));
     }
   }
 }
 
 void ask_letters(const Writer& writer, Conversation& out) {
-  const std::string word = draw_word(writer);
+  std::string word = draw_word(writer);
+  while (word.find('-') != std::string::npos) word = draw_word(writer);
   switch (writer.dice().below(8)) {
-    case 0: return ask(writer, out, "tasks.first_letter", {{"WORD", word}}, word.substr(0, 1));
-    case 1: return ask(writer, out, "tasks.last_letter", {{"WORD", word}}, word.substr(word.size() - 1));
-    case 2: return ask(writer, out, "tasks.letters", {{"WORD", word}}, format("{}", word.size()));
+    case 0: return ask(writer, out, "task.first_letter", {{"TEXT", word}}, word.substr(0, 1));
+    case 1: return ask(writer, out, "task.last_letter", {{"TEXT", word}}, word.substr(word.size() - 1));
+    case 2: return ask(writer, out, "task.letters", {{"TEXT", word}}, format("{}", word.size()));
     case 3:
     case 4: {
       const Words words = draw_words(writer, 2, true);
-      return ask(writer, out, "tasks.earlier", {{"A", words[0]}, {"B", words[1]}}, std::min(words[0], words[1]));
+      return ask(writer, out, "task.earlier", {{"A", words[0]}, {"B", words[1]}}, std::min(words[0], words[1]));
     }
     default: {
       Words letters;
       for (const char c : word) letters.emplace_back(1, c);
-      return ask(writer, out, "tasks.spell", {{"WORD", word}}, join(letters, " "));
+      return ask(writer, out, "task.spell", {{"TEXT", word}}, join(letters, " "));
     }
   }
 }
@@ -113,13 +127,13 @@ void ask_place(const Writer& writer, Conversation& out) {
   const Words words = draw_words(writer, 3 + dice.below(4), true);
   const std::string list = join(words, dice.chance(0.6) ? ", " : " ");
   switch (dice.below(5)) {
-    case 0: return ask(writer, out, "tasks.first_word", {{"LIST", list}}, words.front());
-    case 1: return ask(writer, out, "tasks.last_word", {{"LIST", list}}, words.back());
+    case 0: return ask(writer, out, "task.first_word", {{"TEXT", list}}, words.front());
+    case 1: return ask(writer, out, "task.last_word", {{"TEXT", list}}, words.back());
     case 2: {
       const size_t at = dice.below(words.size());
-      return ask(writer, out, "tasks.nth_word", {{"LIST", list}, {"I", format("{}", at + 1)}}, words[at]);
+      return ask(writer, out, "task.nth_word", {{"TEXT", list}, {"I", format("{}", at + 1)}}, words[at]);
     }
-    case 3: return ask(writer, out, "tasks.upper", {{"LIST", list}}, upper_case(list));
+    case 3: return ask(writer, out, "task.upper", {{"TEXT", list}}, upper_case(list));
     default: {
       std::set<int> numbers;
       while (numbers.size() < words.size()) numbers.insert(writer.number(1, dice.chance(0.5) ? 99 : 999));
@@ -128,7 +142,7 @@ void ask_place(const Writer& writer, Conversation& out) {
       Words shown, sorted;
       for (const int n : drawn) shown.push_back(format("{}", n));
       for (const int n : numbers) sorted.push_back(format("{}", n));
-      return ask(writer, out, "tasks.number_sort", {{"LIST", join(shown, ", ")}}, join(sorted, ", "));
+      return ask(writer, out, "task.number_sort", {{"TEXT", join(shown, ", ")}}, join(sorted, ", "));
     }
   }
 }
@@ -138,7 +152,7 @@ void ask_place(const Writer& writer, Conversation& out) {
 Conversation words_row(const Desk& desk) {
   const Writer& writer = desk.writer;
   Conversation out;
-  const size_t turns = writer.is_test() ? 1 : 1 + writer.dice().below(4);
+  const size_t turns = writer.is_test() ? 1 : 4 + writer.dice().below(6);
   for (size_t i = 0; i < turns; ++i) {
     const double at = writer.is_test() ? 0 : writer.dice().uniform();
     if (at < 0.68) {

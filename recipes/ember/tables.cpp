@@ -8,6 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/check.h"
 #include "base/strings.h"
+#include "frames.h"
 #include "writer.h"
 
 namespace andiron::ember {
@@ -89,6 +90,7 @@ Status Tables::add(std::string_view text, const std::string& source) {
     if (!entry.ok()) return make_error("{}:{}: {}", source, number, entry.error().message);
     const std::string name = section.empty() ? std::string(entry->key) : format("{}.{}", section, entry->key);
     std::vector<std::string>& options = entry->is_test ? rules_[name].test : rules_[name].train;
+    rules_[name].is_list = entry->is_list;
     list = entry->is_list ? &options : nullptr;
     if (entry->is_list) {
       add_words(options, entry->value);
@@ -114,6 +116,7 @@ Result<Tables> Tables::read(const std::string& folder) {
     TRY_ASSIGN(const std::string text, read_text_file(path));
     TRY(out.add(text, path));
   }
+  add_frames(out);
   TRY(out.check());
   return out;
 }
@@ -121,7 +124,8 @@ Result<Tables> Tables::read(const std::string& folder) {
 Status Tables::check() const {
   for (const auto& [name, rule] : rules_) {
     if (rule.train.empty()) return make_error("{}: training has no wording of it", name);
-    for (const auto* options : {&rule.train, &rule.test}) {
+    if (name.starts_with("frame.")) continue;  // what they make is checked
+    for (const auto* options : {&rule.train, &rule.test, &rule.framed_train, &rule.framed_test}) {
       for (const std::string& wording : *options) {
         const auto unknown = unknown_reference(wording, *this);
         if (unknown) return make_error("{}: \"{}\" has {{{}}}, which is nothing", name, wording, *unknown);
@@ -132,6 +136,11 @@ Status Tables::check() const {
 }
 
 const Rule* Tables::find(std::string_view name) const {
+  const auto found = rules_.find(name);
+  return found == rules_.end() ? nullptr : &found->second;
+}
+
+Rule* Tables::find(std::string_view name) {
   const auto found = rules_.find(name);
   return found == rules_.end() ? nullptr : &found->second;
 }

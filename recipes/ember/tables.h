@@ -22,11 +22,15 @@ enum class Part { kTrain, kTest };
 struct Rule {
   std::vector<std::string> train;
   std::vector<std::string> test;
+  bool is_list = false;  // words, not wordings
+  // Wordings in general frames (frames.h).
+  std::vector<std::string> framed_train = {};
+  std::vector<std::string> framed_test = {};
 };
 
 class Tables {
  public:
-  // All *.txt of a folder, in the order of their names.
+  // All *.txt of a folder, in the order of their names, with frames.
   static Result<Tables> read(const std::string& folder);
   // `source` is for messages.
   Status add(std::string_view text, const std::string& source);
@@ -34,6 +38,7 @@ class Tables {
   Status check() const;
 
   const Rule* find(std::string_view name) const;
+  Rule* find(std::string_view name);
   // What a row of this part draws from: test rows use what is theirs alone, where there is any (days of the week are
   // everyone's). A name that is not in the tables is a programmer's mistake.
   const std::vector<std::string>& options(std::string_view name, Part part) const;

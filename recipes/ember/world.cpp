@@ -19,7 +19,7 @@ Kind kind_of(std::string_view section) {
 std::vector<std::string> relations_of(const Tables& tables, Kind kind) {
   std::vector<std::string> out;
   for (const std::string& section : tables.sections()) {
-    if (tables.find(section + ".topic") != nullptr && kind_of(section) == kind) out.push_back(section);
+    if (tables.find(section + ".value") != nullptr && kind_of(section) == kind) out.push_back(section);
   }
   return out;
 }
@@ -38,12 +38,20 @@ Fact draw_fact(const Writer& writer, const std::string& relation, size_t subject
   return out;
 }
 
-bool is_same_question(const Fact& a, const Fact& b) { return a.relation == b.relation && a.k == b.k; }
+const std::string& answer_form(const Tables& tables, const Fact& fact) {
+  return tables.find(fact.relation + ".answer")->train.front();
+}
 
-bool fits(const World& world, const Fact& fact) {
+// Relations with one form of answer are one where there is a K and it is the same: a pet horse and a horse with a name.
+bool is_same_question(const Tables& tables, const Fact& a, const Fact& b) {
+  if (a.relation == b.relation) return a.k == b.k;
+  return !a.k.empty() && a.k == b.k && answer_form(tables, a) == answer_form(tables, b);
+}
+
+bool fits(const Tables& tables, const World& world, const Fact& fact) {
   return std::none_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
     // Two relations with one value (home and wish, say) would make "Who ...?" hard to judge by the answer alone.
-    return (is_same_question(fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
+    return (is_same_question(tables, fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
            (fact.subject == other.subject && fact.v == other.v);
   });
 }
@@ -52,7 +60,8 @@ std::string_view list_of(Kind kind) { return kind == Kind::kThing ? "thing" : ki
 
 // Now and then with something around it: "I heard that my sister lives in Rome."
 std::string framed(const Writer& writer, std::string sentence, const Subject& subject) {
-  if (!writer.dice().chance(0.15)) return capitalised(std::move(sentence));
+  const bool is_one = sentence.find_first_of("?:;") == std::string::npos;
+  if (!is_one || !writer.dice().chance(0.15)) return capitalised(std::move(sentence));
   if (sentence.ends_with('.')) sentence.pop_back();
   const bool is_name = sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive);
   if (!is_name) sentence[0] = lower_case(sentence.substr(0, 1))[0];
@@ -105,7 +114,7 @@ World draw_world(const Writer& writer, Kind kind, std::vector<Subject> subjects,
       }
     }
     k = fact.k.empty() ? k : fact.k;
-    if (fits(world, fact)) world.facts.push_back(std::move(fact));
+    if (fits(writer.tables(), world, fact)) world.facts.push_back(std::move(fact));
   }
   dice.shuffle(world.facts);
   return world;
@@ -120,7 +129,7 @@ Fact draw_untold(const Writer& writer, const World& world) {
     Fact fact = as_another ? dice.pick(world.facts) : draw_fact(writer, dice.pick(relations), subject);
     fact.subject = subject;
     const bool told = std::any_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
-      return other.subject == subject && is_same_question(fact, other);
+      return other.subject == subject && is_same_question(writer.tables(), fact, other);
     });
     if (!told) return fact;
   }
@@ -128,7 +137,8 @@ Fact draw_untold(const Writer& writer, const World& world) {
 
 std::string draw_other_value(const Writer& writer, const World& world, const Fact& fact) {
   for (const Fact& other : world.facts) {  // another's is the best lie
-    if (other.subject != fact.subject && is_same_question(fact, other) && writer.dice().chance(0.5)) return other.v;
+    if (other.subject != fact.subject && is_same_question(writer.tables(), fact, other) && writer.dice().chance(0.5))
+      return other.v;
   }
   for (;;) {
     std::string value = draw_value(writer, fact.relation, fact.k);
@@ -137,8 +147,13 @@ std::string draw_other_value(const Writer& writer, const World& world, const Fac
 }
 
 std::string phrase(const Writer& writer, const Fact& fact, const Subject& subject, std::string_view form) {
-  Slots slots{&subject, {{"K", fact.k}, {"V", fact.v}}};
+  const Slots slots{&subject, {{"K", fact.k}, {"V", fact.v}}};
   return writer.draw(format("{}.{}", fact.relation, form), slots);
+}
+
+std::string plain_phrase(const Writer& writer, const Fact& fact, const Subject& subject, std::string_view form) {
+  const Slots slots{&subject, {{"K", fact.k}, {"V", fact.v}}};
+  return writer.draw_plain(format("{}.{}", fact.relation, form), slots);
 }
 
 std::string tell(const Writer& writer, const World& world) {

@@ -1,4 +1,4 @@
-// Small invented worlds: people and things, what is true of them, and how it is told and asked (tables/relations.txt).
+// Small invented worlds: people and things, what is true of them, and how it is told and asked (tables/relations*.txt).
 #pragma once
 
 #include <cstddef>
@@ -23,7 +23,7 @@ struct Fact {
 struct World {
   Kind kind = Kind::kPerson;
   std::vector<Subject> subjects;
-  std::vector<Fact> facts;  // no two of one subject, relation and K; no two of one relation, K and V
+  std::vector<Fact> facts;  // no two of one subject, K and form of answer; no two of one form, K and V
 };
 
 Kind draw_kind(Dice& dice);
@@ -39,6 +39,8 @@ std::string draw_other_value(const Writer& writer, const World& world, const Fac
 
 // How a fact is said and asked. `subject` is the fact's own, or a pronoun, or as the other speaker says it.
 std::string phrase(const Writer& writer, const Fact& fact, const Subject& subject, std::string_view form);
+// The same without a frame: always a question where a question is wanted.
+std::string plain_phrase(const Writer& writer, const Fact& fact, const Subject& subject, std::string_view form);
 
 // All facts as sentences in some order, now and then with pronouns and with words about nothing between.
 std::string tell(const Writer& writer, const World& world);

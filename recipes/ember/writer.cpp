@@ -13,7 +13,8 @@ namespace andiron::ember {
 
 namespace {
 
-constexpr std::array<std::string_view, 9> kForms = {"N", "Ns", "N2", "s", "es", "is", "was", "person", "invented"};
+constexpr std::array<std::string_view, 10> kForms = {"N",  "Ns",  "N2",     "s",        "es",
+                                                     "is", "was", "person", "invented", "string"};
 
 // The end of what text[at], a bracket, opens.
 size_t closing(std::string_view text, size_t at, char open, char close) {
@@ -50,8 +51,12 @@ int to_int(std::string_view digits) {
   return out;
 }
 
-// Words of which no list can hold enough: part of them is invented.
-bool is_open_list(std::string_view name) { return name == "town" || name == "petname"; }
+// Words of which no list can hold enough: this part of them is invented, so that any string has to be copied.
+double invented_part(std::string_view list) {
+  if (list == "town" || list == "petname") return 0.25;
+  if (list == "noun") return 0.12;
+  return list == "thing" || list == "food" || list == "hobby" || list == "trait" ? 0.08 : 0;
+}
 
 }  // namespace
 
@@ -107,8 +112,9 @@ class Expansion {
   }
 
   void draw(std::string_view rule) {
-    if (is_open_list(rule) && writer_.dice().chance(0.35)) {
-      out_ += writer_.invented_name();
+    const double invented = invented_part(rule);
+    if (invented > 0 && writer_.dice().chance(invented)) {
+      out_ += invented > 0.2 ? writer_.invented_name() : writer_.invented_word();
     } else {
       write(writer_.dice().pick(writer_.tables().options(rule, writer_.part())));
     }
@@ -122,6 +128,10 @@ class Expansion {
     }
     if (name == "invented") {
       out_ += writer_.invented_name();
+      return true;
+    }
+    if (name == "string") {
+      out_ += writer_.invented_string();
       return true;
     }
     if (slots_.subject == nullptr) return false;
@@ -172,23 +182,78 @@ std::string Writer::expand(std::string_view wording, const Slots& slots) const {
   return expansion.take();
 }
 
-std::string Writer::draw(std::string_view rule, const Slots& slots) const {
+std::string Writer::draw(std::string_view name, const Slots& slots) const {
+  const Rule* rule = tables_.find(name);
+  ANDIRON_CHECK(rule != nullptr);
+  const std::vector<std::string>& framed = is_test() ? rule->framed_test : rule->framed_train;
+  const bool has_own = !is_test() || !rule->test.empty();
+  // Questions have as often as not a frame; what people tell they mostly tell plainly.
+  const double own = name.ends_with(".say") ? 0.9 : 0.5;
+  if (framed.empty() || (has_own && dice_.chance(own))) return draw_plain(name, slots);
+  return expand(dice_.pick(framed), slots);
+}
+
+std::string Writer::draw_plain(std::string_view rule, const Slots& slots) const {
   return expand(dice_.pick(tables_.options(rule, part_)), slots);
 }
 
 std::string Writer::sentence(std::string_view rule, const Slots& slots) const { return capitalised(draw(rule, slots)); }
 
-std::string Writer::invented_name() const {
-  for (;;) {
-    std::string name;
-    const int syllables = dice_.chance(0.25) ? 3 : 2;
-    for (int i = 0; i < syllables; ++i) {
-      name += dice_.pick(tables_.options("onset", part_)) + dice_.pick(tables_.options("vowel", part_));
-    }
-    if (dice_.chance(0.6)) name += dice_.pick(tables_.options("coda", part_));
-    name = capitalised(std::move(name));
-    if (is_test_name(name) == is_test()) return name;
+std::string Writer::word(std::string_view list) const {
+  return invented_part(list) > 0 ? expand(format("{{{}}}", list)) : dice_.pick(tables_.options(list, part_));
+}
+
+std::string Writer::letters() const {
+  std::string out;
+  for (size_t left = 4 + dice_.below(6); left > 0; --left) out += static_cast<char>('a' + dice_.below(26));
+  return out;
+}
+
+std::string Writer::syllables() const {
+  std::string out;
+  const int count = dice_.chance(0.25) ? 3 : 2;
+  for (int i = 0; i < count; ++i) {
+    out += dice_.pick(tables_.options("onset", part_));
+    out += dice_.pick(tables_.options("vowel", part_));
   }
+  if (dice_.chance(0.6)) out += dice_.pick(tables_.options("coda", part_));
+  return out;
+}
+
+template <typename Make>
+std::string Writer::of_part(Make&& make) const {
+  for (;;) {
+    std::string out = make();
+    if (is_test_name(out) == is_test()) return out;
+  }
+}
+
+std::string Writer::invented_name() const {
+  return of_part([&] { return capitalised(dice_.chance(0.15) ? letters() : syllables()); });
+}
+
+std::string Writer::invented_word() const {
+  return of_part([&] {
+    std::string out = dice_.chance(0.2) ? letters() : syllables();
+    if (dice_.chance(0.08)) out += "-" + syllables();
+    if (!dice_.chance(0.08)) return out;
+    for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return out;
+  });
+}
+
+std::string Writer::invented_string() const {
+  return of_part([&] {
+    std::string out = letters();
+    const double form = dice_.uniform();
+    for (char& c : out) {
+      const double kind = form < 0.4 ? 1 : dice_.uniform();
+      if (kind < 0.3) c = static_cast<char>('0' + dice_.below(10));
+      if (kind < 0.5 && c >= 'a') c = static_cast<char>(c - 'a' + 'A');
+    }
+    if (form > 0.8) out.insert(out.size() / 2, 1, '-');
+    return out;
+  });
 }
 
 Subject Writer::somebody() const {

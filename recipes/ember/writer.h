@@ -53,19 +53,27 @@ struct Slots {
 //   {s} {es} {is} {was} {live/lives}   forms for the subject; {do/does} likewise
 //   {K} {V} ...     values;  {a K} {a @thing} with "a" or "an"
 //   {rule}          any rule;  {@K} the rule that K names;  {#3-95} a number;  {person} anybody's name;
-//   {invented} one that nobody has
+//   {invented} one that nobody has;  {string} letters and digits without sense
 // Numbers above 12 that leave 3 divided by 5 are for test rows only, and so is an eighth of all invented names.
 class Writer {
  public:
   Writer(const Tables& tables, Part part, Dice& dice) : tables_(tables), part_(part), dice_(dice) {}
 
   std::string expand(std::string_view wording, const Slots& slots = {}) const;
-  // One of a rule's wordings; `sentence` also begins with a capital letter.
+  // One of a rule's wordings, its own or (as often as not) one in a frame; `sentence` also begins with a capital
+  // letter.
   std::string draw(std::string_view rule, const Slots& slots = {}) const;
   std::string sentence(std::string_view rule, const Slots& slots = {}) const;
 
-  std::string word(std::string_view list) const { return dice_.pick(tables_.options(list, part_)); }
+  // One of its own wordings, not in a frame.
+  std::string draw_plain(std::string_view rule, const Slots& slots = {}) const;
+
+  std::string word(std::string_view list) const;
+  // Of syllables, some of any letters; a word is in small letters but for a few, and may have a hyphen.
   std::string invented_name() const;
+  std::string invented_word() const;
+  // "kx7qd", "BT-204": for passwords and the like.
+  std::string invented_string() const;
   Subject somebody() const;
   int number(int low, int high) const;
 
@@ -75,6 +83,12 @@ class Writer {
   Dice& dice() const { return dice_; }
 
  private:
+  std::string letters() const;
+  std::string syllables() const;
+  // Until what is drawn is of this part.
+  template <typename Make>
+  std::string of_part(Make&& make) const;
+
   friend class Expansion;
   const Tables& tables_;
   Part part_;
