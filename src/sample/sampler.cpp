@@ -1,6 +1,7 @@
 #include "sample/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -44,8 +45,10 @@ Sampler::Sampler(SamplerOptions options, int32_t vocabulary)
   candidates_.resize(options_.top_k > 0 && !options_.mirostat ? options_.top_k : vocabulary);
 }
 
-int32_t Sampler::sample(std::span<const float> logits) {
+int32_t Sampler::sample(std::span<const float> logits, std::span<const uint64_t> mask) {
   ANDIRON_CHECK(logits.size() == static_cast<size_t>(vocabulary_));
+  ANDIRON_CHECK(mask.empty() || 64 * mask.size() >= logits.size());
+  mask_ = mask;
   adjust(logits);
   if (options_.temperature == 0) return greedy(logits);
 
@@ -118,10 +121,23 @@ float Sampler::adjusted_logit(double logit, double bias, int32_t count, int32_t 
   return static_cast<float>(std::clamp<double>(x, -kFloatMax, kFloatMax));
 }
 
-// Calls visit(token, logit) in rising order of tokens, with adjusted logits in place of raw ones.
+// Calls visit(token, logit) in rising order of the tokens of the mask, with adjusted logits in place of raw ones.
 template <class Visit>
 void Sampler::for_each_logit(std::span<const float> logits, Visit visit) const {
   int32_t token = 0;
+  if (!mask_.empty()) {
+    auto adjusted = adjusted_.begin();
+    for (size_t word = 0; word < mask_.size(); ++word) {
+      for (uint64_t bits = mask_[word]; bits != 0; bits &= bits - 1) {
+        token = static_cast<int32_t>(64 * word) + std::countr_zero(bits);
+        if (token >= vocabulary_) return;
+        while (adjusted != adjusted_.end() && adjusted->token < token) ++adjusted;
+        const bool is_adjusted = adjusted != adjusted_.end() && adjusted->token == token;
+        visit(token, is_adjusted ? adjusted->logit : logits[token]);
+      }
+    }
+    return;
+  }
   for (const Adjusted& adjusted : adjusted_) {
     for (; token < adjusted.token; ++token) visit(token, logits[token]);
     visit(token++, adjusted.logit);

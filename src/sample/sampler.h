@@ -38,8 +38,9 @@ class Sampler {
   Sampler& operator=(Sampler&&) = default;
 
   // The next token, or kNoToken. logits [V]: raw model output; requires V == vocabulary. A logit of -infinity or NaN
-  // is never chosen, so a grammar masks with -infinity.
-  int32_t sample(std::span<const float> logits);
+  // is never chosen. `mask`: a bit for each token, token 0 the lowest of the first word; only tokens whose bit is set
+  // are looked at, as if all others had -infinity. Empty: all of them; else it has a bit for every token.
+  int32_t sample(std::span<const float> logits, std::span<const uint64_t> mask = {});
 
   // Appends a token to the sequence: one that sample() chose, one of the prompt, or any other. Requires
   // 0 <= token < vocabulary.
@@ -73,6 +74,7 @@ class Sampler {
 
   SamplerOptions options_;
   int32_t vocabulary_;
+  std::span<const uint64_t> mask_;  // during sample()
   uint64_t position_ = 0;
   double mu_;
   int32_t drawn_token_ = kNoToken;  // mirostat's last draw and its surprise in bits

@@ -331,6 +331,35 @@ TEST(Sampler, ExtremeOptionsStillGiveAToken) {
   }
 }
 
+TEST(Sampler, AMaskIsTheSameAsMinusInfinity) {
+  constexpr int32_t kVocabulary = 201;  // the last word of the mask is not full
+  for (const Setting& setting : settings()) {
+    SamplerOptions options = plain();
+    setting.change(options);
+    for (uint64_t seed = 0; seed < 20; ++seed) {
+      const std::vector<float> logits = reference::random_logits(kVocabulary, seed);
+      const RandomStream random(seed, 7);
+      std::vector<uint64_t> mask(4, uint64_t{0xff} << 56);  // bits beyond the vocabulary mean nothing
+      std::vector<float> masked(logits);
+      for (int32_t token = 0; token < kVocabulary; ++token) {
+        const bool allowed = seed > 0 && random.uniform(static_cast<uint64_t>(token)) < 0.1;
+        mask[static_cast<size_t>(token / 64)] &= ~(uint64_t{1} << (token % 64));
+        if (allowed) mask[static_cast<size_t>(token / 64)] |= uint64_t{1} << (token % 64);
+        if (!allowed) masked[static_cast<size_t>(token)] = -INFINITY;
+      }
+      Sampler with_mask = make(options, kVocabulary), with_infinity = make(options, kVocabulary);
+      for (int step = 0; step < 8; ++step) {
+        const int32_t token = with_mask.sample(logits, mask);
+        ASSERT_EQ(token, with_infinity.sample(masked)) << setting.name << " " << seed;
+        ASSERT_TRUE(seed > 0 || token == Sampler::kNoToken);
+        if (token == Sampler::kNoToken) break;
+        with_mask.accept(token);
+        with_infinity.accept(token);
+      }
+    }
+  }
+}
+
 TEST(Sampler, AllocatesNothingAfterCreate) {
   constexpr size_t kVocabulary = 262144;
   const std::vector<float> logits = reference::random_logits(kVocabulary, 1);

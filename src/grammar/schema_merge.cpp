@@ -1,0 +1,208 @@
+#include "grammar/schema_merge.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+bool contains(std::span<const Json> list, const Json& value) {
+  const std::string text = value.dump();
+  return std::any_of(list.begin(), list.end(), [&](const Json& one) { return one.dump() == text; });
+}
+
+Json::Array as_list(const Json& value) { return value.is_array() ? value.items() : Json::Array{value}; }
+
+// The types in both lists; "integer" lies within "number".
+Json common_types(const Json& a, const Json& b) {
+  Json out = Json::array();
+  for (const Json& type : as_list(a)) {
+    for (const Json& other : as_list(b)) {
+      if (type.dump() == other.dump()) out.push(type);
+      const bool whole = (type.text_or("") == "integer" && other.text_or("") == "number") ||
+                         (type.text_or("") == "number" && other.text_or("") == "integer");
+      if (whole) out.push("integer");
+    }
+  }
+  return out;
+}
+
+Json all_of(const Json& a, const Json& b) { return Json(Json::Object{{"allOf", Json(Json::Array{a, b})}}); }
+
+Json union_of(const Json& a, const Json& b) {
+  Json out = a;
+  for (const Json& one : b.items_or_none()) {
+    if (!contains(out.items_or_none(), one)) out.push(one);
+  }
+  return out;
+}
+
+Json merge_properties(Json a, const Json& b) {
+  for (const auto& [name, schema] : b.members()) {
+    Json* known = a.find(name);
+    if (known == nullptr) {
+      a.set(name, schema);
+    } else if (known->dump() != schema.dump()) {
+      *known = all_of(*known, schema);
+    }
+  }
+  return a;
+}
+
+Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
+  const auto is = [&](std::initializer_list<std::string_view> names) {
+    return std::find(names.begin(), names.end(), key) != names.end();
+  };
+  if (a.dump() == b.dump()) return a;
+  if (key == "type") return common_types(a, b);
+  if (key == "properties" && a.is_object() && b.is_object()) return merge_properties(a, b);
+  if (key == "required" && a.is_array() && b.is_array()) return union_of(a, b);
+  if (key == "items" || key == "additionalProperties") {
+    if (key == "items" || (a.is_object() && b.is_object())) return all_of(a, b);
+    return a.bool_or(true) ? b : a;  // the narrower of true, false and a schema
+  }
+  if (key == "allOf" && a.is_array() && b.is_array()) return union_of(a, b);
+  if (key == "enum" && a.is_array() && b.is_array()) {
+    Json out = Json::array();
+    for (const Json& one : a.items()) {
+      if (contains(b.items(), one)) out.push(one);
+    }
+    return out;
+  }
+  if (a.is_number() && b.is_number()) {
+    const bool a_less = a.as_double() < b.as_double();
+    if (is({"minimum", "exclusiveMinimum", "minLength", "minItems"})) return a_less ? b : a;
+    if (is({"maximum", "exclusiveMaximum", "maxLength", "maxItems"})) return a_less ? a : b;
+  }
+  return make_error("the keyword \"{}\" is asked for twice, and the two cannot be merged", quoted(key));
+}
+
+// additionalProperties looks at the properties beside it only: where it is given, the other may have no more of them.
+Status check_closed(const Json& closed, const Json& other) {
+  const Json* additional = closed.find("additionalProperties");
+  if (additional == nullptr || additional->bool_or(false)) return {};
+  const Json* properties = other.find("properties");
+  if (properties == nullptr || !properties->is_object()) return {};
+  for (const auto& [name, schema] : properties->members()) {
+    if (closed.member("properties").find(name) != nullptr) continue;
+    return make_error("additionalProperties beside a property \"{}\" from elsewhere cannot be merged", quoted(name));
+  }
+  return {};
+}
+
+Json without_notes(const Json& schema) {
+  Json out = Json::object();
+  for (const auto& [key, value] : schema.members()) {
+    if (is_annotation(key) || key == "$defs" || key == "definitions") continue;
+    const bool is_const = key == "const" && schema.find("enum") == nullptr;
+    out.set(is_const ? "enum" : key, is_const ? Json(Json::Array{value}) : value);
+  }
+  return out;
+}
+
+// The values that are named, or null where any may come.
+Json named_values(const Json& schema) {
+  if (const Json* value = schema.find("const")) return Json(Json::Array{*value});
+  const Json* values = schema.find("enum");
+  return values != nullptr && values->is_array() ? *values : Json();
+}
+
+std::string_view type_of(const Json& value) {
+  if (value.is_null()) return "null";
+  if (value.is_bool()) return "boolean";
+  if (value.is_number()) return "number";
+  if (value.is_string()) return "string";
+  return value.is_array() ? "array" : "object";
+}
+
+// Types as words, "integer" as "number"; empty: any.
+std::vector<std::string_view> types_of(const Json& schema) {
+  std::vector<std::string_view> out;
+  const Json values = named_values(schema);
+  for (const Json& value : values.items_or_none()) out.push_back(type_of(value));
+  if (!out.empty()) return out;
+  const Json* type = schema.find("type");
+  if (type == nullptr) return out;
+  const auto add = [&](const Json& one) { out.push_back(one.text_or("") == "integer" ? "number" : one.text_or("")); };
+  if (type->is_string()) add(*type);
+  for (const Json& one : type->items_or_none()) add(one);
+  return out;
+}
+
+bool share_nothing(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b) {
+  return std::none_of(a.begin(), a.end(), [&](auto one) { return std::find(b.begin(), b.end(), one) != b.end(); });
+}
+
+bool values_differ(const Json& a, const Json& b) {
+  const Json x = named_values(a), y = named_values(b);
+  if (!x.is_array() || !y.is_array()) return false;
+  // 1 and 1.0 are the same number; dump() tells them apart, so numbers do not count as different.
+  const auto is_float = [](const Json& one) { return one.is_number() && !one.is_int(); };
+  return std::none_of(x.items().begin(), x.items().end(),
+                      [&](const Json& one) { return is_float(one) || contains(y.items(), one); }) &&
+         std::none_of(y.items().begin(), y.items().end(), is_float);
+}
+
+bool requires_member(const Json& schema, std::string_view name) {
+  const Json& list = schema.member("required");
+  return contains(list.items_or_none(), Json(name));
+}
+
+// Every object for `a` has a member that none for `b` has, or one of other values.
+bool objects_differ(const Json& a, const Json& b) {
+  for (const Json& name : a.member("required").items_or_none()) {
+    if (!name.is_string()) continue;
+    const Json* theirs = b.member("properties").find(name.as_string());
+    if (theirs == nullptr) {
+      const Json* additional = b.find("additionalProperties");
+      if (additional != nullptr && !additional->bool_or(true)) return true;
+      continue;
+    }
+    const Json* ours = a.member("properties").find(name.as_string());
+    if (ours != nullptr && requires_member(b, name.as_string()) && values_differ(*ours, *theirs)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool is_annotation(std::string_view keyword) {
+  for (const std::string_view one : {"title", "description", "default", "examples", "deprecated", "readOnly",
+                                     "writeOnly", "$comment", "$schema", "contentEncoding", "contentMediaType"}) {
+    if (keyword == one) return true;
+  }
+  return false;
+}
+
+Result<Json> merge_schemas(const Json& a, const Json& b) {
+  TRY(check_closed(a, b));
+  TRY(check_closed(b, a));
+  Json out = without_notes(a);
+  const Json more = without_notes(b);
+  for (const auto& [key, value] : more.members()) {
+    Json* known = out.find(key);
+    if (known == nullptr) {
+      out.set(key, value);
+      continue;
+    }
+    TRY_ASSIGN(*known, merge_values(key, *known, value));
+  }
+  return out;
+}
+
+bool are_disjoint(const Json& a, const Json& b) {
+  if (!a.is_object() || !b.is_object()) return a.is_bool() ? !a.as_bool() : b.is_bool() && !b.as_bool();
+  const auto ours = types_of(a), theirs = types_of(b);
+  if (!ours.empty() && !theirs.empty() && share_nothing(ours, theirs)) return true;
+  const auto only_objects = [](const std::vector<std::string_view>& types) {
+    return types.size() == 1 && types[0] == "object";
+  };
+  if (values_differ(a, b)) return true;
+  return only_objects(ours) && only_objects(theirs) && (objects_differ(a, b) || objects_differ(b, a));
+}
+
+}  // namespace andiron
