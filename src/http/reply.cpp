@@ -1,0 +1,70 @@
+#include <boost/asio/post.hpp>
+
+#include "http/connection.h"
+
+namespace andiron {
+
+namespace {
+
+// Everything goes to the network's thread, in the order in which it was called.
+class Reply final : public HttpReply {
+ public:
+  Reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection, uint64_t number)
+      : core_(std::move(core)), connection_(std::move(connection)), number_(number) {}
+
+  ~Reply() override {
+    post([number = number_](Connection& connection) { connection.abandon(number); });
+  }
+
+  void send(int status, std::string_view content_type, std::string body, HttpFields headers) override {
+    post([number = number_, status, type = std::string(content_type), body = std::move(body),
+          headers = std::move(headers)](Connection& connection) mutable {
+      connection.send(number, status, type, body, std::move(headers));
+    });
+  }
+  void begin_stream(std::string_view content_type) override {
+    post([number = number_, type = std::string(content_type)](Connection& connection) {
+      connection.begin_stream(number, type);
+    });
+  }
+  void write(std::string piece) override {
+    post([number = number_, piece = std::move(piece)](Connection& connection) { connection.write(number, piece); });
+  }
+  void end() override {
+    post([number = number_](Connection& connection) { connection.end(number); });
+  }
+  void on_gone(std::function<void()> callback) override {
+    const auto core = core_.lock();
+    if (core == nullptr) return;
+    boost::asio::post(core->io, [connection = connection_, number = number_, callback = std::move(callback)]() mutable {
+      if (const auto alive = connection.lock()) {
+        alive->on_gone(number, std::move(callback));
+      } else {
+        callback();
+      }
+    });
+  }
+
+ private:
+  template <typename Call>
+  void post(Call call) {
+    const auto core = core_.lock();
+    if (core == nullptr) return;  // the server is no more
+    boost::asio::post(core->io, [connection = connection_, call = std::move(call)]() mutable {
+      if (const auto alive = connection.lock()) call(*alive);
+    });
+  }
+
+  std::weak_ptr<ServerCore> core_;
+  std::weak_ptr<Connection> connection_;
+  uint64_t number_;
+};
+
+}  // namespace
+
+std::shared_ptr<HttpReply> make_reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection,
+                                      uint64_t number) {
+  return std::make_shared<Reply>(std::move(core), std::move(connection), number);
+}
+
+}  // namespace andiron

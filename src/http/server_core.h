@@ -1,0 +1,45 @@
+// What the server's connections share. Only connection.cpp and server.cpp include it: Asio takes long to compile. All
+// of it lives on the network's thread.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "http/metrics.h"
+#include "http/router.h"
+#include "http/server.h"
+
+namespace andiron {
+
+class Connection;
+
+struct ServerCore : std::enable_shared_from_this<ServerCore> {
+  explicit ServerCore(ServerOptions given) : options(std::move(given)) {}
+
+  ServerOptions options;
+  Router router{{}};
+  Metrics metrics;
+  uint16_t port = 0;  // set before anything runs
+  std::atomic<size_t> connections_open{0}, requests_open{0};
+  bool stopping = false;
+
+  // Before all that waits on it, so that it is destroyed after that; what it still has to call may use what is above.
+  boost::asio::io_context io{1};
+  std::vector<boost::asio::ip::tcp::acceptor> acceptors;
+  boost::asio::steady_timer pause{io}, drain{io};
+  boost::asio::signal_set signals{io};
+  std::unordered_set<std::shared_ptr<Connection>> connections;
+  // Called by a connection that has closed.
+  void forget(const std::shared_ptr<Connection>& connection);
+};
+
+}  // namespace andiron
