@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(objects)
-foreach(layer base tensor kernels ops format text sample adapter model engine api)
+foreach(layer base tensor kernels ops format text grammar sample adapter model engine api)
   list(APPEND objects $<TARGET_OBJECTS:andiron_${layer}>)
 endforeach()
 foreach(isa scalar avx2 avx512 amx)
@@ -22,7 +22,8 @@ target_link_libraries(andiron_library PRIVATE fmt::fmt Threads::Threads)
 
 install(TARGETS andiron RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 # The model that it brings, with its card: cli/shipped_model.cpp looks for it there.
-install(FILES ${PROJECT_SOURCE_DIR}/models/ember.gguf ${PROJECT_SOURCE_DIR}/models/ember.md
+install(FILES ${PROJECT_SOURCE_DIR}/models/ember.gguf ${PROJECT_SOURCE_DIR}/models/ember.general.jsonl
+              ${PROJECT_SOURCE_DIR}/models/ember.md
         DESTINATION ${CMAKE_INSTALL_DATADIR}/andiron OPTIONAL)
 install(FILES ${PROJECT_SOURCE_DIR}/doc/andiron.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 set(completions ${PROJECT_SOURCE_DIR}/completions)

@@ -59,10 +59,14 @@ bool is_source(const fs::path& path) {
 std::string kind_of(const std::string& header) {
   static const std::set<std::string> c = {"limits.h", "locale.h", "math.h",   "signal.h",
                                           "stdint.h", "stdlib.h", "string.h", "time.h"};
-  static const std::map<std::string, std::string> others = {
-      {"cpuid.h", "intrinsics"}, {"immintrin.h", "intrinsics"}, {"histedit.h", "libedit"}, {"xxhash.h", "xxHash"}};
-  static const std::set<std::string> system = {"dirent.h", "fcntl.h", "langinfo.h", "pthread.h",
-                                               "sched.h",  "spawn.h", "termios.h",  "unistd.h"};
+  static const std::map<std::string, std::string> others = {{"cpuid.h", "intrinsics"},
+                                                            {"immintrin.h", "intrinsics"},
+                                                            {"histedit.h", "libedit"},
+                                                            {"xxhash.h", "xxHash"},
+                                                            {"sqlite3.h", "SQLite"}};
+  static const std::set<std::string> system = {"dirent.h", "fcntl.h",   "langinfo.h", "pthread.h",   "sched.h",
+                                               "spawn.h",  "termios.h", "unistd.h",   "arpa/inet.h", "netinet/in.h"};
+  if (header.starts_with("boost/")) return "Boost";
   if (header.find('.') == std::string::npos || c.count(header) == 1) return "";
   if (others.count(header) == 1) return others.at(header);
   if (system.count(header) == 1 || header.starts_with("sys/")) return "system";

@@ -1,7 +1,9 @@
 // The whole program, run as people and scripts run it.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -290,6 +292,45 @@ TEST_F(ProgramTest, ReadsAHuggingFaceFolder) {
   EXPECT_EQ(story.status, 0) << story.err;
   EXPECT_GT(story.out.size(), 100U);
   EXPECT_EQ(program_.run(from_file).out, story.out);
+}
+
+TEST_F(ProgramTest, AnswersMatchAGrammarOrASchema) {
+  const std::string model = tiny();
+  const std::string schema = program_.write("s.json", R"({"type": "object", "properties": {"name": {"type": "string",
+      "maxLength": 8}, "age": {"type": "integer", "minimum": 0, "maximum": 150}}, "required": ["name", "age"]})");
+  const Outcome answer = program_.run({"run", model, "-p", "ba be", "--json-schema", schema, "--seed", "3"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  const Json json = parse(answer);
+  expect_members(json, {"name", "age"});
+  EXPECT_LE(json.member("age").number_or(1000), 150) << answer.out;
+  EXPECT_LE(json.member("name").text_or("longer than 8").size(), 8U * 4) << answer.out;
+  EXPECT_EQ(program_.run({"run", model, "-p", "ba be", "--json-schema", schema, "--seed", "3", "--lookup"}).out,
+            answer.out);
+
+  const std::string grammar = program_.write("g.gbnf", "root ::= (\"ba\" | \"be\") [0-9]{3}\n");
+  const Outcome word = program_.run({"run", model, "-p", "ba be", "--grammar", grammar, "--greedy"});
+  EXPECT_EQ(word.status, 0) << word.err;
+  EXPECT_EQ(word.out.size(), 5U) << word.out;
+  EXPECT_EQ(word.out[0], 'b');
+  const Outcome chat = program_.run({"chat", model, "--grammar", grammar, "--seed", "1"}, "ba be\nbo\n");
+  EXPECT_EQ(chat.status, 0) << chat.err;
+  EXPECT_TRUE(std::regex_search(chat.out, std::regex("b[ae][0-9]{3}\\s+b[ae][0-9]{3}"))) << chat.out;
+
+  for (const auto& [option, name, text, message] : std::vector<std::array<std::string, 4>>{
+           {"--grammar", "wrong.gbnf", "root ::= \"a\"\n  x\n", "wrong.gbnf, line 2, column 4: expected \"::=\""},
+           {"--grammar", "end.gbnf", "root ::= \"a\" root", "end.gbnf: no text matches the grammar"},
+           {"--json-schema", "not.json", R"({"items": {"not": {}}})", "not.json, #/items: the keyword \"not\" cannot"},
+           {"--json-schema", "cut.json", R"({"type":)", "cut.json"},
+           {"--json-schema", "", "", "absent.json"}}) {
+    const std::string path = name.empty() ? program_.file("absent.json") : program_.write(name, text);
+    for (const char* command : {"run", "chat"}) {
+      const Outcome mistake = program_.run({command, model, option, path}, "ba\n");
+      EXPECT_EQ(mistake.status, 1) << command << path;
+      EXPECT_NE(mistake.err.find(message), std::string::npos) << mistake.err;
+    }
+  }
+  EXPECT_EQ(program_.run({"run", model, "--grammar", grammar, "--json-schema", schema}).status, 2);
+  EXPECT_EQ(program_.run({"run", model, "--grammar", grammar, "--ignore-end"}).status, 2);
 }
 
 TEST_F(ProgramTest, RunPrintsTheNamesThatScriptsRelyOn) {

@@ -2,8 +2,8 @@
 # shellcheck shell=sh
 
 # Debian 12 names. The only list there is.
-packages_build="g++ cmake ninja-build libfmt-dev libcli11-dev libedit-dev libxxhash-dev libtomlplusplus-dev libgtest-dev"
-packages_test="python3 python3-jinja2 binutils"
+packages_build="g++ cmake ninja-build libfmt-dev libcli11-dev libedit-dev libxxhash-dev libtomlplusplus-dev libsqlite3-dev libboost1.81-dev libgtest-dev"
+packages_test="python3 python3-jinja2 python3-jsonschema binutils"
 packages_ci="clang clang-format clang-tidy libclang-rt-14-dev python3-torch libopenblas0-pthread"
 
 # The packages of $@ that are not installed.
@@ -49,7 +49,7 @@ configure() {
     cat "$log" >&2
     rm -f "$log"
     echo "CMake could not set up the build. It needs what Debian 12 calls: $packages_build" >&2
-    echo "(a C++20 compiler, CMake 3.25, Ninja, fmt 9, CLI11 2, libedit, xxHash, toml++ 3, GoogleTest)" >&2
+    echo "(a C++20 compiler, CMake 3.25, Ninja, fmt 9, CLI11 2, libedit, xxHash, toml++ 3, SQLite 3.40, Boost 1.81, GoogleTest)" >&2
     return 1
   fi
 }

@@ -18,6 +18,8 @@
 #include "cli/progress.h"
 #include "cli/shipped_model.h"
 #include "cli/terminal.h"
+#include "grammar/gbnf.h"
+#include "grammar/json_schema.h"
 #include "kernels/dispatch.h"
 #include "model/tokenizer_source.h"
 #include "text/jinja.h"
@@ -225,6 +227,15 @@ Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Toke
   }
   if (sampling.uses_dry()) sampling.dry_breakers = dry_breakers(tokenizer);
   return sampling;
+}
+
+Result<std::shared_ptr<const TokenGrammar>> load_grammar(const AnswerOptions& options, const Tokenizer& tokenizer) {
+  const bool schema = !options.json_schema.empty();
+  const std::string& path = schema ? options.json_schema : options.grammar;
+  if (path.empty()) return std::shared_ptr<const TokenGrammar>();
+  TRY_ASSIGN(const std::string text, read_text_file(path));
+  TRY_ASSIGN(const Grammar grammar, schema ? parse_json_schema(text, path) : parse_gbnf(text, path));
+  return TokenGrammar::create(grammar, std::make_shared<const TokenTrie>(tokenizer));
 }
 
 Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& global, const AnswerOptions& options,

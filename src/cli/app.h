@@ -12,6 +12,7 @@
 #include "base/thread_team.h"
 #include "cli/options.h"
 #include "engine/session.h"
+#include "grammar/token_grammar.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
 #include "text/chat_prompt.h"
@@ -73,6 +74,9 @@ Result<LogitBias> parse_bias(const std::string& text);
 
 // Fills in what the options leave open (a seed) and turns texts into tokens (bias, DRY breakers).
 Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Tokenizer& tokenizer);
+
+// What the options want the answer to match, or null.
+Result<std::shared_ptr<const TokenGrammar>> load_grammar(const AnswerOptions& options, const Tokenizer& tokenizer);
 
 // The source of guesses the options ask for, or null.
 Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& global, const AnswerOptions& options,

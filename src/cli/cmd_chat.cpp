@@ -64,7 +64,8 @@ Result<Asking> choose_asking(const Tokenizer& tokenizer, const ChatCommandOption
 class Chat {
  public:
   Chat(const GlobalOptions& global, const ChatCommandOptions& options, const Machine& machine,
-       const LoadedModel& loaded, Asking asking, Session& session, DraftSource* draft, SamplerOptions sampling)
+       const LoadedModel& loaded, Asking asking, Session& session, DraftSource* draft, SamplerOptions sampling,
+       std::shared_ptr<const TokenGrammar> grammar)
       : global_(global),
         options_(options),
         machine_(machine),
@@ -73,6 +74,7 @@ class Chat {
         session_(session),
         draft_(draft),
         sampling_(std::move(sampling)),
+        grammar_(std::move(grammar)),
         conversation_(options.system),
         reader_(state_file("chat_history")),
         interrupt_(/*second_ends=*/false) {
@@ -107,6 +109,7 @@ class Chat {
   Session& session_;
   DraftSource* draft_;
   SamplerOptions sampling_;
+  std::shared_ptr<const TokenGrammar> grammar_;
   Conversation conversation_;
   LineReader reader_;
   InterruptGuard interrupt_;
@@ -209,7 +212,8 @@ bool Chat::answer() {
   generate.tokens_max = options_.answer.tokens_max;
   if (asking_.continues && generate.tokens_max < 0) generate.tokens_max = kContinuedTokens;
   generate.stop = options_.answer.stop;
-  generate.strip_first_space = !asking_.continues;
+  generate.strip_first_space = grammar_ == nullptr && !asking_.continues;
+  generate.grammar = grammar_;
   generate.draft = draft_;
   generate.cancel = interrupt_.flag();
   std::string text;
@@ -416,9 +420,11 @@ Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& 
                                            session_options(global, machine, kAnyPrompt)));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(auto sampling, resolve_sampling(options.answer, *tokenizer));
+  TRY_ASSIGN(auto grammar, load_grammar(options.answer, *tokenizer));
   TRY_ASSIGN(auto adapters, load_stack(global, worn, machine, *loaded.model));
   session->wear(std::move(adapters));
-  Chat chat(global, options, machine, loaded, std::move(asking), *session, draft.get(), std::move(sampling));
+  Chat chat(global, options, machine, loaded, std::move(asking), *session, draft.get(), std::move(sampling),
+            std::move(grammar));
   if (!options.load.empty()) TRY(chat.load(options.load));
   return chat.loop();
 }

@@ -21,11 +21,14 @@ namespace andiron {
 
 namespace {
 
+bool is_given(const LearnOptions& o, std::string_view option) {
+  return std::find(o.given.begin(), o.given.end(), option) != o.given.end();
+}
+
 // What an adapter is called that was given no name: as the file or folder is that it is learned from. "" where that
 // is no name, or one was given.
 std::string name_of_data(const LearnOptions& o) {
-  const bool named = std::find(o.given.begin(), o.given.end(), "as") != o.given.end();
-  if (named || !o.out.empty() || o.data.empty()) return "";
+  if (is_given(o, "as") || !o.out.empty() || o.data.empty()) return "";
   const auto path = std::filesystem::path(o.data.front()).lexically_normal();
   const std::string name = (path.has_filename() ? path : path.parent_path()).stem().string();
   return check_adapter_name(name).ok() ? name : "";
@@ -217,6 +220,8 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
     TRY_ASSIGN(const auto general, paths_of(record, "general", source));
     if (o.learn.replay.empty()) o.learn.replay = replay;
     if (o.learn.general.empty() && !general.empty()) o.learn.general = general.front();
+  } else if (o.learn.general.empty()) {
+    o.learn.general = general_rows_of(o.model);
   }
   for (const std::string& path : o.learn.data) said += (&path == &o.learn.data.front() ? " and " : ", ") + path;
   if (!global.quiet) std::fprintf(stderr, "%s, as %s has it\n", printable(said).c_str(), printable(source).c_str());
@@ -226,9 +231,14 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
 }  // namespace
 
 void fill_in_learn_options(LearnCommandOptions& o) {
+  constexpr double kPull = 4;  // ember keeps its skills with it, and learns as much
   split_model(o.model, o.learn.data);
+  if (!o.learn.resume && o.model.empty()) o.model = kShippedModel;
+  const bool has_general = !o.learn.general.empty();
+  if (!has_general && !o.model.empty()) o.learn.general = general_rows_of(o.model);
   if (o.learn.resume) return;
-  if (o.model.empty()) o.model = kShippedModel;
+  const bool may_pull = o.method != "full" && o.loss == "sft";
+  if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kPull;
   if (o.learn.name.empty()) o.learn.name = name_of_data(o.learn);
 }
 

@@ -76,6 +76,7 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   session->wear(std::move(adapters));
   TRY_ASSIGN(const auto draft, make_draft_source(global, options.answer, machine, *tokenizer, session->context()));
   TRY_ASSIGN(const SamplerOptions sampling, resolve_sampling(options.answer, *tokenizer));
+  TRY_ASSIGN(const auto grammar, load_grammar(options.answer, *tokenizer));
 
   const InterruptGuard interrupt(/*second_ends=*/true);
   Progress progress("reading the prompt", Progress::Unit::kTokens, global.quiet);
@@ -91,7 +92,8 @@ Result<int> run_command(const GlobalOptions& global, const RunOptions& options) 
   generate.stop = options.answer.stop;
   generate.ignore_end = options.ignore_end;
   generate.show_special = options.show_special;
-  generate.strip_first_space = prompt.empty() || options.chat;
+  generate.strip_first_space = grammar == nullptr && (prompt.empty() || options.chat);
+  generate.grammar = grammar;
   generate.logprobs_top = options.logprobs;
   generate.draft = draft.get();
   generate.cancel = interrupt.flag();

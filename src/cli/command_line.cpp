@@ -109,6 +109,9 @@ void add_answer(App* app, AnswerOptions& o) {
       ->type_name(kAdapterType)
       ->allow_extra_args(false);
   app->add_flag("--lookup", o.lookup, "Guess tokens from the text so far (prompt lookup)")->excludes(draft);
+  auto* grammar = app->add_option("--grammar", o.grammar, "Answer only what this GBNF grammar allows (FILE)");
+  app->add_option("--json-schema", o.json_schema, "Answer in JSON that is valid by this schema (FILE)")
+      ->excludes(grammar);
   add_sampling(app, o.sampling);
 }
 
@@ -150,10 +153,11 @@ void add_run(App& app, CommandLine& line) {
   sub->add_flag("--json", o->json, "Print one line of JSON at the end: text, ids, finish_reason, timings");
   sub->add_flag("--no-special", o->no_special, "No token before the prompt, and control tokens in it are plain text");
   sub->add_flag("--show-special", o->show_special, "Print control tokens too");
-  sub->add_flag("--ignore-end", o->ignore_end, "Go on after the model's end-of-answer token");
+  auto* ignore_end = sub->add_flag("--ignore-end", o->ignore_end, "Go on after the model's end-of-answer token");
   sub->add_option("--logprobs", o->logprobs, "With --json: log-probabilities, of this many other tokens too")
       ->transform(whole(0, 1000));
   add_answer(sub, o->answer);
+  ignore_end->excludes(sub->get_option("--grammar"))->excludes(sub->get_option("--json-schema"));
   on_parsed(sub, line, o, run_command);
 }
 
@@ -352,8 +356,10 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
       ->capture_default_str();
   sub->add_option("--replay", o.learn.replay, "More rows, against forgetting (may be repeated)")
       ->allow_extra_args(false);
-  sub->add_option("--general", o.learn.general, "A text to see what is forgotten (default: a built-in one)");
-  add_number(sub, "--kl", o.learn.kl_weight, "Weight of the pull to the base on the general text");
+  sub->add_option("--general", o.learn.general,
+                  "A text to see what is forgotten (default: what the model brings, or a built-in one)");
+  add_number(sub, "--kl", o.learn.kl_weight,
+             "Weight of the pull to the base on the general text (4 with what the model brings)");
   sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");
   sub->add_flag("--by-length", o.learn.by_length,
                 "Rows of similar length in a batch, batches in random order; no faster, as nothing is padded");

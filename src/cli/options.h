@@ -34,6 +34,7 @@ struct AnswerOptions {
   std::string draft;                  // path of a draft model
   bool lookup = false;                // guess from the prompt
   std::vector<std::string> adapters;  // "NAME" or "NAME:STRENGTH", in the order in which they are added
+  std::string grammar, json_schema;   // files that the answer must match, at most one; "": none
 };
 
 // What learn() does not take as it is stands beside it as text.

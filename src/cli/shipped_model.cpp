@@ -32,6 +32,14 @@ Result<std::string> model_path(const std::string& model) {
       kShippedModel, looked);
 }
 
+std::string general_rows_of(const std::string& model) {
+  constexpr std::string_view kModel = ".gguf";
+  const auto path = model_path(model);
+  if (!path.ok() || !path->ends_with(kModel)) return "";
+  std::string rows = path->substr(0, path->size() - kModel.size()) + ".general.jsonl";
+  return file_exists(rows) ? rows : "";
+}
+
 bool is_model_name(const std::string& word) {
   return word == kShippedModel || word.ends_with(".gguf") || file_exists(word + "/config.json");
 }

@@ -19,6 +19,10 @@ std::vector<std::string> shipped_model_places(std::string_view program);
 // MODEL as a path: anything but "ember" is one. An Error that names the places where ember is in none of them.
 Result<std::string> model_path(const std::string& model);
 
+// Conversations that a model brings, lest what is learned spoil what it can: NAME.general.jsonl beside NAME.gguf. ""
+// where there are none.
+std::string general_rows_of(const std::string& model);
+
 // Whether a word names a model, by its looks: "ember", a .gguf, a Hugging Face folder. What is neither that nor there
 // at all may be meant as one.
 bool is_model_name(const std::string& word);

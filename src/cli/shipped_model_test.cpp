@@ -33,6 +33,15 @@ TEST(ShippedModel, OnlyItsNameIsNoPath) {
   }
 }
 
+TEST(ShippedModel, AModelMayBringRowsAgainstForgetting) {
+  const TestFolder folder;
+  const std::string model = folder.write("m.gguf", "");
+  EXPECT_EQ(general_rows_of(model), "");
+  const std::string rows = folder.write("m.general.jsonl", "");
+  EXPECT_EQ(general_rows_of(model), rows);
+  EXPECT_EQ(general_rows_of(folder.file("m")), "");
+}
+
 TEST(ShippedModel, TheFirstWordOfLearnIsAModelOrData) {
   const TestFolder folder;
   const std::string text = folder.write("about-me.md", "My dog is old.");
