@@ -85,7 +85,7 @@ test('an export is imported, in pieces that the server takes', async () => {
     await page.getByLabel('Import an export').setInputFiles({ name: 'x.jsonl', mimeType: '', buffer: Buffer.from(text) });
   };
   const lines = ['{"andiron": "store", "version": 1}', '{"setting": {"name": "a", "value": 1}}'];
-  lines.push(...chat('a', 12 << 20), ...chat('b', 12 << 20), ...chat('c', 64));
+  lines.push(...chat('a', 16 << 20), ...chat('b', 16 << 20), ...chat('c', 64));
   lines.push(JSON.stringify({ end: lines.length }));
   await upload(`${lines.join('\n')}\n`);
   await page.getByText('Imported 3 chats and 6 messages').waitFor();

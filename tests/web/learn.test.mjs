@@ -22,7 +22,7 @@ async function learn({ server, page, look }, name) {
     { name: 'facts.md', mimeType: 'text/markdown', buffer: Buffer.from('# Facts\n\nThe cat is called Ada.\n') },
     { name: 'chats.jsonl', mimeType: '', buffer: Buffer.from('{"messages": []}\n') },
   ]);
-  await page.getByText('facts.md').waitFor();
+  await page.locator('.files', { hasText: 'facts.md' }).waitFor();
   await page.getByLabel('Name of the adapter').fill('cat');
   await page.getByRole('button', { name: 'Show the plan' }).click();
   await page.getByText('12 rows, 3 of them held out').waitFor();
@@ -89,7 +89,7 @@ test('on a phone in the dark, and discarded', async () => {
 
 test('a run that fails says why', async () => {
   const { server, page, done } = await visit({ link: '#/learn/job1', prepare: (s) => s.learn('POST', ['v1', 'fine_tuning', 'jobs'], { model: 'ember', suffix: 'x' }, () => {}) });
-  await page.getByText('learning').waitFor();
+  await page.locator('.badge', { hasText: 'learning' }).waitFor();
   Object.assign(server.jobs.get('job1').job, { status: 'failed', error: { message: 'the file has no rows' } });
   await page.getByText('the file has no rows').waitFor();
   await done();

@@ -37,7 +37,6 @@ test('hostile Markdown does nothing, whether whole or as it streams', async () =
     }
   };
   await say(page, hostile);
-  await page.getByRole('button', { name: 'Stop' }).waitFor();
   await settled(page);
   await comes(async () => (await answers(page).count()) === 2);
   const seen = await page.evaluate(() => {

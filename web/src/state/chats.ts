@@ -21,6 +21,7 @@ export const tree = computed(() => new Tree(open.value?.messages ?? []));
 export const path = computed(() => tree.value.path(open.value?.conversation.shown ?? ''));
 
 const pageSize = 100;
+let untouched: OpenChat | null = null; // a new chat as it was opened
 
 export async function loadChats(more = false): Promise<void> {
   const offset = more ? chats.value.length : 0;
@@ -45,12 +46,12 @@ function list(conversation: Conversation, first: boolean): void {
   else chats.value = chats.value.map((chat) => (chat.id === id ? summary : chat));
 }
 
-export function openNew(): void {
+export function openNew(id = newId()): void {
   const wanted = defaults.value;
   const now = Date.now();
   open.value = {
     conversation: {
-      id: newId(),
+      id,
       title: '',
       system: wanted.system,
       model: wanted.model || firstModel.value,
@@ -64,6 +65,12 @@ export function openNew(): void {
     messages: [],
     stored: false,
   };
+  untouched = open.value;
+}
+
+// A new chat that was opened before it was known what new chats begin with, and was not touched since.
+export function refreshNew(): void {
+  if (open.value !== null && open.value === untouched) openNew(open.value.conversation.id);
 }
 
 export async function openChat(id: string): Promise<void> {

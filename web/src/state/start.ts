@@ -1,9 +1,9 @@
 import { effect, untracked } from '@preact/signals';
 import { keyWanted } from '../api';
 import { openAgain } from './answers';
-import { chats, loadChats, open, openNew, show, tree } from './chats';
+import { chats, loadChats, open, openNew, refreshNew, show, tree } from './chats';
 import { loadJobs } from './learn';
-import { firstModel, loadDefaults, loadModels } from './models';
+import { loadDefaults, loadModels } from './models';
 import { complain } from './notices';
 import { route } from './route';
 import './theme';
@@ -16,9 +16,7 @@ async function load(): Promise<void> {
       break; // one reason, as a rule, is that of all
     }
   }
-  // A new chat that was opened before it was known with which model.
-  const chat = open.value;
-  if (chat && !chat.stored && chat.conversation.model === '' && firstModel.value !== '') openNew();
+  refreshNew();
 }
 
 async function follow(id: string, message: string): Promise<void> {

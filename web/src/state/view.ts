@@ -14,6 +14,14 @@ export const closeDialog = () => {
 // beside it.
 export const drawer = signal<'none' | 'side' | 'panel'>('none');
 
+// Back to the button that drew it, unless the person has gone elsewhere.
+export function focusAfter(closed: 'side' | 'panel'): void {
+  requestAnimationFrame(() => {
+    const nowhere = document.activeElement === null || document.activeElement === document.body;
+    if (nowhere) document.querySelector<HTMLElement>(`[data-opens=${closed}]`)?.focus();
+  });
+}
+
 // Narrower than this, see style.css.
 const query = matchMedia('(max-width: 55rem)');
 export const narrow = signal(query.matches);

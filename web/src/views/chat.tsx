@@ -20,6 +20,7 @@ function Bar() {
       <button
         type="button"
         class="quiet"
+        data-opens="panel"
         aria-label="Settings of this chat"
         aria-expanded={drawer.value === 'panel'}
         onClick={() => {
@@ -107,7 +108,7 @@ export function Chat() {
       <main class="main" id="main" tabIndex={-1} inert={covered}>
         <Bar />
         <Log />
-        <Composer />
+        <Composer key={open.value?.conversation.id} id={open.value?.conversation.id ?? ''} />
       </main>
       <Panel />
       {covered && (

@@ -53,11 +53,18 @@ function ContextMeter() {
   );
 }
 
-export function Composer() {
-  const [text, setText] = useState('');
+// What was typed and not sent, by chat.
+const drafts = new Map<string, string>();
+
+// One for each chat: `id` is its key.
+export function Composer({ id }: { id: string }) {
+  const [text, put] = useState(drafts.get(id) ?? '');
   const area = useRef<HTMLTextAreaElement>(null);
   const answering = runningHere.value !== undefined;
-  const id = open.value?.conversation.id;
+  const setText = (next: string) => {
+    drafts.set(id, next);
+    put(next);
+  };
 
   useLayoutEffect(() => {
     const element = area.current!;
@@ -67,16 +74,16 @@ export function Composer() {
   useEffect(() => {
     // Not on a touch screen, where it would draw up the keyboard; nor where a message found is to be read.
     const reads = route.value.view === 'chat' && route.value.message !== '';
-    if (id && !reads && matchMedia('(hover: hover)').matches && !document.querySelector('dialog[open]')) {
+    if (id !== '' && !reads && matchMedia('(hover: hover)').matches && !document.querySelector('dialog[open]')) {
       area.current!.focus();
     }
-  }, [id]);
+  }, []);
 
   const submit = async () => {
     const said = text;
     if (said.trim() === '' || answering) return;
     setText('');
-    if (!(await send(said))) setText((now) => (now === '' ? said : now));
+    if (!(await send(said)) && drafts.get(id) === '') setText(said);
   };
   return (
     <form

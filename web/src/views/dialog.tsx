@@ -13,13 +13,14 @@ interface Props {
 export function Dialog({ title, close, children, wide }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
+  // Before anything of the dialog is there to take it.
+  const focused = useRef(document.activeElement as HTMLElement | null);
   useEffect(() => {
     const dialog = element.current!;
-    const before = document.activeElement as HTMLElement | null;
     dialog.showModal();
     return () => {
       dialog.close();
-      if (before?.isConnected) before.focus();
+      if (focused.current?.isConnected) focused.current.focus();
     };
   }, []);
   return (

@@ -94,7 +94,7 @@ function Log({ events }: { events: JobEvent[] }) {
   return (
     <details class="card">
       <summary>What happened ({lines.length})</summary>
-      <ol class="events">
+      <ol class="events" tabIndex={0} aria-label="What happened">
         {lines.map(({ id, created_at, level, message }) => (
           <li key={id} class={level}>
             <time class="faint">{new Date(created_at * 1000).toLocaleTimeString()}</time> {message}
@@ -110,7 +110,7 @@ export function LearnRun({ id }: { id: string }) {
   const now = watched.value;
   const status = now?.job.id === id ? now.job.status : undefined;
   useEffect(() => {
-    if (status) speak(`The run ${stateWords[status]}.`);
+    if (status) speak(`The run: ${stateWords[status]}.`);
   }, [status]);
   if (!now || now.job.id !== id) return <p class="faint">Loading…</p>;
   const { job, events } = now;

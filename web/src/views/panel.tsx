@@ -4,7 +4,7 @@ import { adaptersOf, baseModels, parseStack, writeStack, type Worn } from '../ad
 import { change, open } from '../state/chats';
 import { keepDefaults, models } from '../state/models';
 import { tell } from '../state/notices';
-import { drawer } from '../state/view';
+import { drawer, focusAfter } from '../state/view';
 import type { Conversation, Sampling } from '../types';
 import { Icon } from './icons';
 
@@ -170,7 +170,9 @@ export function Panel() {
   const close = useRef<HTMLButtonElement>(null);
   const shown = drawer.value === 'panel';
   useEffect(() => {
-    if (shown) close.current?.focus();
+    if (!shown) return;
+    close.current?.focus();
+    return () => focusAfter('panel');
   }, [shown]);
   if (!shown) return null;
   return (

@@ -73,7 +73,9 @@ export function SearchDialog() {
         }}
       >
         <input
-          type="search"
+          type="text"
+          role="searchbox"
+          enterkeyhint="search"
           autofocus
           aria-label="Words to search for"
           placeholder={'Words, or "words in this order"'}

@@ -1,9 +1,9 @@
 // How the page looks, and all chats in and out.
 import { useRef, useState } from 'preact/hooks';
-import { forgetKey, hasKey } from '../api';
+import { forgetKey, hasKey, messageOf } from '../api';
 import { loadChats } from '../state/chats';
 import { exportChats, importChats } from '../state/exchange';
-import { complain, tell } from '../state/notices';
+import { complain } from '../state/notices';
 import { type Theme, theme } from '../state/theme';
 import { closeDialog } from '../state/view';
 import { Dialog } from './dialog';
@@ -39,16 +39,18 @@ function Import() {
   const file = useRef<HTMLInputElement>(null);
   const [consent, setConsent] = useState(false);
   const [busy, setBusy] = useState(false);
+  const [said, setSaid] = useState(''); // here, as nothing behind a dialog is read out
   const read = async () => {
     const chosen = file.current!.files?.[0];
     if (!chosen) return;
     setBusy(true);
+    setSaid('Importing…');
     try {
       const { conversations, messages, kept } = await importChats(await chosen.text(), consent);
-      tell(`Imported ${conversations} chats and ${messages} messages; ${kept} things were there already.`);
+      setSaid(`Imported ${conversations} chats and ${messages} messages; ${kept} things were there already.`);
       await loadChats();
     } catch (error) {
-      complain(error);
+      setSaid(messageOf(error));
     }
     setBusy(false);
     file.current!.value = '';
@@ -63,6 +65,9 @@ function Import() {
         <input type="checkbox" checked={consent} onChange={(event) => setConsent(event.currentTarget.checked)} /> Chats that
         may be learned from there may be learned from here too
       </label>
+      <p class="faint" role="status">
+        {said}
+      </p>
     </>
   );
 }

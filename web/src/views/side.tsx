@@ -5,7 +5,7 @@ import { running } from '../state/answers';
 import { learnAvailable } from '../state/learn';
 import { complain } from '../state/notices';
 import { chatLink, learnLink, route } from '../state/route';
-import { drawer, narrow, view } from '../state/view';
+import { drawer, focusAfter, narrow, view } from '../state/view';
 import type { ChatSummary } from '../types';
 import { Icon } from './icons';
 
@@ -36,10 +36,21 @@ export function Side() {
   const element = useRef<HTMLElement>(null);
   const drawn = drawer.value === 'side';
   useEffect(() => {
-    if (drawn) element.current?.querySelector<HTMLElement>('a, button:not(.skip)')?.focus();
+    if (!drawn) return;
+    element.current?.querySelector<HTMLElement>('a, button:not(.skip)')?.focus();
+    return () => focusAfter('side');
   }, [drawn]);
   return (
-    <nav ref={element} class="side" aria-label="Chats" inert={narrow.value && !drawn}>
+    <nav
+      ref={element}
+      class="side"
+      aria-label="Chats"
+      inert={narrow.value && !drawn}
+      onClick={(event) => {
+        // A link to what is shown already goes nowhere else.
+        if (event.target instanceof Element && event.target.closest('a') && drawn) drawer.value = 'none';
+      }}
+    >
       <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>
         Skip to the main part
       </button>
@@ -108,6 +119,7 @@ export function SideButton() {
     <button
       type="button"
       class="quiet only-narrow"
+      data-opens="side"
       aria-label="Show the list of chats"
       onClick={() => {
         drawer.value = 'side';
