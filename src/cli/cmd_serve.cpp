@@ -9,8 +9,8 @@
 #include "base/cpu_info.h"
 #include "base/strings.h"
 #include "base/user_folder.h"
-#include "cli/app.h"
 #include "cli/adapter_store.h"
+#include "cli/app.h"
 #include "cli/commands.h"
 #include "cli/served_adapters.h"
 #include "cli/shipped_model.h"
@@ -88,6 +88,8 @@ Status add_user(UnitOptions& unit) {
 }
 
 Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& options) {
+  // The key itself may be for the system alone to read.
+  for (const std::string& host : options.hosts) TRY(check_may_listen(host, {options.api_key_file, {}}));
   UnitOptions unit;
   UnitCommand command(unit);
   std::error_code error;
@@ -190,14 +192,13 @@ void say_where(const ModelHost& host, const Scheduler& scheduler, const ServeCom
 }  // namespace
 
 Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions& options) {
-  TRY_ASSIGN(SecurityPolicy policy, security_policy(options));
   if (options.systemd) return print_unit(global, options);
+  TRY_ASSIGN(SecurityPolicy policy, security_policy(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
-  TRY_ASSIGN(const auto scheduler,
-             Scheduler::create(loaded.model, host->tokenizer(), *machine.kernels, *machine.team,
-                               scheduler_options(global, options, machine, *host)));
+  TRY_ASSIGN(const auto scheduler, Scheduler::create(loaded.model, host->tokenizer(), *machine.kernels, *machine.team,
+                                                     scheduler_options(global, options, machine, *host)));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
   TRY_ASSIGN(const auto server,
              HttpServer::create(server_options(global, options, std::move(policy), service), all_routes(service)));

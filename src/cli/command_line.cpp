@@ -535,10 +535,10 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run,    add_chat,     add_serve,    add_inspect,   add_tokenize, add_detokenize,
-                    add_template, add_logits, add_ppl,      add_quantize,  add_imatrix,  add_bench,
-                    add_cache,  add_doctor,   add_learn,    add_pretrain,  add_eval,     add_adapters,
-                    add_tokenizer, add_plot,  add_synth,    add_help}) {
+  for (auto* add :
+       {add_run,  add_chat,     add_serve,     add_inspect, add_tokenize, add_detokenize, add_template, add_logits,
+        add_ppl,  add_quantize, add_imatrix,   add_bench,   add_cache,    add_doctor,     add_learn,    add_pretrain,
+        add_eval, add_adapters, add_tokenizer, add_plot,    add_synth,    add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

@@ -9,9 +9,9 @@
 
 namespace andiron {
 
-// `named`: names of the store, PEFT folders and GGUF adapters, which requests know by the last part of their path; empty
-// for the whole store, which is looked through anew each time. `base_name`: AdapterBase::name of the model. An Error
-// where one of `named` is not there, or two have one name.
+// `named`: names of the store, PEFT folders and GGUF adapters, which requests know by the last part of their path;
+// empty for the whole store, which is looked through anew each time. `base_name`: AdapterBase::name of the model. An
+// Error where one of `named` is not there, or two have one name.
 Result<AdapterSource> served_adapters(const std::vector<std::string>& named, const std::string& base_name);
 
 }  // namespace andiron

@@ -35,25 +35,24 @@ const char* prompt_field(Api api) {
 }
 
 ChoiceReport choice_report(const GenerationReport& report) {
-  return {report.reason,        report.stop_string, report.prompt_tokens, report.prompt_reused, report.tokens,
-          report.prompt_ms, report.decode_ms};
+  return {report.reason, report.stop_string, report.prompt_tokens, report.prompt_reused,
+          report.tokens, report.prompt_ms,   report.decode_ms};
 }
 
 }  // namespace
 
 HttpFault busy(const Overloaded& overloaded) {
-  HttpFault fault = {429,
-                     format("the server is busy: as many requests wait as may; come again in {} s",
-                            overloaded.retry_after_s),
-                     "",
-                     "overloaded",
-                     {}};
+  HttpFault fault = {
+      429,
+      format("the server is busy: as many requests wait as may; come again in {} s", overloaded.retry_after_s),
+      "",
+      "overloaded",
+      {}};
   fault.headers = {{"retry-after", std::to_string(overloaded.retry_after_s)}};
   return fault;
 }
 
-std::shared_ptr<AnswerRun> AnswerRun::create(Scheduler& scheduler, std::shared_ptr<HttpReply> reply,
-                                             ErrorShape shape) {
+std::shared_ptr<AnswerRun> AnswerRun::create(Scheduler& scheduler, std::shared_ptr<HttpReply> reply, ErrorShape shape) {
   std::shared_ptr<AnswerRun> run(new AnswerRun(scheduler, std::move(reply), shape));
   run->reply_->on_gone([weak = std::weak_ptr<AnswerRun>(run)] {
     if (const auto alive = weak.lock()) alive->leave();

@@ -59,11 +59,9 @@ void EmbeddingRun::start(std::vector<std::vector<int32_t>> texts, const std::sha
   }
   for (size_t i = 0; i < texts.size(); ++i) {
     const size_t tokens = texts[i].size();
-    const Submitted submitted =
-        scheduler_.embed(std::move(texts[i]), adapters, client,
-                         [run = shared_from_this(), i](Result<std::vector<float>> vector) {
-                           run->on_done(i, std::move(vector));
-                         });
+    const Submitted submitted = scheduler_.embed(
+        std::move(texts[i]), adapters, client,
+        [run = shared_from_this(), i](Result<std::vector<float>> vector) { run->on_done(i, std::move(vector)); });
     if (const auto* overloaded = std::get_if<Overloaded>(&submitted)) return fail(busy(*overloaded));
     if (const auto* error = std::get_if<Error>(&submitted)) {
       const bool too_long = static_cast<int64_t>(tokens) > scheduler_.context();

@@ -81,8 +81,8 @@ std::string model_name_of(std::string_view path) {
   std::string name(path.substr(path.rfind('/') + 1));  // npos + 1 is 0
   if (name.ends_with(".gguf")) name.resize(name.size() - 5);
   for (char& c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                       c == '_' || c == '-';
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
     if (!plain) c = '-';
   }
   return name.empty() || name == "." || name == ".." ? "model" : name;
@@ -119,9 +119,8 @@ ModelHost::ModelHost(std::shared_ptr<const Model> model, std::shared_ptr<const T
   const ReasoningStyle& reasoning = chat_.style.reasoning;
   chat_.reasoning_is_control = has_control(reasoning.open) || has_control(reasoning.close);
   const CallStyle& calls = chat_.style.calls;
-  for (const std::string* mark : {&calls.section_open, &calls.section_close, &calls.open, &calls.close,
-                                  &calls.name_end, &calls.key_open, &calls.key_end, &calls.value_open,
-                                  &calls.value_end}) {
+  for (const std::string* mark : {&calls.section_open, &calls.section_close, &calls.open, &calls.close, &calls.name_end,
+                                  &calls.key_open, &calls.key_end, &calls.value_open, &calls.value_end}) {
     chat_.calls_are_control = chat_.calls_are_control || has_control(*mark);
   }
 }
@@ -180,8 +179,9 @@ ApiResult<std::vector<ModelHost::Layer>> ModelHost::find_layers(const ModelChoic
     auto stamps = layer.path.empty() ? Result<std::vector<FileStamp>>(Error{}) : stamp_files(files_of(layer.path));
     if (!stamps.ok()) {
       const auto names = options_.adapters.names();
-      const std::string there = names.empty() ? "no adapters" : listed(names);
-      return not_found(format("there is no adapter \"{}\" here; there are {}", quoted(adapter.name), there));
+      const std::string there = names.empty() ? "none" : listed(names);
+      return not_found(format("there is no adapter \"{}\" here; there {} {}", quoted(adapter.name),
+                              names.size() == 1 ? "is" : "are", there));
     }
     layer.stamps = std::move(*stamps);
     layer.strength = static_cast<float>(adapter.strength);

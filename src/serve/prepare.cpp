@@ -56,8 +56,8 @@ ApiResult<GenerateOptions> generate_options(const ModelHost& host, const AnswerA
   const int32_t vocabulary = vocabulary_of(host);
   for (const LogitBias& bias : ask.sampling.logit_bias) {
     if (bias.token >= 0 && bias.token < vocabulary) continue;
-    return refuse("logit_bias", "invalid_value", "\"logit_bias\": there is no token {}; those of this model are 0 to {}",
-                  bias.token, vocabulary - 1);
+    return refuse("logit_bias", "invalid_value",
+                  "\"logit_bias\": there is no token {}; those of this model are 0 to {}", bias.token, vocabulary - 1);
   }
   if (generate.sampling.uses_dry()) generate.sampling.dry_breakers = host.dry_breakers();
   if (const auto checked = validate(generate.sampling, vocabulary); !checked.ok()) {
@@ -117,7 +117,8 @@ ApiResult<PreparedAnswer> prepare_chat(ModelHost& host, GrammarCache& grammars, 
   auto rendered = render(host, out.worn, ask);
   if (!rendered.ok()) return rendered.error();
   const ChatForm& chat = *out.worn.chat;
-  auto plan = plan_answer(ask, chat.style, rendered->text, [&](std::string_view text) { return host.has_control(text); });
+  auto plan =
+      plan_answer(ask, chat.style, rendered->text, [&](std::string_view text) { return host.has_control(text); });
   if (!plan.ok()) return plan.error();
   append_trusted(*rendered, plan->prompt_end);
   auto generate = generate_options(host, ask.answer, drawn);
@@ -128,8 +129,8 @@ ApiResult<PreparedAnswer> prepare_chat(ModelHost& host, GrammarCache& grammars, 
       return std::move(*error);
     }
   }
-  out.generate.show_special = (chat.reasoning_is_control && !chat.style.reasoning.none()) ||
-                              (chat.calls_are_control && !plan->tools.empty());
+  out.generate.show_special =
+      (chat.reasoning_is_control && !chat.style.reasoning.none()) || (chat.calls_are_control && !plan->tools.empty());
   out.prompts.push_back({chat.prompt.tokens(*rendered), !plan->grammar.has_value()});
   if (out.prompts[0].tokens.empty()) {
     return refuse("messages", "invalid_value", "the conversation is empty; the model needs at least one token");
@@ -140,7 +141,8 @@ ApiResult<PreparedAnswer> prepare_chat(ModelHost& host, GrammarCache& grammars, 
   exchange.splitter.tools = std::move(plan->tools);
   exchange.splitter.parallel = ask.tool_choice.parallel;
   exchange.splitter.id_seed = drawn;
-  exchange.splitter.prompt = rendered->text.substr(rendered->text.size() - std::min(rendered->text.size(), kPromptEndBytes));
+  exchange.splitter.prompt =
+      rendered->text.substr(rendered->text.size() - std::min(rendered->text.size(), kPromptEndBytes));
   exchange.splitter.call_begin = std::move(plan->call_begin);
   if (out.generate.show_special) {
     exchange.splitter.dropped.assign(host.end_texts().begin(), host.end_texts().end());

@@ -26,8 +26,8 @@ Service::Service(ModelHost& host, Scheduler& scheduler, ServiceOptions options)
     : host_(host),
       scheduler_(scheduler),
       options_(std::move(options)),
-      fingerprint_("fp_" + short_hash_digits(format("{} {} {}", options_.version, host.weights_key(),
-                                                    scheduler.context()))),
+      fingerprint_("fp_" +
+                   short_hash_digits(format("{} {} {}", options_.version, host.weights_key(), scheduler.context()))),
       grammars_(host.tokenizer()),
       workers_(options_.workers) {}
 
