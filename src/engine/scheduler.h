@@ -26,7 +26,7 @@
 
 #include "base/result.h"
 #include "base/thread_team.h"
-#include "engine/session.h"
+#include "engine/answer_state.h"
 #include "kernels/kernel_table.h"
 #include "model/adapter_stack.h"
 #include "model/model.h"
