@@ -46,7 +46,8 @@ struct PrefixBlock {
 
   // Whether it is what this name stands for, and not only called so.
   bool is(std::string_view of_space, std::span<const int32_t> of_tokens) const;
-  uint64_t bytes() const;  // in memory, about
+  bool is_first() const { return tokens.size() == kPrefixPositions; }  // of its text
+  uint64_t bytes() const;                                              // in memory, about
 };
 
 // As a file of its own: magic, version, lengths, space, tokens, data, and XXH3-128 of all that.

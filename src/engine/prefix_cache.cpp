@@ -64,6 +64,7 @@ void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<cons
 }
 
 void PrefixCache::keep(std::shared_ptr<const PrefixBlock> block) {
+  if (!block->is_first() && !blocks_.contains(block->parent)) return;  // of a text that is too long to be kept
   const std::string key = block->key;
   order_.use(key, block->parent, block->bytes());
   blocks_[key] = std::move(block);

@@ -158,8 +158,9 @@ void PrefixFolder::write_all() {
     if (waiting_.empty()) return;
     const auto block = std::move(waiting_.front());
     waiting_.pop_front();
+    const bool is_useful = block->is_first() || order_.holds(block->parent);
     lock.unlock();
-    const bool written = write(*block);
+    const bool written = is_useful && write(*block);
     lock.lock();
     waiting_keys_.erase(block->key);
     waiting_bytes_ -= block->bytes();

@@ -3,7 +3,8 @@
 // One file for each block, "KEY.kv", in a folder of their own (0700, where it is made here; files 0600: they tell what
 // was said). A thread writes them, and removes those not used for the longest time when they are too many. Files that
 // are damaged, or hold something else than their name says, are removed when they are met; other names in the folder
-// are left alone. What cannot be written is not kept: this is a cache.
+// are left alone. What cannot be written is not kept, nor what would stand there without the block before it: this is a
+// cache.
 #pragma once
 
 #include <condition_variable>
