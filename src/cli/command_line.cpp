@@ -37,7 +37,6 @@ constexpr const char* kNoCommand =
     "andiron: expected a command, such as\n"
     "  andiron run MODEL -p TEXT               to answer\n"
     "  andiron chat MODEL                      to talk\n"
-    "  andiron serve MODEL                     for other programs to ask\n"
     "  andiron learn MODEL DATA... --as NAME   to train\n"
     "andiron help lists all of them";
 

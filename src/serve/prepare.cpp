@@ -44,10 +44,7 @@ void append_trusted(RenderedPrompt& prompt, const std::string& text) {
   }
 }
 
-int32_t vocabulary_of(const ModelHost& host) {
-  return static_cast<int32_t>(
-      std::min<int64_t>(host.model()->config().vocabulary, int64_t{host.tokenizer().vocab_size()}));
-}
+int32_t vocabulary_of(const ModelHost& host) { return choosable_tokens(*host.model(), host.tokenizer()); }
 
 ApiResult<GenerateOptions> generate_options(const ModelHost& host, const AnswerAsk& ask, uint64_t drawn) {
   GenerateOptions generate;
