@@ -135,10 +135,20 @@ Result<SecurityPolicy> security_policy(const ServeCommandOptions& options) {
   return policy;
 }
 
+// As a session's by default (engine/session.h), but that as many as run at once are to fit into half of the free
+// memory.
+int64_t default_context(const Model& model, KvFormat format, int64_t sequences) {
+  const uint64_t each = std::max<uint64_t>(1, model.kv_bytes_per_position(format)) * static_cast<uint64_t>(sequences);
+  const int64_t trained = model.config().context;
+  const auto affordable = static_cast<int64_t>(memory_available_bytes() / 2 / each);
+  return std::clamp(affordable, std::min<int64_t>(512, trained), trained);
+}
+
 SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeCommandOptions& options,
                                    const Machine& machine, const ModelHost& host) {
   SchedulerOptions out;
-  out.context = global.context;
+  out.context =
+      global.context > 0 ? global.context : default_context(*host.model(), machine.kv_format, options.sequences);
   out.kv_format = machine.kv_format;
   out.sequences = options.sequences;
   out.base_hash = host.weights_key();
