@@ -40,6 +40,9 @@ Subject you_subject();
 Subject flipped(const Subject& subject);
 // With a pronoun in place of the name.
 Subject by_pronoun(const Subject& subject);
+// Whether the first word or words are the subject's name or possessive, which keep their capital letters: not so of
+// "It" and "I".
+bool begins_with(std::string_view sentence, const Subject& subject);
 
 // What the references of one wording stand for.
 struct Slots {
