@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "base/atomic_file.h"
 #include "base/cpu_info.h"
 #include "base/strings.h"
 #include "base/user_folder.h"
@@ -78,8 +79,9 @@ Status add_user(UnitOptions& unit) {
   const passwd* user = ::getpwuid(::getuid());
   if (user == nullptr) return make_error("this user has no name, which a systemd unit needs");
   unit.user = user->pw_name;
+  const std::string packed = packed_cache_folder(PackedCacheOptions());
   for (const std::string& folder :
-       {user_folder("XDG_DATA_HOME", ".local/share"), packed_cache_folder(PackedCacheOptions())}) {
+       {user_folder("XDG_DATA_HOME", ".local/share"), packed.empty() ? "" : parent_of(packed)}) {
     if (folder.empty()) continue;
     TRY_ASSIGN(std::string whole, unit_path(folder));
     unit.written.push_back(std::move(whole));
@@ -112,7 +114,9 @@ Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& o
   if (!options.chat_template.empty()) TRY(command.add_path("--template", options.chat_template));
   command.add_if(options.no_prefix_cache, "--no-prefix-cache");
   command.add_if(options.metrics, "--metrics");
-  if (!options.api_key_file.empty()) TRY_ASSIGN(unit.api_key_file, unit_path(options.api_key_file));
+  if (!options.api_key_file.empty()) {
+    TRY_ASSIGN(unit.api_key_file, unit_path(options.api_key_file));
+  }
   unit.loopback_only = std::all_of(options.hosts.begin(), options.hosts.end(),
                                    [](const std::string& host) { return is_loopback(host); });
   TRY(add_user(unit));
@@ -124,7 +128,9 @@ Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& o
 Result<SecurityPolicy> security_policy(const ServeCommandOptions& options) {
   SecurityPolicy policy;
   policy.own_names = options.own_names;
-  if (!options.api_key_file.empty()) TRY_ASSIGN(policy.api_key, read_api_key(options.api_key_file));
+  if (!options.api_key_file.empty()) {
+    TRY_ASSIGN(policy.api_key, read_api_key(options.api_key_file));
+  }
   for (const std::string& host : options.hosts) TRY(check_may_listen(host, policy));
   return policy;
 }
@@ -138,10 +144,25 @@ SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeComma
   out.base_hash = host.weights_key();
   out.prefix_bytes = options.no_prefix_cache ? 0 : std::min(out.prefix_bytes, memory_available_bytes() / 4);
   if (out.prefix_bytes > 0 && !global.no_cache) {
-    const std::string cache = packed_cache_folder(cache_options(global));
-    if (!cache.empty()) out.prefix_folder = cache + "/prefixes";
+    const std::string packed = packed_cache_folder(cache_options(global));
+    if (!packed.empty()) out.prefix_folder = parent_of(packed) + "/prefixes";
   }
   return out;
+}
+
+// Where the disk takes no prefixes, they are kept in memory alone.
+Result<std::unique_ptr<Scheduler>> make_scheduler(const GlobalOptions& global, const Machine& machine,
+                                                  const ModelHost& host, SchedulerOptions options) {
+  const auto create = [&] {
+    return Scheduler::create(host.model(), host.tokenizer(), *machine.kernels, *machine.team, options);
+  };
+  auto scheduler = create();
+  if (scheduler.ok() || options.prefix_folder.empty()) return scheduler;
+  const std::string note = scheduler.error().message;
+  options.prefix_folder.clear();
+  scheduler = create();
+  if (scheduler.ok()) say_notes(global, {&note, 1});
+  return scheduler;
 }
 
 Result<std::unique_ptr<ModelHost>> make_host(const ServeCommandOptions& options, const Machine& machine,
@@ -197,8 +218,8 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
-  TRY_ASSIGN(const auto scheduler, Scheduler::create(loaded.model, host->tokenizer(), *machine.kernels, *machine.team,
-                                                     scheduler_options(global, options, machine, *host)));
+  TRY_ASSIGN(const auto scheduler,
+             make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host)));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
   TRY_ASSIGN(const auto server,
              HttpServer::create(server_options(global, options, std::move(policy), service), all_routes(service)));
