@@ -1,6 +1,7 @@
 #include "engine/prefix_folder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>

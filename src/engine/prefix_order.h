@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <string>
 #include <unordered_map>
@@ -19,7 +20,7 @@ class PrefixOrder {
     forget(key);
     const auto before = entries_.find(parent);
     const auto at = before == entries_.end() ? order_.begin() : std::next(before->second);
-    entries_[key] = order_.insert(at, {key, bytes});
+    entries_[key] = order_.insert(at, Entry{key, bytes});
     bytes_ += bytes;
   }
   void forget(const std::string& key) {

@@ -33,7 +33,9 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
   bool stopping = false;
 
   // Before all that waits on it, so that it is destroyed after that; what it still has to call may use what is above.
-  boost::asio::io_context io{1};
+  // Without a hint that there is one thread: with it, what that thread posts may run after what another posts later,
+  // and an answer's first words came before its beginning.
+  boost::asio::io_context io;
   std::vector<boost::asio::ip::tcp::acceptor> acceptors;
   boost::asio::steady_timer pause{io}, drain{io};
   boost::asio::signal_set signals{io};
