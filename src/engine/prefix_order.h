@@ -14,6 +14,10 @@ namespace andiron {
 
 class PrefixOrder {
  public:
+  PrefixOrder() = default;
+  PrefixOrder(PrefixOrder&&) = default;
+  PrefixOrder& operator=(PrefixOrder&&) = default;
+
   // A key, new or known, was used: it comes right behind its parent, or in front of all where that is not here. Use a
   // text's first block first.
   void use(const std::string& key, const std::string& parent, uint64_t bytes) {

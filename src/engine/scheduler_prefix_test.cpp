@@ -125,6 +125,21 @@ TEST_F(SchedulerPrefixTest, TheDiskHasItAfterARestart) {
   EXPECT_EQ(ask(*this->scheduler(on_disk()), asked).report->prompt_reused, 192);
 }
 
+TEST_F(SchedulerPrefixTest, WhatIsForgottenIsGone) {
+  open();
+  const GenerationRequest asked = request(random_tokens(200), 20);
+  const HeardAnswer wanted = alone(asked, {.context = 500});
+  const auto scheduler = this->scheduler(on_disk());
+  for (int i = 0; i < 2; ++i) {
+    const HeardAnswer heard = ask(*scheduler, asked);
+    EXPECT_EQ(heard.report->prompt_reused, 0);
+    expect_same(heard, wanted, "after it was forgotten");
+    scheduler->forget_prefixes();
+    EXPECT_EQ(files().size(), 0U);
+    EXPECT_EQ(scheduler->stats().prefix_bytes, 0U);
+  }
+}
+
 TEST_F(SchedulerPrefixTest, DamagedFilesAreReadAnew) {
   open();
   const GenerationRequest asked = request(random_tokens(200), 20);
