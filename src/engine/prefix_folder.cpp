@@ -79,7 +79,10 @@ Status PrefixFolder::find_files() {
   }
   if (error) return make_error("{}: cannot read this folder: {}", folder_, error.message());
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.used < b.used; });
-  for (const Found& file : found) order_.use(file.key, "", file.bytes);
+  for (const Found& file : found) {
+    order_.use(file.key, "", file.bytes);
+    unread_.insert(file.key);
+  }
   make_room();
   return {};
 }
@@ -100,7 +103,8 @@ void PrefixFolder::put(std::shared_ptr<const PrefixBlock> block) {
 }
 
 void PrefixFolder::put_locked(std::shared_ptr<const PrefixBlock> block) {
-  if (order_.holds(block->key) || waiting_keys_.contains(block->key)) return;
+  const bool is_whole = order_.holds(block->key) && !unread_.contains(block->key);
+  if (is_whole || waiting_keys_.contains(block->key)) return;
   const uint64_t bytes = block->bytes();
   if (waiting_bytes_ > 0 && waiting_bytes_ + bytes > kWaitingBytesMax) return;
   waiting_bytes_ += bytes;
@@ -111,7 +115,7 @@ void PrefixFolder::put_locked(std::shared_ptr<const PrefixBlock> block) {
 
 void PrefixFolder::use(const std::shared_ptr<const PrefixBlock>& block) {
   const std::lock_guard lock(mutex_);
-  if (order_.holds(block->key)) {
+  if (order_.holds(block->key) && !unread_.contains(block->key)) {
     order_.use(block->key, block->parent, prefix_file_bytes(*block));
   } else {
     put_locked(block);
@@ -137,6 +141,7 @@ std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
   const auto bytes = read_text_file(path, bytes_max_);
   auto block = bytes.ok() ? parse_prefix_file(*bytes, path) : Result<PrefixBlock>(bytes.error());
   const std::lock_guard lock(mutex_);
+  unread_.erase(key);
   if (!block.ok() || block->key != key) {
     order_.forget(key);
     std::error_code ignored;
@@ -160,6 +165,7 @@ void PrefixFolder::clear() {
     fs::remove(path_of(key), ignored);
   });
   order_ = {};
+  unread_.clear();
 }
 
 void PrefixFolder::settle() {
@@ -180,7 +186,10 @@ void PrefixFolder::write_all() {
     lock.lock();
     waiting_keys_.erase(block->key);
     waiting_bytes_ -= block->bytes();
-    if (written) order_.use(block->key, block->parent, prefix_file_bytes(*block));
+    if (written) {
+      order_.use(block->key, block->parent, prefix_file_bytes(*block));
+      unread_.erase(block->key);
+    }
     make_room();
     if (waiting_keys_.empty()) settled_.notify_all();
   }
@@ -197,6 +206,7 @@ void PrefixFolder::make_room() {
   while (!order_.empty() && order_.bytes() > bytes_max_) {
     const std::string key = order_.last();
     order_.forget(key);
+    unread_.erase(key);
     std::error_code ignored;
     fs::remove(path_of(key), ignored);
   }

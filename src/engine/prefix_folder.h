@@ -62,6 +62,7 @@ class PrefixFolder {
   mutable std::mutex mutex_;  // of all below
   std::condition_variable work_, settled_;
   PrefixOrder order_;
+  std::unordered_set<std::string> unread_;  // of these, files of an earlier start: they may be damaged
   std::deque<std::shared_ptr<const PrefixBlock>> waiting_;
   std::unordered_set<std::string> waiting_keys_;  // and that of the one being written
   uint64_t waiting_bytes_ = 0;
