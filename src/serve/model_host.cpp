@@ -209,7 +209,7 @@ std::shared_ptr<const AdapterStack> ModelHost::find_kept(std::span<const Layer> 
   return kept_.back().stack;
 }
 
-// Under loading_. The Error where the files change while they are read: the next request finds them settled.
+// Under loading_. An Error where the files change while they are read.
 Result<std::shared_ptr<const AdapterWeights>> ModelHost::load(const Layer& layer, std::string& hash) {
   {
     const std::lock_guard lock(mutex_);
@@ -257,39 +257,46 @@ void ModelHost::forget(const std::string& hash) {
   });
 }
 
+// One that is kept, or a new one, for which adapters are loaded.
+Result<std::shared_ptr<const AdapterStack>> ModelHost::find_stack(std::span<const Layer> layers, std::string& key) {
+  if (auto kept = find_kept(layers, key)) return kept;
+  const std::lock_guard loading(loading_);
+  if (auto kept = find_kept(layers, key)) return kept;
+  Kept made;
+  std::vector<AdapterStack::Layer> stack;
+  for (const Layer& layer : layers) {
+    std::string hash;
+    TRY_ASSIGN(auto weights, load(layer, hash));
+    stack.push_back({std::move(weights), layer.strength});
+    made.key += key_part(hash, layer.strength);
+    made.hashes.push_back(std::move(hash));
+  }
+  key = made.key;
+  made.stack = std::make_shared<const AdapterStack>(std::move(stack));
+  const std::lock_guard lock(mutex_);
+  keep(made);
+  return made.stack;
+}
+
 ApiResult<Worn> ModelHost::wear(const ModelChoice& choice) {
   if (auto error = check_model(choice)) return std::move(*error);
-  auto layers = find_layers(choice);
-  if (!layers.ok()) return layers.error();
-  Worn worn;
-  const bool chats = can_chat_ || std::any_of(layers->begin(), layers->end(), [&](const Layer& layer) {
-                       return options_.adapters.has_chatted(layer.path);
-                     });
-  worn.chat = chats ? &chat_ : nullptr;
-  if (layers->empty()) return worn;
-  worn.stack = find_kept(*layers, worn.key);
-  if (worn.stack != nullptr) return worn;
-
-  const std::lock_guard loading(loading_);
-  worn.stack = find_kept(*layers, worn.key);
-  if (worn.stack != nullptr) return worn;
-  Kept kept;
-  std::vector<AdapterStack::Layer> stack;
-  for (size_t i = 0; i < layers->size(); ++i) {
-    std::string hash;
-    auto weights = load((*layers)[i], hash);
-    if (!weights.ok()) {
-      return refuse("model", "invalid_adapter", "the adapter cannot be used: {}", weights.error().message);
+  for (bool again = false;; again = true) {
+    auto layers = find_layers(choice);
+    if (!layers.ok()) return layers.error();
+    Worn worn;
+    const bool chats = can_chat_ || std::any_of(layers->begin(), layers->end(), [&](const Layer& layer) {
+                         return options_.adapters.has_chatted(layer.path);
+                       });
+    worn.chat = chats ? &chat_ : nullptr;
+    if (layers->empty()) return worn;
+    auto stack = find_stack(*layers, worn.key);
+    if (stack.ok()) {
+      worn.stack = std::move(*stack);
+      return worn;
     }
-    stack.push_back({std::move(*weights), (*layers)[i].strength});
-    kept.key += key_part(hash, (*layers)[i].strength);
-    kept.hashes.push_back(std::move(hash));
+    // It may have been replaced just now; as it is now it may do.
+    if (again) return refuse("model", "invalid_adapter", "the adapter cannot be used: {}", stack.error().message);
   }
-  worn.key = kept.key;
-  worn.stack = kept.stack = std::make_shared<const AdapterStack>(std::move(stack));
-  const std::lock_guard lock(mutex_);
-  keep(std::move(kept));
-  return worn;
 }
 
 ModelCard ModelHost::base_card(int64_t context) const {

@@ -117,6 +117,7 @@ class ModelHost {
   std::optional<ApiError> check_model(const ModelChoice& choice) const;
   ApiResult<std::vector<Layer>> find_layers(const ModelChoice& choice) const;
   std::shared_ptr<const AdapterStack> find_kept(std::span<const Layer> layers, std::string& key);
+  Result<std::shared_ptr<const AdapterStack>> find_stack(std::span<const Layer> layers, std::string& key);
   Result<std::shared_ptr<const AdapterWeights>> load(const Layer& layer, std::string& hash);
   void keep(Kept kept);
   void forget(const std::string& hash);
