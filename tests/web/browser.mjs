@@ -12,7 +12,11 @@ const pictures = process.env.ANDIRON_SCREENSHOTS;
 mkdirSync(pictures, { recursive: true });
 
 let browser;
-after(() => browser?.close());
+const servers = new Set(); // of tests that failed before their end
+after(async () => {
+  await browser?.close();
+  for (const server of servers) await server.stop();
+});
 
 export const phone = { width: 360, height: 720 };
 
@@ -23,6 +27,7 @@ export async function visit({ theme = 'light', size = { width: 1200, height: 800
   const server = new FakeServer();
   prepare?.(server);
   await server.start();
+  servers.add(server);
   const context = await browser.newContext({
     viewport: size,
     colorScheme: theme,
@@ -36,7 +41,7 @@ export async function visit({ theme = 'light', size = { width: 1200, height: 800
     if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(server.url)) wrong.push(`asked ${request.url()}`);
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
+  page.setDefaultTimeout(20_000);
   page.on('pageerror', (error) => wrong.push(String(error)));
   page.on('console', (message) => {
     // A refusal that the page deals with is no fault of it.
@@ -61,6 +66,7 @@ export async function visit({ theme = 'light', size = { width: 1200, height: 800
     async done() {
       await context.close();
       await server.stop();
+      servers.delete(server);
       assert.deepEqual(wrong, []);
     },
   };
@@ -77,10 +83,19 @@ export async function comes(what) {
 
 export const composer = (page) => page.getByLabel('Your message');
 export const answers = (page) => page.locator('.message.assistant .markdown');
+// A text of the conversation: what is read out stands in the page once more.
+export const seen = (page, text) => page.locator('.log').getByText(text);
 
+// Says it, and waits until the answer has begun.
 export async function say(page, text) {
+  const messages = page.locator('.message');
+  const before = await messages.count();
   await composer(page).fill(text);
   await composer(page).press('Enter');
+  await comes(async () => (await messages.count()) >= before + 2);
 }
 // The answer is there, and kept.
-export const settled = (page) => page.getByRole('button', { name: 'Send' }).waitFor();
+export async function settled(page) {
+  await comes(async () => (await page.locator('[aria-busy=true]').count()) === 0);
+  await page.getByRole('button', { name: 'Send' }).waitFor();
+}

@@ -37,7 +37,7 @@ export class FakeServer {
   }
   async stop() {
     this.server.closeAllConnections();
-    await new Promise((done) => this.server.close(done));
+    if (this.server.listening) await new Promise((done) => this.server.close(done));
   }
 
   // A chat of alternating questions and answers that is there already.

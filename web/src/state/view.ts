@@ -14,14 +14,14 @@ export const closeDialog = () => {
 // beside it.
 export const drawer = signal<'none' | 'side' | 'panel'>('none');
 
-effect(() => {
-  if (route.value) drawer.value = 'none';
-});
-
 // Narrower than this, see style.css.
-export const narrow = signal(false);
 const query = matchMedia('(max-width: 55rem)');
-narrow.value = query.matches;
+export const narrow = signal(query.matches);
 query.addEventListener('change', () => {
   narrow.value = query.matches;
+});
+
+// What covers the view goes away when another one is gone to.
+effect(() => {
+  if (route.value && narrow.peek()) drawer.value = 'none';
 });
