@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <iterator>
 #include <memory>
@@ -84,11 +85,18 @@ Status add_user(UnitOptions& unit) {
   const passwd* user = ::getpwuid(::getuid());
   if (user == nullptr) return make_error("this user has no name, which a systemd unit needs");
   unit.user = user->pw_name;
+  for (const char* name : {"XDG_DATA_HOME", "XDG_CACHE_HOME"}) {
+    const char* given = std::getenv(name);
+    if (given != nullptr && *given == '/') unit.environment.emplace_back(name, given);
+  }
   const std::string packed = packed_cache_folder(PackedCacheOptions());
   for (const std::string& folder :
        {user_folder("XDG_DATA_HOME", ".local/share"), packed.empty() ? "" : parent_of(packed)}) {
     if (folder.empty()) continue;
     TRY_ASSIGN(std::string whole, unit_path(folder));
+    std::error_code error;
+    fs::create_directories(whole, error);  // what is not there cannot be bound
+    if (error) return make_error("{}: this folder cannot be made: {}", whole, error.message());
     unit.written.push_back(std::move(whole));
   }
   return {};
@@ -121,6 +129,9 @@ Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& o
   command.add_if(options.no_store, "--no-store");
   command.add_if(options.no_page, "--no-page");
   if (!options.store.empty()) {
+    if (::getuid() == 0) {
+      return make_error("--store: the unit that root makes has a user of its own, whose chats are in /var/lib/andiron");
+    }
     TRY_ASSIGN(const std::string store, unit_path(options.store));
     command.add("--store", store);
     unit.written.push_back(parent_of(store));
@@ -147,10 +158,11 @@ Result<SecurityPolicy> security_policy(const ServeCommandOptions& options) {
   return policy;
 }
 
-// As a session's by default (engine/session.h), but that as many as run at once are to fit into half of the free
-// memory.
-int64_t default_context(const Model& model, KvFormat format, int64_t sequences) {
-  const uint64_t each = std::max<uint64_t>(1, model.kv_bytes_per_position(format)) * static_cast<uint64_t>(sequences);
+// As a session's by default (engine/session.h), but that as many as run at once, and as many that rest
+// (engine/scheduler.h), are to fit into half of the free memory.
+int64_t served_context(const Model& model, KvFormat format, int64_t sequences) {
+  const auto held = 2 * static_cast<uint64_t>(sequences);
+  const uint64_t each = std::max<uint64_t>(1, model.kv_bytes_per_position(format)) * held;
   const int64_t trained = model.config().context;
   const auto affordable = static_cast<int64_t>(memory_available_bytes() / 2 / each);
   return std::clamp(affordable, std::min<int64_t>(512, trained), trained);
@@ -160,7 +172,7 @@ SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeComma
                                    const Machine& machine, const ModelHost& host) {
   SchedulerOptions out;
   out.context =
-      global.context > 0 ? global.context : default_context(*host.model(), machine.kv_format, options.sequences);
+      global.context > 0 ? global.context : served_context(*host.model(), machine.kv_format, options.sequences);
   out.kv_format = machine.kv_format;
   out.sequences = options.sequences;
   out.base_hash = host.weights_key();
@@ -212,10 +224,11 @@ void append(std::vector<Route>& routes, std::vector<Route> more) {
   routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
-// Every route of the server. `store` may be null.
-std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Store* store) {
+// Every route of the server. `store` may be null. What is removed from it goes from the cache of prefixes too.
+std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Scheduler& scheduler,
+                              Store* store) {
   std::vector<Route> routes = service.routes();
-  if (store != nullptr) append(routes, chat_routes(*store));
+  if (store != nullptr) append(routes, chat_routes(*store, [&scheduler] { scheduler.forget_prefixes(); }));
   if (!options.no_page) append(routes, page_routes());
   return routes;
 }
@@ -251,15 +264,15 @@ void say_where(const ModelHost& host, const Scheduler& scheduler, const ServeCom
 Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions& options) {
   if (options.systemd) return print_unit(global, options);
   TRY_ASSIGN(SecurityPolicy policy, security_policy(options));
+  TRY_ASSIGN(const auto store, open_store(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
   TRY_ASSIGN(const auto scheduler,
              make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host)));
-  TRY_ASSIGN(const auto store, open_store(options));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
   TRY_ASSIGN(const auto server, HttpServer::create(server_options(global, options, std::move(policy), service),
-                                                   all_routes(options, service, store.get())));
+                                                   all_routes(options, service, *scheduler, store.get())));
   say_where(*host, *scheduler, options, *server);
   server->run();
   return 0;

@@ -26,6 +26,13 @@ std::string escaped(std::string_view text, bool is_command) {
   return out + "\"";
 }
 
+// What stands there as it is, without quotes.
+std::string without_specifiers(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += c == '%' ? "%%" : std::string(1, c);
+  return out;
+}
+
 // Little else than serving: these hold whatever the options are.
 constexpr std::string_view kHardening =
     "NoNewPrivileges=yes\n"
@@ -76,7 +83,7 @@ std::string systemd_unit(const UnitOptions& options) {
   if (!options.api_key_file.empty()) out += " --api-key-file \"%d/api-key\"";
   out += "\nRestart=on-failure\nRestartSec=2\n\n";
   if (!options.api_key_file.empty()) {
-    out += format("LoadCredential=api-key:{}\n", options.api_key_file);
+    out += format("LoadCredential=api-key:{}\n", without_specifiers(options.api_key_file));
   }
   if (options.user.empty()) {
     out +=
@@ -86,6 +93,9 @@ std::string systemd_unit(const UnitOptions& options) {
         "Environment=XDG_DATA_HOME=/var/lib XDG_CACHE_HOME=/var/cache\n";
   } else {
     out += format("User={}\n", options.user);
+    for (const auto& [name, value] : options.environment) {
+      out += format("Environment={}\n", escaped(format("{}={}", name, value), false));
+    }
   }
   for (const std::string& path : options.read) out += format("BindReadOnlyPaths={}\n", escaped(path, false));
   for (const std::string& path : options.written) out += format("BindPaths={}\n", escaped("-" + path, false));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace andiron {
@@ -11,8 +12,9 @@ struct UnitOptions {
   std::vector<std::string> command;  // the program, by its whole path, and its arguments
   std::string user;                  // whose adapters it serves; "": a user of its own, with folders of its own
   std::vector<std::string> read;     // whole paths of what it reads: program, model, adapters, templates
-  std::vector<std::string> written;  // of the user's folders that it writes to: data, cache
-  std::string api_key_file;          // a whole path, or "": passed to it as a credential
+  std::vector<std::pair<std::string, std::string>> environment;  // of this user, where it says other folders
+  std::vector<std::string> written;                              // of the user's folders that it writes to: data, cache
+  std::string api_key_file;                                      // a whole path, or "": passed to it as a credential
   bool loopback_only = true;
 };
 

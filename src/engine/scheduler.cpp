@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -145,6 +146,7 @@ Submitted Scheduler::Core::submit(std::unique_ptr<SchedulerJob> job) {
     return Overloaded{retry_after_s()};
   }
   const Ticket ticket = job->ticket = ++last_ticket_;
+  job->epoch = forgets_asked_;
   queues_.push(std::move(job));
   stats_.waiting = queues_.size();
   if (options_.gate != nullptr && !in_gate_) {
@@ -186,7 +188,11 @@ int64_t Scheduler::Core::retry_after_s() const {
 void Scheduler::Core::run() {
   while (gather()) {
     deliver();
-    step();
+    try {
+      step();
+    } catch (const std::bad_alloc&) {  // whose it was is not known
+      for (auto& job : running_) job->error = Error{std::string(kNoMemory)};
+    }
     sweep();
     deliver();
   }
@@ -210,8 +216,11 @@ bool Scheduler::Core::gather() {
     return stopping_ || forgets_asked_ > forgets_done_ || !cancels_.empty() || !running_.empty() || !queues_.empty();
   });
   if (forgets_asked_ > forgets_done_) {
+    epoch_ = forgets_asked_;
+    lock.unlock();  // removing files takes time, and others must not wait for it
     if (prefix_ != nullptr) prefix_->clear();
-    forgets_done_ = forgets_asked_;
+    lock.lock();
+    forgets_done_ = epoch_;
     stats_.prefix_bytes = 0;
     forgotten_.notify_all();
   }
@@ -312,7 +321,14 @@ void Scheduler::Core::deliver() {
       request_s_ = request_s_ == 0 ? seconds : 0.9 * request_s_ + 0.1 * seconds;
     }
   }
-  for (auto& job : ended_) tell_end(*job);
+  for (auto& job : ended_) {
+    // Where there is no memory to tell it, whoever waits learns of it as the listener is destroyed.
+    try {
+      tell_end(*job);
+    } catch (const std::bad_alloc&) {
+      continue;
+    }
+  }
   ended_.clear();
 }
 

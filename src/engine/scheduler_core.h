@@ -84,6 +84,7 @@ class Scheduler::Core {
   std::vector<Job*> members_;                 // of batch_, one for one
   std::vector<size_t> choosing_;              // members whose token follows
   std::vector<std::string_view> being_read_;  // keys of blocks, in this step
+  uint64_t epoch_ = 0;                        // of the last time that prefixes were forgotten
   uint64_t steps_ = 0, prompt_tokens_ = 0, reused_ = 0, tokens_ = 0;
 
   mutable std::mutex mutex_;  // of all below

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@
 #include "model/kv_cache.h"
 
 namespace andiron {
+
+// What is said of a request that there is no memory for.
+inline constexpr std::string_view kNoMemory = "there is no memory left for this answer";
 
 using SchedulerClock = std::chrono::steady_clock;
 
@@ -39,6 +43,7 @@ struct SchedulerJob {
   std::vector<int32_t> tokens;  // prompt and answer; the cache has all, or all but the last
   int64_t prompt_tokens;
   bool uses_prefix = false;
+  uint64_t epoch = 0;  // how often prefixes had been forgotten when it came
   PrefixChain chain;
   bool held = false;                    // more of the prompt comes from the prefix cache in the next step
   int64_t stored = 0;                   // leading blocks that came from the prefix cache or went there

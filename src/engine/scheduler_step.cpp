@@ -199,6 +199,7 @@ void Scheduler::Core::add_hidden(Job& job, Rows hidden) {
 
 void Scheduler::Core::store_blocks(Job& job) {
   const int64_t whole = job.read() / kPrefixPositions;
+  if (job.epoch != epoch_) job.uses_prefix = false;  // it would bring back what has been forgotten
   if (!job.uses_prefix || job.stored >= whole) return;
   job.chain.extend(job.tokens);
   for (; job.stored < whole; ++job.stored) {
@@ -216,7 +217,11 @@ void Scheduler::Core::choose_tokens() {
   team_.parallel_for(count, count * model_->config().vocabulary, [&](int64_t i, int) {
     const size_t index = choosing_[static_cast<size_t>(i)];
     Job& job = *members_[index];
-    job.choice = job.answer->choose(logits(index));
+    try {
+      job.choice = job.answer->choose(logits(index));
+    } catch (const std::bad_alloc&) {
+      job.choice = Error{std::string(kNoMemory)};
+    }
   });
   for (const size_t index : choosing_) take_token(*members_[index], logits(index));
 }
@@ -229,7 +234,11 @@ void Scheduler::Core::take_token(Job& job, std::span<const float> logits) {
   ++tokens_;
   job.tokens.push_back(*job.choice);
   if (job.answer->tokens() == 1) job.first_token_at = SchedulerClock::now();
-  job.answer->emit(*job.choice, logits, std::ssize(job.tokens) == options_.context, job.on_token);
+  try {
+    job.answer->emit(*job.choice, logits, std::ssize(job.tokens) == options_.context, job.on_token);
+  } catch (const std::bad_alloc&) {
+    job.error = Error{std::string(kNoMemory)};
+  }
 }
 
 }  // namespace andiron

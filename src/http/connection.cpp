@@ -1,6 +1,5 @@
 #include "http/connection.h"
 
-#include <boost/asio/write.hpp>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -182,7 +181,9 @@ std::optional<HttpFault> Connection::parse_json_body(HttpRequest& request) {
 HttpRequest Connection::make_request() {
   HttpRequest request;
   const std::string_view bearer = current_.head.header("authorization"), key = current_.head.header("x-api-key");
-  request.client = keyed_hash(peer_) ^ (3 * keyed_hash(bearer)) ^ (5 * keyed_hash(key));
+  // Where there is a key all have the same; elsewhere what a program says of itself tells it from others.
+  request.client = keyed_hash(peer_);
+  if (core_.options.security.api_key.empty()) request.client ^= (3 * keyed_hash(bearer)) ^ (5 * keyed_hash(key));
   request.method = current_.head.method;
   request.path = std::move(current_.head.path);
   request.query = std::move(current_.head.query);
@@ -210,8 +211,10 @@ void Connection::dispatch() {
     ++core_.requests_open;
     current_.match.route->handler(std::move(request), reply);
   } catch (const std::exception&) {
+    const HttpFault fault{503, "the server has no memory left for this request"};
+    if (!current_.answering) return refuse(fault);
     // Of an answer that has begun, the reply's end is the cut.
-    send_error(*reply, shape(), {503, "the server has no memory left for this request"});
+    send_error(*reply, shape(), fault);
   }
 }
 
@@ -294,11 +297,15 @@ void Connection::begin_stream(uint64_t number, std::string_view content_type) {
 
 void Connection::write(uint64_t number, std::string_view piece) {
   if (!is_current(number) || !current_.streaming || current_.head.method == "HEAD") return;
-  if (out_.size() + flight_.size() - flown_ + piece.size() > limits_.bytes(Limit::kPendingBytes)) {
+  if (out_.size() + flight_.size() - flown_ > limits_.bytes(Limit::kPendingBytes)) {  // of the pieces before
     core_.metrics.beyond(Limit::kPendingBytes);
     return lost();
   }
-  queue(current_.head.http10 ? std::string(piece) : chunk_of(piece));
+  try {
+    queue(current_.head.http10 ? std::string(piece) : chunk_of(piece));
+  } catch (const std::bad_alloc&) {
+    lost();  // cut, so that the client does not take it for whole
+  }
 }
 
 void Connection::end(uint64_t number) {

@@ -13,7 +13,11 @@ class Reply final : public HttpReply {
       : door_(std::move(door)), connection_(std::move(connection)), number_(number) {}
 
   ~Reply() override {
-    post([number = number_](Connection& connection) { connection.abandon(number); });
+    try {
+      post([number = number_](Connection& connection) { connection.abandon(number); });
+    } catch (const std::bad_alloc&) {
+      // The client gives up by itself.
+    }
   }
 
   void send(int status, std::string_view content_type, std::string body, HttpFields headers) override {

@@ -91,7 +91,7 @@ std::optional<HttpFault> check_sender(const RequestHead& head, const SecurityPol
     return HttpFault{
         403,
         format("the Host header names \"{}\", which is not this server; where it is behind a proxy, start it "
-               "with --name NAME",
+               "with --own-name NAME",
                quoted(name)),
         "", "wrong_host"};
   }

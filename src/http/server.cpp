@@ -112,7 +112,11 @@ void accept(ServerCore& core, tcp::acceptor& acceptor) {
   acceptor.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
     if (core.stopping) return;
     if (!error) {
-      welcome(core, std::move(socket));
+      try {
+        welcome(core, std::move(socket));
+      } catch (const std::bad_alloc&) {
+        // This client's socket is closed; others are still let in.
+      }
       return accept(core, acceptor);
     }
     const auto timer = std::make_shared<asio::steady_timer>(core.io, kAcceptPause);

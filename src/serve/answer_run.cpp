@@ -1,5 +1,6 @@
 #include "serve/answer_run.h"
 
+#include <new>
 #include <utility>
 
 #include "base/strings.h"
@@ -116,13 +117,17 @@ void AnswerRun::start(PreparedAnswer prepared, AnswerHead head, uint64_t client)
     held_ = exchange_->begin(prompt_tokens);
   }
   const int32_t count = static_cast<int32_t>(prepared.prompts.size()) * each;
-  for (int32_t choice = 0; choice < count; ++choice) {
-    if (!submit(prepared, choice, client)) return;
+  try {
+    for (int32_t choice = 0; choice < count; ++choice) {
+      if (!submit(prepared, choice, client)) return;
+    }
+    open();
+  } catch (const std::bad_alloc&) {  // those that were submitted hold the run
+    fail({503, "the server has no memory left for this request"});
   }
-  open();
 }
 
-// False where it is refused, which the client has been told.
+// False where it is refused, which the client has been told, and where the client has gone.
 bool AnswerRun::submit(const PreparedAnswer& prepared, int32_t choice, uint64_t client) {
   const AnswerAsk& ask = prepared.exchange.ask;
   const PreparedPrompt& prompt = prepared.prompts[static_cast<size_t>(choice / ask.choices)];
@@ -154,7 +159,7 @@ bool AnswerRun::submit(const PreparedAnswer& prepared, int32_t choice, uint64_t 
     cancelled = choices_[static_cast<size_t>(choice)].cancelled;
   }
   if (cancelled) scheduler_.cancel(ticket);
-  return true;
+  return !gone();
 }
 
 void AnswerRun::open() {

@@ -19,6 +19,7 @@
 // Errors have OpenAI's shape. A field or a parameter that stands in no table is refused by name.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "http/http.h"
@@ -29,8 +30,9 @@ namespace andiron {
 // Requests to the store that may wait for the one that runs; what comes beyond gets 503 with a time to retry.
 inline constexpr size_t kStoreRequestsWaiting = 64;
 
-// `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
-// the last of them.
-std::vector<Route> chat_routes(Store& store);
+// `store` must outlive the routes. `forget`, if any, is called after something was removed, before the answer tells so:
+// what else remembers it is to forget it; it may wait. They share a thread of their own for whatever waits for the
+// disk, which ends with the last of them.
+std::vector<Route> chat_routes(Store& store, const std::function<void()>& forget = {});
 
 }  // namespace andiron

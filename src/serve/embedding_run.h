@@ -26,14 +26,14 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
   // The others from any thread.
   bool gone() const;
   // `texts`: at least one, each of at least one token.
-  void start(std::vector<std::vector<int32_t>> texts, const std::shared_ptr<const AdapterStack>& adapters,
-             uint64_t client);
+  void start(std::vector<std::vector<int32_t>> texts, std::shared_ptr<const AdapterStack> adapters, uint64_t client);
   void fail(const HttpFault& fault);
 
  private:
   EmbeddingRun(Scheduler& scheduler, std::shared_ptr<HttpReply> reply, ErrorShape shape, Body body)
       : scheduler_(scheduler), reply_(std::move(reply)), shape_(shape), body_(std::move(body)) {}
 
+  bool submit_next();
   void on_done(size_t index, Result<std::vector<float>> vector);
   std::vector<Ticket> end();
   void cancel(const std::vector<Ticket>& tickets);
@@ -45,6 +45,10 @@ class EmbeddingRun : public std::enable_shared_from_this<EmbeddingRun> {
 
   mutable std::mutex mutex_;
   bool ended_ = false;
+  std::vector<std::vector<int32_t>> texts_;
+  size_t next_ = 0;  // of these
+  std::shared_ptr<const AdapterStack> adapters_;
+  uint64_t client_ = 0;
   std::vector<std::vector<float>> vectors_;
   std::vector<Ticket> tickets_;
   size_t missing_ = 0;

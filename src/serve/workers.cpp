@@ -1,6 +1,6 @@
 #include "serve/workers.h"
 
-#include <new>
+#include <exception>
 #include <utility>
 
 namespace andiron {
@@ -39,7 +39,7 @@ void Workers::run() {
     // Memory that runs out costs the one request: its reply is destroyed without an answer, which is a 500.
     try {
       work();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       continue;
     }
   }
