@@ -38,6 +38,10 @@ Result<std::unique_ptr<PrefixFolder>> PrefixFolder::open(const std::string& fold
     return make_error("{}: cannot make this folder for the prefix cache: {}", folder,
                       error ? error.message() : "there is something else of this name");
   }
+  constexpr fs::perms kOthersWrite = fs::perms::group_write | fs::perms::others_write;
+  if ((fs::status(folder, error).permissions() & kOthersWrite) != fs::perms::none) {
+    return make_error("{}: the prefix cache needs a folder that nobody else can write to", folder);
+  }
   std::unique_ptr<PrefixFolder> made(new PrefixFolder(folder, bytes_max));
   TRY(made->find_files());
   made->writer_ = std::thread([self = made.get()] { self->write_all(); });

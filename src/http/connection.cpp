@@ -79,7 +79,11 @@ void Connection::advance() {
       case State::kBody: more = advance_body(); break;
       // Of the next request no more than a head is kept; reading is also how a client's going is noticed.
       case State::kAnswer:
-        if (in_.size() < limits_.bytes(Limit::kHeadBytes)) read();
+        if (in_.size() < limits_.bytes(Limit::kHeadBytes)) {
+          read();
+        } else if (current_.answering) {
+          lost();  // its going could no longer be noticed
+        }
         return;
       default: return;
     }
@@ -197,7 +201,9 @@ HttpRequest Connection::make_request() {
 
 void Connection::dispatch() {
   read_timer_.cancel();
-  if (core_.requests_open >= limits_.bytes(Limit::kRequests)) {
+  const Route& route = *current_.match.route;
+  const bool is_light = route.open || route.page;  // health and the page, however busy it is
+  if (!is_light && core_.requests_open >= limits_.bytes(Limit::kRequests)) {
     return refuse(beyond(Limit::kRequests, "the server has too many requests at a time; try again in a second"));
   }
   const std::shared_ptr<HttpReply> reply = make_reply(core_.door, weak_from_this(), ++number_);
@@ -336,6 +342,7 @@ void Connection::finish(int status) {
   if (current_.answering) --core_.requests_open;
   current_.answering = false;
   current_.gone = nullptr;
+  since_ = Clock::now();
   if (state_ == State::kAnswer && out_.empty() && flight_.empty()) on_drained();
 }
 

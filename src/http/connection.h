@@ -25,8 +25,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(ServerCore& core, boost::asio::ip::tcp::socket socket, LocalAddress local, std::string peer);
   void start();
   void turn_away();  // in place of start(): the server has too many
-  // Waits for a request, or for the rest of one; since when.
-  bool is_waiting() const { return state_ == State::kHead || state_ == State::kBody; }
+  // Waits for a request, for the rest of one, or for the client to take its answer; since when.
+  bool is_waiting() const { return state_ != State::kClosed && !current_.answering; }
   Clock::time_point waits_since() const { return since_; }
   void close();
   // Ends it as the server ends.

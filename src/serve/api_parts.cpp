@@ -209,7 +209,9 @@ void read_effort(FieldReader& in, std::string_view name, ChatAsk& ask) {
 void read_template_variables(FieldReader& in, ChatAsk& ask) {
   const Json* variables = in.find("chat_template_kwargs");
   if (variables == nullptr) return;
-  if (!variables->is_object()) return in.wrong("chat_template_kwargs", "an object");
+  if (!variables->is_object() || variables->members().size() > kVariablesMax) {
+    return in.wrong("chat_template_kwargs", format("an object of at most {} members", kVariablesMax));
+  }
   for (const auto& [key, value] : variables->members()) {
     if (Json* known = ask.variables.find(key)) {
       *known = value;
