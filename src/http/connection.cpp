@@ -8,6 +8,7 @@
 #include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "http/errors.h"
+#include "http/form.h"
 #include "http/response.h"
 
 namespace andiron {
@@ -140,7 +141,9 @@ bool Connection::accept_head() {
     refuse(*fault);
     return false;
   }
-  const Limit most = current_.match.route->body == BodyKind::kImage ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
+  const BodyKind kind = current_.match.route->body;
+  const bool large = kind == BodyKind::kImage || kind == BodyKind::kForm;
+  const Limit most = large ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
   current_.body.emplace(current_.head, most, limits_);
   state_ = State::kBody;
   received_ = 0;
@@ -168,7 +171,16 @@ bool Connection::advance_body() {
   return state_ == State::kAnswer;
 }
 
-std::optional<HttpFault> Connection::parse_json_body(HttpRequest& request) {
+std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
+  const std::string bytes = current_.body->take();
+  auto parts = parse_form(bytes, form_boundary(request.header("content-type")).value_or(""), limits_);
+  if (HttpFault fault; take_fault(parts, fault)) return fault;
+  request.form = std::move(std::get<std::vector<FormPart>>(parts));
+  return std::nullopt;
+}
+
+std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
+  if (current_.match.route->body == BodyKind::kForm) return parse_form_body(request);
   request.body = current_.body->take();
   if (!current_.head.has_body) return std::nullopt;
   auto json = andiron::parse_json(request.body, "the request's body",
@@ -203,7 +215,7 @@ void Connection::dispatch() {
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();
-    if (const auto fault = parse_json_body(request)) return refuse(*fault);
+    if (const auto fault = parse_body(request)) return refuse(*fault);
     current_.body.reset();
     current_.answering = true;
     state_ = State::kAnswer;

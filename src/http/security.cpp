@@ -6,6 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "http/form.h"
 
 namespace andiron {
 
@@ -130,6 +131,12 @@ std::optional<HttpFault> check_content(const RequestHead& head, const Route& rou
   if (!coding.empty() && lowered(coding) != "identity") {
     return HttpFault{415,
                      format("a body in the content-encoding \"{}\" is not taken; send it as it is", quoted(coding))};
+  }
+  if (route.body == BodyKind::kForm) {
+    if (form_boundary(type)) return std::nullopt;
+    return HttpFault{415, format("the body must be a form and say so: content-type: multipart/form-data; boundary=..., "
+                                 "not \"{}\"",
+                                 quoted(type))};
   }
   if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
   return HttpFault{

@@ -57,7 +57,7 @@ class SecurityMatrix {
       for (const std::string& origin :
            {std::string(), "http://" + here, std::string("http://evil.example"), std::string("null")}) {
         for (const char* site : {"", "same-origin", "cross-site"}) {
-          for (const char* type : {"application/json", "text/plain", ""}) {
+          for (const char* type : {"application/json", "text/plain", "", "multipart/form-data; boundary=x"}) {
             for (const std::string& key : {key_, std::string("a wrong key of some length")}) {
               cells.push_back({method, path_of(route.pattern), host, origin, site, type, key});
             }
@@ -66,6 +66,10 @@ class SecurityMatrix {
       }
     }
     return cells;
+  }
+
+  static std::string_view type_of(BodyKind body) {
+    return body == BodyKind::kForm ? "multipart/form-data; boundary=x" : "application/json";
   }
 
   // 0: it reaches its handler.
@@ -78,7 +82,7 @@ class SecurityMatrix {
     const bool free_of_key = allowed && (route.page || route.open);
     if (!key_.empty() && cell.key != key_ && !free_of_key) return 401;
     if (!allowed) return 405;
-    if (route.body != BodyKind::kNone && cell.content_type != "application/json") return 415;
+    if (route.body != BodyKind::kNone && cell.content_type != type_of(route.body)) return 415;
     return 0;
   }
 
@@ -88,7 +92,11 @@ class SecurityMatrix {
     if (!cell.site.empty()) bytes += format("Sec-Fetch-Site: {}\r\nSec-Fetch-Mode: cors\r\n", cell.site);
     if (!cell.content_type.empty()) bytes += format("Content-Type: {}\r\n", cell.content_type);
     if (!cell.key.empty()) bytes += format("Authorization: Bearer {}\r\n", cell.key);
-    bytes += route.body == BodyKind::kNone ? "\r\n" : "Content-Length: 2\r\n\r\n{}";
+    if (route.body == BodyKind::kForm) {
+      bytes += "Content-Length: 5\r\n\r\n--x--";
+    } else {
+      bytes += route.body == BodyKind::kNone ? "\r\n" : "Content-Length: 2\r\n\r\n{}";
+    }
     RawClient client = at_.connect();
     client.send(bytes);
     const std::string head = client.until("\r\n\r\n");
