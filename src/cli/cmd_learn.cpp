@@ -231,14 +231,13 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
 }  // namespace
 
 void fill_in_learn_options(LearnCommandOptions& o) {
-  constexpr double kPull = 4;  // ember keeps its skills with it, and learns as much
   split_model(o.model, o.learn.data);
   if (!o.learn.resume && o.model.empty()) o.model = kShippedModel;
   const bool has_general = !o.learn.general.empty();
   if (!has_general && !o.model.empty()) o.learn.general = general_rows_of(o.model);
   if (o.learn.resume) return;
   const bool may_pull = o.method != "full" && o.loss == "sft";
-  if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kPull;
+  if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kUsualPull;
   if (o.learn.name.empty()) o.learn.name = name_of_data(o.learn);
 }
 
