@@ -13,8 +13,8 @@
 // same context and format: whatever else runs, whatever was found in the prefix cache.
 //
 // Keys and values take memory only as positions are filled, up to the context for each sequence that runs or rests
-// (twice `sequences` at most), and give it back when the answer ends. Where there is none left, the request at hand
-// gets an Error and the others go on.
+// (twice `sequences` at most), and give it back when the answer ends. A request for which the system reserves none gets
+// an Error, and the others go on.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +41,9 @@ struct SchedulerOptions {
   int64_t context = 0;
   KvFormat kv_format = kKvF16;
   int64_t sequences = 16;  // that run at once
-  int64_t chunk = 256;     // prompt tokens in one step, all sequences together
-  int64_t queue = 256;     // requests that may wait; more are told to come again
+  int64_t chunk = 256;     // prompt tokens in one step, all sequences together; at least one for each is taken
+  // Requests that may wait; more are told to come again. The last quarter is for clients of whom none waits yet.
+  int64_t queue = 256;
   // Of the prefix cache in memory (engine/prefix_cache.h), taken as it fills; 0: none.
   uint64_t prefix_bytes = uint64_t{1} << 30;
   // Where the prefix cache is kept on disk; "": nowhere. Needs prefix_bytes and base_hash.
@@ -74,7 +75,8 @@ struct GenerationReport {
   double decode_ms = 0;       // of all tokens but the first
 };
 
-// Called on the scheduler's thread, in order; must not wait, nor destroy the scheduler. It may submit and cancel.
+// Called on the scheduler's thread, in order, perhaps before submit() has returned; must not wait, nor destroy the
+// scheduler. It may submit and cancel.
 class GenerationListener {
  public:
   virtual ~GenerationListener() = default;

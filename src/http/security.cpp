@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
@@ -159,10 +160,23 @@ Status check_may_listen(const std::string& address, const SecurityPolicy& policy
       quoted(address));
 }
 
+namespace {
+
+// What systemd hands over (systemd.exec(5), "Credentials"): in a folder for this process alone, where the right of a
+// user of its own to read a file may look like its group's.
+bool is_credential(std::string_view path) {
+  const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
+  return folder != nullptr && folder[0] == '/' && path.starts_with(std::string(folder) + "/") &&
+         path.find("/..") == std::string_view::npos;
+}
+
+}  // namespace
+
 Result<std::string> read_api_key(const std::string& path) {
   TRY_ASSIGN(std::string text, read_text_file(path, 4096));
   struct stat facts {};
-  if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & 077) != 0) {
+  const mode_t others = is_credential(path) ? 007 : 077;
+  if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & others) != 0) {
     return make_error("{}: others can read this API key; chmod 600 it, and change it if they may have", quoted(path));
   }
   const std::string key(trimmed(text));
