@@ -180,7 +180,8 @@ std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
 }
 
 std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
-  if (current_.match.route->body == BodyKind::kForm) return parse_form_body(request);
+  const bool takes_form = current_.match.route->body == BodyKind::kForm;
+  if (takes_form && form_boundary(request.header("content-type"))) return parse_form_body(request);
   request.body = current_.body->take();
   if (!current_.head.has_body) return std::nullopt;
   auto json = andiron::parse_json(request.body, "the request's body",

@@ -45,7 +45,7 @@ struct HttpRequest {
   HttpFields headers;  // names in lower case; the API key is not among them
   std::string body;
   Json json;                                    // the body, where the route reads one and there is one
-  std::vector<FormPart> form;                   // the same of a route for forms; `body` is empty there
+  std::vector<FormPart> form;                   // the same of a route for forms; `body` is empty then
   std::map<std::string, std::string> captures;  // "{id}" of the route's pattern
   uint64_t client = 0;                          // the same for requests of the same sender, as far as can be told
 
@@ -82,7 +82,7 @@ enum class BodyKind : uint8_t {
   kNone,   // a body is refused
   kText,   // JSON of at most Limit::kTextBodyBytes
   kImage,  // JSON of at most Limit::kImageBodyBytes
-  kForm,   // multipart/form-data of as much
+  kForm,   // multipart/form-data of as much; or JSON in its place
 };
 
 struct Route {

@@ -133,13 +133,13 @@ std::optional<HttpFault> check_content(const RequestHead& head, const Route& rou
     return HttpFault{415,
                      format("a body in the content-encoding \"{}\" is not taken; send it as it is", quoted(coding))};
   }
+  if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
   if (route.body == BodyKind::kForm) {
     if (form_boundary(type)) return std::nullopt;
     return HttpFault{415, format("the body must be a form and say so: content-type: multipart/form-data; boundary=..., "
-                                 "not \"{}\"",
+                                 "or JSON: application/json, not \"{}\"",
                                  quoted(type))};
   }
-  if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
   return HttpFault{
       415, format("the body must be JSON and say so: content-type: application/json, not \"{}\"", quoted(type))};
 }

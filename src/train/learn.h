@@ -40,8 +40,8 @@ struct LearnPlan {
   int64_t passages = 0;            // of documents that would be studied first; the rows that come of it are not planned
   std::vector<std::string> lines;  // for people, those of the plan and of the data
 };
-// `tokens_per_s`: of training, as an earlier run had it; 0: unknown, and the plan then says nothing of time and keeps to
-// no budget. Errors as those of learn().
+// `tokens_per_s`: of training, as an earlier run had it; 0: unknown, and the plan then says nothing of time and keeps
+// to no budget. Errors as those of learn().
 Result<LearnPlan> plan_learning(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
                                 ThreadTeam& team, const LearnOptions& options, double tokens_per_s);
 
