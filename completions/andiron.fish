@@ -279,5 +279,8 @@ complete -c andiron -n '__fish_seen_subcommand_from serve' -l sequences -x -d 'A
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l adapter -r -a '(andiron complete run --adapter "")' -d 'Offer this adapter'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-prefix-cache -d 'Keep nothing of prompts'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l store -r -F -d 'File that chats are kept in'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-store -d 'Keep no chats'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-page -d 'Without the page'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l metrics -d 'Numbers for Prometheus'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l systemd -d 'Print a systemd unit'

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
+#include <memory>
 
 #include "base/atomic_file.h"
 #include "base/cpu_info.h"
@@ -21,8 +23,11 @@
 #include "engine/scheduler.h"
 #include "http/security.h"
 #include "http/server.h"
+#include "serve/chat_routes.h"
 #include "serve/model_host.h"
 #include "serve/service.h"
+#include "store/store.h"
+#include "web/page_routes.h"
 
 namespace andiron {
 
@@ -113,6 +118,13 @@ Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& o
   }
   if (!options.chat_template.empty()) TRY(command.add_path("--template", options.chat_template));
   command.add_if(options.no_prefix_cache, "--no-prefix-cache");
+  command.add_if(options.no_store, "--no-store");
+  command.add_if(options.no_page, "--no-page");
+  if (!options.store.empty()) {
+    TRY_ASSIGN(const std::string store, unit_path(options.store));
+    command.add("--store", store);
+    unit.written.push_back(parent_of(store));
+  }
   command.add_if(options.metrics, "--metrics");
   if (!options.api_key_file.empty()) {
     TRY_ASSIGN(unit.api_key_file, unit_path(options.api_key_file));
@@ -135,10 +147,20 @@ Result<SecurityPolicy> security_policy(const ServeCommandOptions& options) {
   return policy;
 }
 
+// As a session's by default (engine/session.h), but that as many as run at once are to fit into half of the free
+// memory.
+int64_t default_context(const Model& model, KvFormat format, int64_t sequences) {
+  const uint64_t each = std::max<uint64_t>(1, model.kv_bytes_per_position(format)) * static_cast<uint64_t>(sequences);
+  const int64_t trained = model.config().context;
+  const auto affordable = static_cast<int64_t>(memory_available_bytes() / 2 / each);
+  return std::clamp(affordable, std::min<int64_t>(512, trained), trained);
+}
+
 SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeCommandOptions& options,
                                    const Machine& machine, const ModelHost& host) {
   SchedulerOptions out;
-  out.context = global.context;
+  out.context =
+      global.context > 0 ? global.context : default_context(*host.model(), machine.kv_format, options.sequences);
   out.kv_format = machine.kv_format;
   out.sequences = options.sequences;
   out.base_hash = host.weights_key();
@@ -178,9 +200,23 @@ Result<std::unique_ptr<ModelHost>> make_host(const ServeCommandOptions& options,
   return ModelHost::create(std::move(model), std::move(tokenizer), *machine.kernels, std::move(host));
 }
 
-// Every route of the server.
-std::vector<Route> all_routes(Service& service) {
+// The chats that are kept; null: none are.
+Result<std::unique_ptr<Store>> open_store(const ServeCommandOptions& options) {
+  if (options.no_store) return std::unique_ptr<Store>();
+  if (!options.store.empty()) return Store::open(options.store);
+  TRY_ASSIGN(const std::string path, default_store_path());
+  return Store::open(path, {.own_folder = true});
+}
+
+void append(std::vector<Route>& routes, std::vector<Route> more) {
+  routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+// Every route of the server. `store` may be null.
+std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Store* store) {
   std::vector<Route> routes = service.routes();
+  if (store != nullptr) append(routes, chat_routes(*store));
+  if (!options.no_page) append(routes, page_routes());
   return routes;
 }
 
@@ -220,9 +256,10 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
   TRY_ASSIGN(const auto scheduler,
              make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host)));
+  TRY_ASSIGN(const auto store, open_store(options));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
-  TRY_ASSIGN(const auto server,
-             HttpServer::create(server_options(global, options, std::move(policy), service), all_routes(service)));
+  TRY_ASSIGN(const auto server, HttpServer::create(server_options(global, options, std::move(policy), service),
+                                                   all_routes(options, service, store.get())));
   say_where(*host, *scheduler, options, *server);
   server->run();
   return 0;

@@ -32,6 +32,10 @@ void add_serve(CLI::App& app, CommandLine& line) {
       ->allow_extra_args(false);
   add_chat_template(sub, o->chat_template);
   sub->add_flag("--no-prefix-cache", o->no_prefix_cache, "Do not keep what was computed of prompts");
+  auto* no_store = sub->add_flag("--no-store", o->no_store, "Keep no chats");
+  sub->add_option("--store", o->store, "File that chats are kept in (default: ~/.local/share/andiron/chats.db)")
+      ->excludes(no_store);
+  sub->add_flag("--no-page", o->no_page, "Serve the APIs alone, without the page");
   sub->add_flag("--metrics", o->metrics, "GET /metrics: numbers for Prometheus");
   sub->add_flag("--systemd", o->systemd, "Print a systemd unit that serves with these options");
   on_parsed(sub, line, o, serve_command, [](const ServeCommandOptions& options) {

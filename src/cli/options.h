@@ -160,6 +160,9 @@ struct ServeCommandOptions {
   std::vector<std::string> adapters;  // to offer; none: all of the store
   std::string chat_template;          // as in RunOptions
   bool no_prefix_cache = false;
+  std::string store;      // file of the chats; "": default_store_path()
+  bool no_store = false;  // no chats are kept
+  bool no_page = false;   // no page at /
   bool metrics = false;
   bool systemd = false;  // print a unit instead
 };

@@ -75,6 +75,12 @@ void PrefixCache::keep(std::shared_ptr<const PrefixBlock> block) {
   }
 }
 
+void PrefixCache::clear() {
+  order_ = {};
+  blocks_.clear();
+  if (folder_ != nullptr) folder_->clear();
+}
+
 void PrefixCache::settle() {
   if (folder_ != nullptr) folder_->settle();
 }

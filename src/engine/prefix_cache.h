@@ -39,6 +39,9 @@ class PrefixCache {
   void insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens, uint64_t bytes,
               const std::function<void(std::span<uint8_t>)>& fill);
 
+  // Forgets all, in memory and on disk.
+  void clear();
+
   uint64_t bytes() const { return order_.bytes(); }  // in memory
   // Waits until the disk has what it is to have.
   void settle();

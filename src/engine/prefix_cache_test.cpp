@@ -240,6 +240,18 @@ TEST_F(PrefixFolderTest, KeepsWhatWasUsedLastWithinItsLimitAlsoAfterARestart) {
   EXPECT_EQ(files(), 2U);
 }
 
+TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
+  const auto folder = open();
+  for (uint64_t round = 0; round < 3; ++round) {
+    for (uint64_t i = 0; i < 10; ++i) folder->put(shared(block_of(some_tokens(64, i), 0)));
+    if (round == 1) folder->settle();
+    folder->clear();
+    EXPECT_EQ(files(), 0U);
+    EXPECT_EQ(folder->bytes(), 0U);
+    EXPECT_FALSE(folder->holds(block_of(some_tokens(64, 9), 0).key));
+  }
+}
+
 TEST_F(PrefixFolderTest, AFolderThatCannotBeIsAnError) {
   folder_.write("some", "a file");
   const auto refused = PrefixFolder::open(path_, 1000);

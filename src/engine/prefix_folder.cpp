@@ -1,6 +1,7 @@
 #include "engine/prefix_folder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -144,6 +145,21 @@ std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
   }
   order_.use(key, block->parent, bytes->size());
   return std::make_shared<const PrefixBlock>(std::move(block).value());
+}
+
+void PrefixFolder::clear() {
+  std::unique_lock lock(mutex_);
+  for (const auto& block : waiting_) {
+    waiting_keys_.erase(block->key);
+    waiting_bytes_ -= block->bytes();
+  }
+  waiting_.clear();
+  settled_.wait(lock, [&] { return waiting_keys_.empty(); });  // the one that is being written
+  order_.for_each([&](const std::string& key) {
+    std::error_code ignored;
+    fs::remove(path_of(key), ignored);
+  });
+  order_ = {};
 }
 
 void PrefixFolder::settle() {

@@ -40,6 +40,9 @@ class PrefixFolder {
   // Null: not there, or damaged.
   std::shared_ptr<const PrefixBlock> read(const std::string& key);
 
+  // Removes all, also what waits to be written.
+  void clear();
+
   uint64_t bytes() const;
   // Waits until all is written.
   void settle();

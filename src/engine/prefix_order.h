@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <list>
 #include <string>
 #include <unordered_map>
@@ -13,13 +14,17 @@ namespace andiron {
 
 class PrefixOrder {
  public:
+  PrefixOrder() = default;
+  PrefixOrder(PrefixOrder&&) = default;
+  PrefixOrder& operator=(PrefixOrder&&) = default;
+
   // A key, new or known, was used: it comes right behind its parent, or in front of all where that is not here. Use a
   // text's first block first.
   void use(const std::string& key, const std::string& parent, uint64_t bytes) {
     forget(key);
     const auto before = entries_.find(parent);
     const auto at = before == entries_.end() ? order_.begin() : std::next(before->second);
-    entries_[key] = order_.insert(at, {key, bytes});
+    entries_[key] = order_.insert(at, Entry{key, bytes});
     bytes_ += bytes;
   }
   void forget(const std::string& key) {

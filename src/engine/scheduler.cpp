@@ -92,6 +92,7 @@ Submitted Scheduler::embed(std::vector<int32_t> tokens, std::shared_ptr<const Ad
 }
 
 void Scheduler::cancel(Ticket ticket) { core_->cancel(ticket); }
+void Scheduler::forget_prefixes() { core_->forget_prefixes(); }
 Scheduler::Stats Scheduler::stats() const { return core_->stats(); }
 int64_t Scheduler::context() const { return core_->context(); }
 
@@ -161,6 +162,13 @@ void Scheduler::Core::cancel(Ticket ticket) {
   work_.notify_one();
 }
 
+void Scheduler::Core::forget_prefixes() {
+  std::unique_lock lock(mutex_);
+  const uint64_t mine = ++forgets_asked_;
+  work_.notify_one();
+  forgotten_.wait(lock, [&] { return forgets_done_ >= mine; });
+}
+
 Scheduler::Stats Scheduler::Core::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
@@ -198,7 +206,15 @@ void Scheduler::Core::run() {
 bool Scheduler::Core::gather() {
   std::unique_lock lock(mutex_);
   if (running_.empty() && queues_.empty()) leave_gate();
-  work_.wait(lock, [&] { return stopping_ || !cancels_.empty() || !running_.empty() || !queues_.empty(); });
+  work_.wait(lock, [&] {
+    return stopping_ || forgets_asked_ > forgets_done_ || !cancels_.empty() || !running_.empty() || !queues_.empty();
+  });
+  if (forgets_asked_ > forgets_done_) {
+    if (prefix_ != nullptr) prefix_->clear();
+    forgets_done_ = forgets_asked_;
+    stats_.prefix_bytes = 0;
+    forgotten_.notify_all();
+  }
   if (stopping_) return false;
   take_cancels();
   admit();

@@ -32,6 +32,7 @@ class Scheduler::Core {
   // Any thread.
   Submitted submit(std::unique_ptr<SchedulerJob> job);
   void cancel(Ticket ticket);
+  void forget_prefixes();
   Stats stats() const;
   int64_t context() const { return options_.context; }
   Status check(const SchedulerJob& job) const;
@@ -86,13 +87,14 @@ class Scheduler::Core {
   uint64_t steps_ = 0, prompt_tokens_ = 0, reused_ = 0, tokens_ = 0;
 
   mutable std::mutex mutex_;  // of all below
-  std::condition_variable work_;
+  std::condition_variable work_, forgotten_;
   ClientQueues queues_;
   std::vector<Ticket> cancels_;
   Stats stats_;
   Ticket last_ticket_ = 0;
   double request_s_ = 0;  // running mean of how long a request has its place
   bool stopping_ = false;
+  uint64_t forgets_asked_ = 0, forgets_done_ = 0;
   bool in_gate_ = false;
 
   std::thread thread_;

@@ -131,7 +131,8 @@ int64_t Scheduler::Core::give_tokens(const std::vector<Job*>& jobs, int64_t budg
     if (job->uses_prefix && block < job->chain.size()) {
       const std::string_view key = job->chain.key(block);
       const bool is_read = std::find(being_read_.begin(), being_read_.end(), key) != being_read_.end();
-      if (is_read && (block + 1) * kPrefixPositions < job->prompt_tokens) continue;
+      const bool may_copy = job->read() % kPrefixPositions == 0 && job->read() + kPrefixPositions < job->prompt_tokens;
+      if (is_read && may_copy) continue;
       being_read_.push_back(key);
     }
     const int64_t tokens = std::min(budget, job->prompt_tokens - job->read());

@@ -212,7 +212,7 @@ void Connection::dispatch() {
   if (core_.requests_open >= limits_.bytes(Limit::kRequests)) {
     return refuse(beyond(Limit::kRequests, "the server has too many requests at a time; try again in a second"));
   }
-  const std::shared_ptr<HttpReply> reply = make_reply(core_.weak_from_this(), weak_from_this(), ++number_);
+  const std::shared_ptr<HttpReply> reply = make_reply(core_.door, weak_from_this(), ++number_);
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();

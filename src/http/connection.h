@@ -110,7 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 };
 
 // The reply to that request of that connection, for any thread.
-std::shared_ptr<HttpReply> make_reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection,
+std::shared_ptr<HttpReply> make_reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection,
                                       uint64_t number);
 
 }  // namespace andiron

@@ -73,7 +73,7 @@ void Service::answer(const HttpRequest& request, const Reply& reply, ErrorShape 
     if (!prepared.ok()) return run->fail(prepared.error());
     AnswerHead head = new_head();
     head.model = prepared->exchange.ask.model.asked;
-    prepared->exchange.piece = [this](int32_t token) { return host_.tokenizer().piece(token); };
+    prepared->exchange.piece = [&words = host_.tokenizer()](int32_t token) { return words.piece(token); };
     run->start(std::move(*prepared), std::move(head), client);
   });
 }

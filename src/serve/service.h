@@ -5,8 +5,8 @@
 //   server->run();
 //
 // A request is read on the network's thread, prepared by a worker (templates, tokens, grammars and adapters take their
-// time), answered by the scheduler's thread. Nothing that a request or an answer contains is logged. The model host and
-// the scheduler must outlive it, and it the server.
+// time), answered by the scheduler's thread. Nothing that a request or an answer contains is logged. The model host must
+// outlive the scheduler, the scheduler the service, and the service the server.
 #pragma once
 
 #include <atomic>

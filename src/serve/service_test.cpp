@@ -37,7 +37,7 @@ const Way kWays[] = {
      R"({{"model":"tiny","messages":[{{"role":"user","content":{}}}],"max_tokens":24,"seed":5,"stream":{}}})",
      [](const Json& j) { return text_of(first(j.member("content")).member("text")); },
      [](const Json& j) { return text_of(j.member("delta").member("text")); },
-     "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"},
+     "event: message_stop\ndata: {\"type\": \"message_stop\"}\n\n"},
     {"/api/chat",
      R"({{"model":"tiny","messages":[{{"role":"user","content":{}}}],"options":{{"num_predict":24,"seed":5}},"stream":{}}})",
      [](const Json& j) { return text_of(j.member("message").member("content")); },
@@ -191,7 +191,7 @@ TEST_F(ServeTest, TokensAreCounted) {
   for (const Json& token : text.member("tokens").items()) joined += token.member("piece").text_or("");
   EXPECT_EQ(joined, " tell me</s>");  // SentencePiece puts a space in front
   const Json special = ask("/tokenize", R"({"content":"</s>","parse_special":true,"add_special":true})");
-  EXPECT_EQ(special.member("tokens").dump(), "[1,2]");
+  EXPECT_EQ(special.member("tokens").dump(), "[1, 2]");
 }
 
 TEST_F(ServeTest, ModelsAreListedInEveryShape) {

@@ -1,0 +1,36 @@
+# The page: web/ is built by npm into a few files, and these into the layer `web` as bytes.
+set(ANDIRON_WEB AUTO CACHE STRING "Build the page into the program: AUTO (where npm is), ON or OFF")
+set_property(CACHE ANDIRON_WEB PROPERTY STRINGS AUTO ON OFF)
+
+# andiron_page(TARGET): adds page_files() to the target. Sets ANDIRON_PAGE_FOLDER to where the files are, or to "".
+function(andiron_page target)
+  find_program(NPM npm)
+  set(wanted ${ANDIRON_WEB})
+  if(wanted STREQUAL "ON" AND NOT NPM)
+    message(FATAL_ERROR "ANDIRON_WEB=ON needs npm, which Debian has in the package npm")
+  endif()
+  # Sanitizers see nothing of the page.
+  if(wanted STREQUAL "AUTO" AND (NOT NPM OR ANDIRON_SANITIZE))
+    set(wanted OFF)
+  endif()
+
+  set(work ${PROJECT_BINARY_DIR}/web)
+  set(out ${work}/page_files.cpp)
+  set(script ${PROJECT_SOURCE_DIR}/cmake/build_page.cmake)
+  set(arguments -DSOURCE=${PROJECT_SOURCE_DIR}/web -DWORK=${work} -DOUT=${out} -DWANTED=${wanted} -DNPM=${NPM})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/web/src/* ${PROJECT_SOURCE_DIR}/web/public/*)
+  set(files index.html package.json package-lock.json tsconfig.json vite.config.js)
+  list(TRANSFORM files PREPEND ${PROJECT_SOURCE_DIR}/web/)
+  if(wanted STREQUAL "OFF")
+    set(sources)
+    set(files)
+  endif()
+  add_custom_command(OUTPUT ${out} COMMAND ${CMAKE_COMMAND} ${arguments} -P ${script}
+                     DEPENDS ${sources} ${files} ${script} COMMENT "Building the page" VERBATIM)
+  target_sources(${target} PRIVATE ${out})
+  set(folder)
+  if(NOT wanted STREQUAL "OFF")
+    set(folder ${work}/dist)
+  endif()
+  set(ANDIRON_PAGE_FOLDER "${folder}" PARENT_SCOPE)
+endfunction()

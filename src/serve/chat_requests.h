@@ -1,0 +1,55 @@
+// What each request under /api/store/ does. Internal to chat_routes.cpp, whose header says what they are; each of these
+// waits for the disk.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "http/http.h"
+#include "serve/api_error.h"
+#include "store/store.h"
+
+namespace andiron {
+
+struct ChatAnswer {
+  std::string body;
+  int status = 200;
+  std::string_view content_type = "application/json";
+  HttpFields headers = {};
+};
+using ChatResult = ApiResult<ChatAnswer>;
+
+ChatResult list_chats(Store& store, const HttpRequest& request);
+ChatResult create_chat(Store& store, const HttpRequest& request);
+ChatResult read_chat(Store& store, const HttpRequest& request);
+ChatResult change_chat(Store& store, const HttpRequest& request);
+ChatResult remove_chat(Store& store, const HttpRequest& request);
+ChatResult add_chat_message(Store& store, const HttpRequest& request);
+ChatResult remove_chat_message(Store& store, const HttpRequest& request);
+ChatResult put_thumb(Store& store, const HttpRequest& request);
+ChatResult search_chats(Store& store, const HttpRequest& request);
+ChatResult read_settings(Store& store, const HttpRequest& request);
+ChatResult put_one_setting(Store& store, const HttpRequest& request);
+ChatResult remove_one_setting(Store& store, const HttpRequest& request);
+ChatResult export_chats(Store& store, const HttpRequest& request);
+ChatResult import_chats(Store& store, const HttpRequest& request);
+
+// An export is made in memory, as the store must not be read at the pace of a slow client. What is larger is asked for
+// a few conversations at a time.
+inline constexpr size_t kExportBytes = size_t{256} << 20;
+
+// What two files of these share.
+
+// The whole answer.
+ChatAnswer chat_answer(const Json& body, int status = 200);
+// A 500: the disk, not the request.
+ApiError store_failed(const Error& error);
+// A 400 about the whole request.
+ApiError bad_record(const Error& error, std::string param = "");
+// The first parameter of the query that is not one of these is refused.
+std::optional<ApiError> check_query(const HttpRequest& request, std::initializer_list<std::string_view> known);
+// A whole number of the query; `value` where there is none.
+std::optional<ApiError> read_query(const HttpRequest& request, std::string_view name, int64_t min, int64_t max,
+                                   int64_t& value);
+
+}  // namespace andiron

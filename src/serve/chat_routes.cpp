@@ -1,0 +1,74 @@
+#include "serve/chat_routes.h"
+
+#include <memory>
+#include <utility>
+
+#include "http/errors.h"
+#include "serve/chat_requests.h"
+#include "serve/task_thread.h"
+
+namespace andiron {
+
+namespace {
+
+using Handle = ChatResult (*)(Store& store, const HttpRequest& request);
+
+struct Row {
+  std::string_view method, pattern;
+  Handle handle;
+  BodyKind body = BodyKind::kNone;
+};
+
+constexpr Row kRows[] = {
+    {"GET", "/api/store/conversations", list_chats},
+    {"POST", "/api/store/conversations", create_chat, BodyKind::kText},
+    {"GET", "/api/store/conversations/{id}", read_chat},
+    {"PATCH", "/api/store/conversations/{id}", change_chat, BodyKind::kText},
+    {"DELETE", "/api/store/conversations/{id}", remove_chat},
+    // A content of 4 MiB, which may take six times as much in JSON.
+    {"POST", "/api/store/conversations/{id}/messages", add_chat_message, BodyKind::kImage},
+    {"DELETE", "/api/store/messages/{id}", remove_chat_message},
+    {"PUT", "/api/store/messages/{id}/thumb", put_thumb, BodyKind::kText},
+    {"GET", "/api/store/search", search_chats},
+    {"GET", "/api/store/settings", read_settings},
+    {"PUT", "/api/store/settings/{name}", put_one_setting, BodyKind::kText},
+    {"DELETE", "/api/store/settings/{name}", remove_one_setting},
+    {"GET", "/api/store/export", export_chats},
+    {"POST", "/api/store/import", import_chats, BodyKind::kImage},
+};
+
+HttpFault busy() {
+  HttpFault fault{503, "the store has more to do than it can wait for; ask again in a moment", "", "store_busy"};
+  fault.headers = {{"retry-after", "1"}};
+  return fault;
+}
+
+void answer(Store& store, Handle handle, const HttpRequest& request, HttpReply& reply) {
+  ChatResult result = handle(store, request);
+  if (!result.ok()) return send_error(reply, ErrorShape::kOpenAi, result.error());
+  reply.send(result->status, result->content_type, std::move(result->body), std::move(result->headers));
+}
+
+}  // namespace
+
+std::vector<Route> chat_routes(Store& store) {
+  auto thread = std::make_shared<TaskThread>(kStoreRequestsWaiting);
+  std::vector<Route> routes;
+  for (const Row& row : kRows) {
+    Route route;
+    route.method = row.method;
+    route.pattern = row.pattern;
+    route.body = row.body;
+    route.handler = [&store, thread, handle = row.handle](HttpRequest request,
+                                                          const std::shared_ptr<HttpReply>& reply) {
+      // The task holds nothing of the thread: it would be the one that waits for its own end.
+      const bool taken = thread->post(
+          [&store, handle, request = std::move(request), reply] { answer(store, handle, request, *reply); });
+      if (!taken) send_error(*reply, ErrorShape::kOpenAi, busy());
+    };
+    routes.push_back(std::move(route));
+  }
+  return routes;
+}
+
+}  // namespace andiron

@@ -1,0 +1,86 @@
+// A browser with the page of a FakeServer open, which sees whatever the page should not do.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { chromium } from 'playwright-core';
+import { FakeServer } from './fake_server.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const pictures = process.env.ANDIRON_SCREENSHOTS;
+mkdirSync(pictures, { recursive: true });
+
+let browser;
+after(() => browser?.close());
+
+export const phone = { width: 360, height: 720 };
+
+// `prepare(server)` runs before the page is loaded. What is given: {server, page, look, done}.
+export async function visit({ theme = 'light', size = { width: 1200, height: 800 }, link = '', prepare } = {}) {
+  // The tests run as whoever runs them, root too, where Chromium has no sandbox.
+  browser ??= await chromium.launch({ executablePath: process.env.ANDIRON_CHROMIUM, args: ['--no-sandbox'] });
+  const server = new FakeServer();
+  prepare?.(server);
+  await server.start();
+  const context = await browser.newContext({
+    viewport: size,
+    colorScheme: theme,
+    reducedMotion: 'reduce',
+    hasTouch: size === phone,
+    isMobile: size === phone,
+    permissions: ['clipboard-read', 'clipboard-write'],
+  });
+  const wrong = [];
+  context.on('request', (request) => {
+    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(server.url)) wrong.push(`asked ${request.url()}`);
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(60_000);
+  page.on('pageerror', (error) => wrong.push(String(error)));
+  page.on('console', (message) => {
+    // A refusal that the page deals with is no fault of it.
+    if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) wrong.push(message.text());
+  });
+  await page.goto(server.url + link);
+  await page.getByRole('main').waitFor();
+  return {
+    server,
+    page,
+    // No violation of any rule of axe, best practices too, and nothing wider than the screen; with a picture of it.
+    async look(name) {
+      await page.evaluate(axe);
+      const violations = await page.evaluate(async () =>
+        (await globalThis.axe.run(document)).violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' | ')}`),
+      );
+      assert.deepEqual(violations, [], name);
+      const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(wide <= screen, `${name} is ${wide} wide on a screen of ${screen}`);
+      await page.screenshot({ path: join(pictures, `${name}.png`) });
+    },
+    async done() {
+      await context.close();
+      await server.stop();
+      assert.deepEqual(wrong, []);
+    },
+  };
+}
+
+// Waits until `what()` is true.
+export async function comes(what) {
+  for (let tries = 0; tries < 600; ++tries) {
+    if (await what()) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  assert.fail(`it never came: ${what}`);
+}
+
+export const composer = (page) => page.getByLabel('Your message');
+export const answers = (page) => page.locator('.message.assistant .markdown');
+
+export async function say(page, text) {
+  await composer(page).fill(text);
+  await composer(page).press('Enter');
+}
+// The answer is there, and kept.
+export const settled = (page) => page.getByRole('button', { name: 'Send' }).waitFor();

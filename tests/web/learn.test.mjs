@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { comes, composer, phone, visit } from './browser.mjs';
+
+test('a server that cannot learn shows no way to it', async () => {
+  const { page, done } = await visit({
+    prepare: (server) => {
+      server.learns = false;
+      server.put('Chat', 'Q', 'A');
+    },
+  });
+  await page.getByRole('link', { name: 'Chat', exact: true }).waitFor();
+  await composer(page).waitFor();
+  assert.equal(await page.getByRole('link', { name: 'Learn' }).count(), 0);
+  assert.equal(await page.locator('.notice').count(), 0, 'and complains of nothing');
+  await done();
+});
+
+// Through the whole of it; `look` after each part.
+async function learn({ server, page, look }, name) {
+  await page.getByLabel('Drop files here').setInputFiles([
+    { name: 'facts.md', mimeType: 'text/markdown', buffer: Buffer.from('# Facts\n\nThe cat is called Ada.\n') },
+    { name: 'chats.jsonl', mimeType: '', buffer: Buffer.from('{"messages": []}\n') },
+  ]);
+  await page.getByText('facts.md').waitFor();
+  await page.getByLabel('Name of the adapter').fill('cat');
+  await page.getByRole('button', { name: 'Show the plan' }).click();
+  await page.getByText('12 rows, 3 of them held out').waitFor();
+  await look(`learn-${name}-plan`);
+  await page.getByRole('button', { name: 'Take out chats.jsonl' }).click();
+  assert.equal(await page.getByText('12 rows').count(), 0, 'a plan is of what was asked for then');
+  await page.getByRole('button', { name: 'Show the plan' }).click();
+  await page.getByRole('button', { name: 'Start learning' }).click();
+  await page.getByRole('heading', { level: 2, name: /^ember/ }).waitFor();
+  server.teach('job1', 20, false);
+  await page.getByText('20 of 40').waitFor();
+  await page.getByText('512', { exact: true }).waitFor();
+  const chart = page.getByRole('img', { name: /^Loss over 20 steps\. Training: from 2\.950 to 2\.000\. Held out:/ });
+  await chart.waitFor();
+  await look(`learn-${name}-run`);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.getByRole('button', { name: 'Go on' }).click();
+  await page.getByRole('button', { name: 'Pause' }).waitFor();
+  server.teach('job1', 20, true);
+  await page.getByRole('heading', { name: 'Before and after' }).waitFor();
+}
+
+test('files are dropped, planned, learned, watched, compared and kept', async () => {
+  const visitor = await visit({ link: '#/learn' });
+  const { server, page, look, done } = visitor;
+  await learn(visitor, 'desk');
+  const files = server.requests('POST', '/v1/files').map(({ body }) => [body.filename, body.purpose]);
+  assert.deepEqual(files, [['facts.md', 'fine-tune'], ['chats.jsonl', 'fine-tune']], 'each is sent once');
+  const [plan, , started] = server.requests('POST', '/v1/fine_tuning/jobs').map(({ body }) => body);
+  assert.deepEqual(plan, { model: 'ember', suffix: 'cat', training_files: ['file-facts.md', 'file-chats.jsonl'], plan_only: true });
+  assert.deepEqual(started, { model: 'ember', suffix: 'cat', training_file: 'file-facts.md' });
+
+  server.script = ({ model }) => [`${model} says **Ada**`];
+  await page.getByLabel('A question to both').fill('What is the cat called?');
+  await page.getByRole('button', { name: 'Ask both' }).click();
+  await page.getByText('ember+cat says Ada').waitFor();
+  await page.getByText('ember says Ada').waitFor();
+  const asked = server.requests('POST', '/v1/chat/completions').map(({ body }) => body);
+  assert.deepEqual(asked.map(({ model }) => model).sort(), ['ember', 'ember+cat']);
+  assert.ok(asked.every(({ temperature }) => temperature === 0));
+  await look('learn-desk-compare');
+  await page.getByRole('button', { name: 'Keep', exact: true }).click();
+  await page.getByText('It is kept').waitFor();
+  assert.equal(server.jobs.get('job1').job.verdict, 'kept');
+
+  // A chat can wear it now.
+  await page.getByRole('link', { name: 'New chat' }).click();
+  await page.getByRole('button', { name: 'Settings of this chat' }).click();
+  await page.getByLabel('cat', { exact: true }).waitFor();
+  await done();
+});
+
+test('on a phone in the dark, and discarded', async () => {
+  const visitor = await visit({ link: '#/learn', theme: 'dark', size: phone });
+  const { server, page, look, done } = visitor;
+  await learn(visitor, 'phone');
+  await page.getByRole('button', { name: 'Discard…' }).click();
+  await page.getByRole('button', { name: 'Discard it for good' }).click();
+  await comes(() => server.requests('DELETE', '/v1/models/ember%2Bcat').length === 1);
+  await page.getByText('The adapter is gone.').waitFor();
+  await look('learn-phone-gone');
+  await done();
+});
+
+test('a run that fails says why', async () => {
+  const { server, page, done } = await visit({ link: '#/learn/job1', prepare: (s) => s.learn('POST', ['v1', 'fine_tuning', 'jobs'], { model: 'ember', suffix: 'x' }, () => {}) });
+  await page.getByText('learning').waitFor();
+  Object.assign(server.jobs.get('job1').job, { status: 'failed', error: { message: 'the file has no rows' } });
+  await page.getByText('the file has no rows').waitFor();
+  await done();
+});

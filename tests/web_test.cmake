@@ -1,0 +1,44 @@
+# cmake -DNPM=npm -DSOURCE=tests/web -DWORK=folder -DPAGE=folder -DROUTES=page_routes.cpp -P web_test.cmake
+# A browser uses the page that was built: tests/web, in Debian's Chromium, with pictures in WORK/screenshots.
+# "skipped: ..." where something is missing that the program itself does not need.
+
+if(NOT EXISTS ${PAGE}/index.html)
+  message(STATUS "skipped: the program was built without its page")
+  return()
+endif()
+find_program(CHROMIUM NAMES chromium chromium-browser google-chrome)
+find_program(NODE node)
+if(NOT CHROMIUM OR NOT NODE)
+  message(STATUS "skipped: no Chromium or no node here (Debian: apt-get install chromium nodejs)")
+  return()
+endif()
+execute_process(COMMAND ${NODE} -p "process.versions.node.split('.')[0]" OUTPUT_VARIABLE version)
+if(version LESS 20)
+  message(STATUS "skipped: playwright-core needs node 20, and this is node ${version}")
+  return()
+endif()
+
+file(SHA256 ${SOURCE}/package-lock.json hash)
+set(stamp ${WORK}/node_modules/.andiron-${hash})
+file(MAKE_DIRECTORY ${WORK})
+file(COPY ${SOURCE}/ DESTINATION ${WORK} PATTERN node_modules EXCLUDE)
+if(NOT EXISTS ${stamp})
+  execute_process(COMMAND ${NPM} ci --ignore-scripts --no-audit --no-fund WORKING_DIRECTORY ${WORK}
+                  RESULT_VARIABLE code OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT code EQUAL 0)
+    message(STATUS "skipped: npm ci failed:\n${output}")
+    return()
+  endif()
+  file(TOUCH ${stamp})
+endif()
+
+set(ENV{ANDIRON_CHROMIUM} ${CHROMIUM})
+set(ENV{ANDIRON_PAGE} ${PAGE})
+set(ENV{ANDIRON_PAGE_ROUTES} ${ROUTES})
+set(ENV{ANDIRON_SCREENSHOTS} ${WORK}/screenshots)
+file(GLOB tests RELATIVE ${WORK} ${WORK}/*.test.mjs)
+# One file at a time: each has a browser of its own.
+execute_process(COMMAND ${NODE} --test --test-concurrency=1 ${tests} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE code)
+if(NOT code EQUAL 0)
+  message(FATAL_ERROR "the page does not what it should")
+endif()
