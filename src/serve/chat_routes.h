@@ -19,6 +19,9 @@
 // Errors have OpenAI's shape. A field or a parameter that stands in no table is refused by name.
 #pragma once
 
+#include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "http/http.h"
@@ -30,7 +33,8 @@ namespace andiron {
 inline constexpr size_t kStoreRequestsWaiting = 64;
 
 // `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
-// the last of them.
-std::vector<Route> chat_routes(Store& store);
+// the last of them. `forget` is told which runs learned from what is removed (Store::Removal::runs), before the answer;
+// it may be empty.
+std::vector<Route> chat_routes(Store& store, std::function<void(std::span<const std::string> runs)> forget = {});
 
 }  // namespace andiron
