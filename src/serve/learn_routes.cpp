@@ -21,7 +21,6 @@ using Change = ApiResult<TrainingJob> (TrainingJobs::*)(std::string_view id);
 
 constexpr ErrorShape kShape = ErrorShape::kOpenAi;
 constexpr int64_t kFilesAtOnce = 10'000, kJobsAtOnce = 100, kEventsAtOnce = 1000;
-constexpr int kWorkers = 2;  // one that reads data for a plan leaves another for the rest
 
 ApiError no_file(std::string_view id) {
   return {404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
@@ -79,11 +78,7 @@ void send_content(const FileShelf& shelf, const HttpRequest& request, HttpReply&
 
 // ---- Jobs ----------------------------------------------------------------------------------------------------------
 
-ApiResult<Json> add_job(TrainingJobs& jobs, const HttpRequest& request) {
-  auto ask = parse_tuning_job(request.json);
-  if (!ask.ok()) return ask.error();
-  if (!ask->plan_only) return job_or_error(jobs.add(*ask));
-  auto plan = jobs.plan(*ask);
+ApiResult<Json> plan_or_error(ApiResult<LearnPlan> plan) {
   if (!plan.ok()) return plan.error();
   return tuning_plan_json(*plan);
 }
@@ -147,6 +142,11 @@ void send_events(TrainingJobs& jobs, const HttpRequest& request, const Reply& re
 
 // ---- Routes --------------------------------------------------------------------------------------------------------
 
+void send(const Reply& reply, ApiResult<Json> found) {
+  if (!found.ok()) return send_error(*reply, kShape, found.error());
+  reply->send(200, "application/json", found->dump());
+}
+
 class Routes {
  public:
   using Answer = std::function<ApiResult<Json>(const HttpRequest& request)>;
@@ -154,10 +154,25 @@ class Routes {
 
   void add(std::string_view method, std::string_view pattern, BodyKind body, Answer answer) {
     add_handle(method, pattern, body, [answer = std::move(answer)](const HttpRequest& request, const Reply& reply) {
-      auto found = answer(request);
-      if (!found.ok()) return send_error(*reply, kShape, found.error());
-      reply->send(200, "application/json", found->dump());
+      send(reply, answer(request));
     });
+  }
+  // A plan waits for the data to be read, and for whoever is being answered: on a thread of its own, so that nothing
+  // else waits for it.
+  void add_jobs(TrainingJobs& jobs) {
+    Route route;
+    route.method = "POST";
+    route.pattern = "/v1/fine_tuning/jobs";
+    route.errors = kShape;
+    route.body = BodyKind::kText;
+    route.handler = [&jobs, workers = workers_, planner = planner_](const HttpRequest& request, const Reply& reply) {
+      auto ask = parse_tuning_job(request.json);
+      if (!ask.ok()) return send_error(*reply, kShape, ask.error());
+      (ask->plan_only ? planner : workers)->post([&jobs, ask = std::move(*ask), reply] {
+        send(reply, ask.plan_only ? plan_or_error(jobs.plan(ask)) : job_or_error(jobs.add(ask)));
+      });
+    };
+    routes_.push_back(std::move(route));
   }
   void add_handle(std::string_view method, std::string_view pattern, BodyKind body, Handle handle) {
     Route route;
@@ -175,7 +190,7 @@ class Routes {
   std::vector<Route> take() { return std::move(routes_); }
 
  private:
-  std::shared_ptr<Workers> workers_ = std::make_shared<Workers>(kWorkers);
+  std::shared_ptr<Workers> workers_ = std::make_shared<Workers>(1), planner_ = std::make_shared<Workers>(1);
   std::vector<Route> routes_;
 };
 
@@ -196,9 +211,9 @@ void add_file_routes(Routes& routes, TrainingJobs& jobs, const FileShelf& shelf)
 }
 
 void add_job_routes(Routes& routes, TrainingJobs& jobs) {
-  constexpr std::string_view kJobs = "/v1/fine_tuning/jobs";
-  routes.add("POST", kJobs, BodyKind::kText, [&jobs](const HttpRequest& request) { return add_job(jobs, request); });
-  routes.add("GET", kJobs, BodyKind::kNone, [&jobs](const HttpRequest& request) { return list_jobs(jobs, request); });
+  routes.add_jobs(jobs);
+  routes.add("GET", "/v1/fine_tuning/jobs", BodyKind::kNone,
+             [&jobs](const HttpRequest& request) { return list_jobs(jobs, request); });
   routes.add("GET", "/v1/fine_tuning/jobs/{id}", BodyKind::kNone,
              [&jobs](const HttpRequest& request) { return job_or_error(jobs.find(request.captures.at("id"))); });
   routes.add("GET", "/v1/fine_tuning/jobs/{id}/checkpoints", BodyKind::kNone,

@@ -81,11 +81,13 @@ Status TrainingJobs::take_up() {
     }
     job.id = run.id;
     job.adapter = run.adapter;
-    auto entry = std::make_shared<Entry>(
-        std::move(job), EventLog(format("{}/{}.events.jsonl", options_.folder, run.id)), ++entries_made_);
+    const bool made_here = file_exists(events_path(run.id));
+    auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
     entries_[run.id] = entry;
     const bool ran = entry->job.state == kJobRunning;
     if (ran) entry->job.state = kJobQueued;
+    // One that came with imported chats waits until somebody wants it here.
+    if (entry->job.state == kJobQueued && !made_here) entry->job.state = kJobPaused;
     // One for another model waits for a server of that.
     if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
     queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
@@ -202,8 +204,7 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   job.state = kJobQueued;
   job.created = std::time(nullptr);
   job.ask = ask;
-  auto entry =
-      std::make_shared<Entry>(job, EventLog(format("{}/{}.events.jsonl", options_.folder, job.id)), ++entries_made_);
+  auto entry = std::make_shared<Entry>(job, EventLog(events_path(job.id)), ++entries_made_);
   if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
   entries_[job.id] = entry;
   tell(*entry, "info",

@@ -126,6 +126,7 @@ class TrainingJobs {
   Result<std::vector<std::string>> data_of(const TrainingJob& job, const std::string& chats_path,
                                            std::vector<Lesson>& lessons);
   std::string chats_path(std::string_view id) const;
+  std::string events_path(std::string_view id) const;
   std::string without_paths(const TrainingAsk& ask, std::string text) const;
   void make_way(ThreadTeam& team);
 

@@ -41,6 +41,10 @@ std::string TrainingJobs::chats_path(std::string_view id) const {
   return format("{}/{}.chats.jsonl", options_.folder, id);
 }
 
+std::string TrainingJobs::events_path(std::string_view id) const {
+  return format("{}/{}.events.jsonl", options_.folder, id);
+}
+
 // Files under the names that people know.
 std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text) const {
   for (const std::string& id : ask.files) {
