@@ -341,6 +341,10 @@ ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
       return conflict(format("only a job that is paused can go on; this one is {}", entry->job.state),
                       "job_not_paused");
     }
+    if (entry->job.ask.model != options_.model_name) {
+      return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(entry->job.ask.model)),
+                      "model_not_found");
+    }
     entry->job.state = kJobQueued;
     queue_.push_back(entry);
     changed_.notify_all();
