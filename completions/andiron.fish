@@ -1,6 +1,6 @@
 # Completion of andiron(1) for fish.
 
-set -l commands run chat inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters tokenizer plot synth help
+set -l commands run chat serve inspect tokenize detokenize template logits ppl quantize imatrix bench cache doctor learn pretrain eval adapters tokenizer plot synth help
 complete -c andiron -l isa -x -a 'scalar avx2 avx512 amx' -d 'Instruction set'
 complete -c andiron -l threads -s t -x -d 'Threads'
 complete -c andiron -l kv -x -a 'f16 q8_0' -d 'Format of the KV cache'
@@ -11,6 +11,7 @@ complete -c andiron -l help -s h -d 'Help'
 complete -c andiron -n "not __fish_seen_subcommand_from $commands" -l version -d 'The version'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a run -d 'Answer one prompt'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a chat -d 'Talk with a model'
+complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a serve -d 'Answer other programs'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'What a model is'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a tokenize -d 'Text to ids'
 complete -c andiron -f -n "not __fish_seen_subcommand_from $commands" -a detokenize -d 'Ids to text'
@@ -268,3 +269,19 @@ complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_s
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l chat-template -r -F -d 'A chat template'
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l format -x -d 'Format of the data'
 complete -c andiron -n '__fish_seen_subcommand_from tokenizer; and __fish_seen_subcommand_from train' -l force -d 'Replace files that are there'
+
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l name -x -d 'By which requests know the model'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l host -x -d 'Address to listen at'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l port -x -d 'Port'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l api-key-file -r -F -d 'File with the key'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l own-name -x -d 'A name that a proxy gives it'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l sequences -x -d 'Answers at work at once'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l adapter -r -a '(andiron complete run --adapter "")' -d 'Offer this adapter'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l template -r -F -d 'A chat template'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-prefix-cache -d 'Keep nothing of prompts'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l store -r -F -d 'File that chats are kept in'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-store -d 'Keep no chats'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-page -d 'Without the page'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-learn -d 'Teach nothing'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l metrics -d 'Numbers for Prometheus'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l systemd -d 'Print a systemd unit'

@@ -64,8 +64,9 @@ std::string kind_of(const std::string& header) {
                                                             {"histedit.h", "libedit"},
                                                             {"xxhash.h", "xxHash"},
                                                             {"sqlite3.h", "SQLite"}};
-  static const std::set<std::string> system = {"dirent.h", "fcntl.h",   "langinfo.h", "pthread.h",   "sched.h",
-                                               "spawn.h",  "termios.h", "unistd.h",   "arpa/inet.h", "netinet/in.h"};
+  static const std::set<std::string> system = {"dirent.h", "fcntl.h",     "langinfo.h",  "pthread.h",
+                                               "pwd.h",    "sched.h",     "spawn.h",     "termios.h",
+                                               "unistd.h", "arpa/inet.h", "netinet/in.h"};
   if (header.starts_with("boost/")) return "Boost";
   if (header.find('.') == std::string::npos || c.count(header) == 1) return "";
   if (others.count(header) == 1) return others.at(header);

@@ -22,6 +22,7 @@
 #include "grammar/json_schema.h"
 #include "kernels/dispatch.h"
 #include "model/tokenizer_source.h"
+#include "sample/dry_breakers.h"
 #include "text/jinja.h"
 #include "train/time_text.h"
 
@@ -193,24 +194,6 @@ Result<LogitBias> parse_bias(const std::string& text) {
   bias.token = static_cast<int32_t>(token);
   return bias;
 }
-
-namespace {
-
-// Every token whose text holds one of the breaker texts.
-std::vector<std::vector<int32_t>> dry_breakers(const Tokenizer& tokenizer) {
-  std::vector<std::vector<int32_t>> breakers;
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
-    const std::string_view piece = tokenizer.piece(id);
-    for (const std::string_view text : kDryBreakerTexts) {
-      if (piece.find(text) == std::string_view::npos) continue;
-      breakers.push_back({id});
-      break;
-    }
-  }
-  return breakers;
-}
-
-}  // namespace
 
 Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Tokenizer& tokenizer) {
   SamplerOptions sampling = options.sampling;

@@ -26,6 +26,7 @@ constexpr const char* kExamples =
     "  andiron run model.gguf -p \"Once upon a time\" -n 200\n"
     "  andiron run model.gguf --chat -p \"Name three trees.\" --json\n"
     "  andiron chat model.gguf\n"
+    "  andiron serve model.gguf\n"
     "  andiron inspect model.gguf\n"
     "  andiron quantize hf-folder out.gguf --type Q4_K_M\n"
     "  andiron help quantize\n"
@@ -533,9 +534,10 @@ CommandLine parse_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   add_global(app, line.global);
-  for (auto* add : {add_run,      add_chat,     add_inspect,  add_tokenize,  add_detokenize, add_template, add_logits,
-                    add_ppl,      add_quantize, add_imatrix,  add_bench,     add_cache,      add_doctor,   add_learn,
-                    add_pretrain, add_eval,     add_adapters, add_tokenizer, add_plot,       add_synth,    add_help}) {
+  for (auto* add :
+       {add_run,  add_chat,     add_serve,     add_inspect, add_tokenize, add_detokenize, add_template, add_logits,
+        add_ppl,  add_quantize, add_imatrix,   add_bench,   add_cache,    add_doctor,     add_learn,    add_pretrain,
+        add_eval, add_adapters, add_tokenizer, add_plot,    add_synth,    add_help}) {
     add(app, line);
   }
   for (auto* sub : app.get_subcommands({})) sub->fallthrough();

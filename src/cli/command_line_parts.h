@@ -103,4 +103,7 @@ void add_eval(CLI::App& app, CommandLine& line);
 void add_adapters(CLI::App& app, CommandLine& line);
 void add_tokenizer(CLI::App& app, CommandLine& line);
 
+// command_line_serving.cpp
+void add_serve(CLI::App& app, CommandLine& line);
+
 }  // namespace andiron

@@ -9,6 +9,7 @@ namespace andiron {
 
 Result<int> run_command(const GlobalOptions& global, const RunOptions& options);
 Result<int> chat_command(const GlobalOptions& global, const ChatCommandOptions& options);
+Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions& options);
 Result<int> inspect_command(const GlobalOptions& global, const InspectOptions& options);
 Result<int> tokenize_command(const GlobalOptions& global, const TokenizeOptions& options);
 Result<int> detokenize_command(const GlobalOptions& global, const DetokenizeOptions& options);

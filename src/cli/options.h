@@ -149,6 +149,25 @@ struct ChatCommandOptions {
   AnswerOptions answer;
 };
 
+struct ServeCommandOptions {
+  std::string model = kShippedModel;
+  std::string name;                                // by which requests know it; "": of the model's file
+  std::vector<std::string> hosts = {"localhost"};  // addresses to listen at
+  int32_t port = 8080;                             // 0: one that is free
+  std::string api_key_file;                        // "": no key is asked for
+  std::vector<std::string> own_names;              // see SecurityPolicy
+  int64_t sequences = 16;
+  std::vector<std::string> adapters;  // to offer; none: all of the store
+  std::string chat_template;          // as in RunOptions
+  bool no_prefix_cache = false;
+  std::string store;      // file of the chats; "": default_store_path()
+  bool no_store = false;  // no chats are kept
+  bool no_page = false;   // no page at /
+  bool no_learn = false;  // nothing is taught
+  bool metrics = false;
+  bool systemd = false;  // print a unit instead
+};
+
 struct InspectOptions {
   std::string model = kShippedModel;
   bool json = false;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -12,12 +13,21 @@
 #include "base/test_folder.h"
 #include "base/thread_team.h"
 #include "engine/session.h"
+#include "grammar/gbnf.h"
 #include "kernels/dispatch.h"
 #include "model/model.h"
 #include "model/synth.h"
 #include "model/tokenizer_source.h"
 
 namespace andiron {
+
+inline std::shared_ptr<const TokenGrammar> grammar_of(std::string_view text, const Tokenizer& tokenizer) {
+  const auto parsed = parse_gbnf(text, "test.gbnf");
+  EXPECT_TRUE(parsed.ok()) << (parsed.ok() ? "" : parsed.error().message);
+  auto made = TokenGrammar::create(*parsed, std::make_shared<const TokenTrie>(tokenizer));
+  EXPECT_TRUE(made.ok());
+  return std::move(made).value();
+}
 
 class EngineTest : public ::testing::Test {
  protected:

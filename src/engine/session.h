@@ -17,20 +17,17 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/thread_team.h"
+#include "engine/answer_state.h"
 #include "engine/speculation.h"
-#include "grammar/token_grammar.h"
 #include "kernels/kernel_table.h"
 #include "model/adapter_stack.h"
 #include "model/forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
-#include "sample/logprobs.h"
-#include "sample/sampler.h"
 #include "text/tokenizer.h"
 
 namespace andiron {
@@ -55,35 +52,6 @@ struct PrefillReport {
   int64_t reused = 0;  // of these, found in the cache
   double ms = 0;
   bool cancelled = false;  // nothing may be generated then
-};
-
-enum class FinishReason : uint8_t { kStop, kStopString, kLength, kContext, kCancelled };
-// "stop" (the model ended its answer), "stop_string", "length" (as many tokens as asked for), "context" (no room left),
-// "cancelled".
-std::string_view finish_reason_name(FinishReason reason);
-
-struct TokenEvent {
-  int32_t token = 0;
-  // What may be shown now: whole UTF-8 sequences, nothing that might belong to a stop string. Often "".
-  std::string_view text;
-  const Logprobs* logprobs = nullptr;  // when asked for; valid during the call
-};
-
-struct GenerateOptions {
-  SamplerOptions sampling;
-  int64_t tokens_max = -1;  // -1: until the model stops or the context is full
-  std::vector<std::string> stop;
-  bool ignore_end = false;         // go on after the model's end-of-generation token (for measuring)
-  bool show_special = false;       // text of control tokens too
-  bool strip_first_space = false;  // the answer begins a text (see Decoder::Options)
-  int32_t logprobs_top = -1;       // -1: none; 0: of the chosen token only; n: of the n most likely too
-  // What the answer must match, from its first byte on; null: anything. Made for this tokenizer. An end-of-generation
-  // token may come where the answer matches, and no other special token ever; where nothing can follow the answer ends
-  // by itself, without such a token. ignore_end must be false then.
-  std::shared_ptr<const TokenGrammar> grammar;
-  // Guesses tokens; null: plain decoding. Must outlive the call.
-  DraftSource* draft = nullptr;
-  const std::atomic<bool>* cancel = nullptr;  // looked at before every token
 };
 
 struct GenerateReport {
@@ -112,8 +80,7 @@ class Session {
 
   // Continues it. Legal after a prefill() that was not cancelled. `on_token` may be empty; returning false cancels.
   // The last event of an answer may bring text that had been held back, with token -1.
-  Result<GenerateReport> generate(const GenerateOptions& options,
-                                  const std::function<bool(const TokenEvent&)>& on_token);
+  Result<GenerateReport> generate(const GenerateOptions& options, const OnToken& on_token);
 
   // The adapters of everything from the next prefill() on; null: none. What was cached is forgotten.
   void wear(std::shared_ptr<const AdapterStack> adapters);
@@ -125,18 +92,15 @@ class Session {
   std::span<const int32_t> tokens() const { return tokens_; }
 
  private:
-  struct Answer;  // what one generate() carries along
+  struct Run;  // what one generate() carries along
 
   Session(std::shared_ptr<const Model> model, const Tokenizer& tokenizer, std::unique_ptr<Forward> forward,
           KvCache cache);
-  Status check_fits(size_t tokens) const;
   const DeltaTable* deltas() const { return adapters_ != nullptr ? &adapters_->deltas() : nullptr; }
   std::span<const float> logits(int64_t row) const;
-  void emit(Answer& answer, int32_t token, std::span<const float> row);
-  Status take_token(Answer& answer, int64_t row);
-  Result<int32_t> choose(Answer& answer, int64_t row);
-  Status fill_batch(Answer& answer);
-  Status advance(Answer& answer);
+  Status take_token(Run& run, int64_t row);
+  Status fill_batch(Run& run);
+  Status advance(Run& run);
 
   std::shared_ptr<const Model> model_;
   const Tokenizer& tokenizer_;

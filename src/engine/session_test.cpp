@@ -8,7 +8,6 @@
 #include <set>
 
 #include "engine/engine_fixture.h"
-#include "grammar/gbnf.h"
 
 // Counts allocations while a test asks for it.
 namespace {
@@ -236,14 +235,6 @@ TEST_F(SessionTest, ADecodedTokenAllocatesNothing) {
     ASSERT_TRUE(report.ok());
     EXPECT_EQ(g_allocations.exchange(0), 0) << (draft == nullptr ? "plain" : "with prompt lookup");
   }
-}
-
-std::shared_ptr<const TokenGrammar> grammar_of(std::string_view text, const Tokenizer& tokenizer) {
-  const auto parsed = parse_gbnf(text, "test.gbnf");
-  EXPECT_TRUE(parsed.ok()) << (parsed.ok() ? "" : parsed.error().message);
-  auto made = TokenGrammar::create(*parsed, std::make_shared<const TokenTrie>(tokenizer));
-  EXPECT_TRUE(made.ok());
-  return std::move(made).value();
 }
 
 struct Answered {

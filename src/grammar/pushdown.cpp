@@ -135,6 +135,10 @@ uint32_t Pushdown::number(std::vector<Item>& items, bool accepts) {
     const bool same = std::equal(known.begin(), known.end(), items.begin(), items.end());
     if (same && this->accepts(at->second) == accepts) return at->second;
   }
+  if (bytes() > kMostBytes) {
+    overflowed_ = true;
+    return kDead;
+  }
   const auto fresh = static_cast<uint32_t>(configurations_.size());
   configurations_.push_back({static_cast<uint32_t>(items_.size()), static_cast<uint32_t>(items.size()), accepts});
   items_.insert(items_.end(), items.begin(), items.end());
@@ -143,9 +147,12 @@ uint32_t Pushdown::number(std::vector<Item>& items, bool accepts) {
   return fresh;
 }
 
+size_t Pushdown::bytes() const {
+  return nexts_.size() * sizeof(nexts_[0]) + frames_.size() * 64 + items_.size() * sizeof(Item);
+}
+
 uint32_t Pushdown::trim(uint32_t configuration) {
-  const size_t bytes = nexts_.size() * sizeof(nexts_[0]) + frames_.size() * 64 + items_.size() * sizeof(Item);
-  if (bytes < kForgetBytes) return configuration;
+  if (bytes() < kForgetBytes) return configuration;
   std::vector<Item> items(this->items(configuration).begin(), this->items(configuration).end());
   const bool accepted = accepts(configuration);
   const std::vector<Frame> frames = std::move(frames_);

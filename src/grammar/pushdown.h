@@ -54,7 +54,8 @@ class Pushdown {
   // The text may end here.
   bool accepts(uint32_t configuration) const { return configurations_[configuration].accepts; }
 
-  // Some configuration had more than kItemsMax items and was taken for dead.
+  // Some configuration had more than kItemsMax items, or there were more of them than kMostBytes hold, and was taken
+  // for dead.
   bool overflowed() const { return overflowed_; }
   static constexpr size_t kItemsMax = 2000;
 
@@ -66,6 +67,8 @@ class Pushdown {
  private:
   static constexpr uint32_t kUnknown = UINT32_MAX;
   static constexpr size_t kForgetBytes = 32 << 20;
+  // What one mask may take beyond that: a grammar whose every token leads elsewhere is not followed further.
+  static constexpr size_t kMostBytes = 256 << 20;
   struct Configuration {
     uint32_t items = 0;
     uint32_t count = 0;
@@ -77,6 +80,7 @@ class Pushdown {
   };
 
   void clear();
+  size_t bytes() const;
   uint32_t find_next(uint32_t configuration, uint8_t byte);
   bool allows(const Item& item, const ByteEdge& edge) const;
   void follow(const Item& item, const ByteEdge& edge);

@@ -160,15 +160,20 @@ void GrammarMatcher::add_item(const Pushdown::Item& item, std::vector<uint64_t>&
 
 void GrammarMatcher::compute(std::vector<uint64_t>& bits) {
   const std::vector<Pushdown::Item> items(pushdown_.items(at_).begin(), pushdown_.items(at_).end());
-  for (const Pushdown::Item& item : items) add_item(item, bits);
+  for (const Pushdown::Item& item : items) {
+    if (pushdown_.overflowed()) return;
+    add_item(item, bits);
+  }
   if (!pushdown_.accepts(at_)) return;
   for (const int32_t token : grammar_->vocabulary().ends()) set_bit(bits, token);
 }
 
 Status GrammarMatcher::check_overflow() const {
   if (!pushdown_.overflowed()) return {};
-  return make_error("{}: the grammar is too ambiguous: a text can be read in more than {} ways at once",
-                    grammar_->source(), Pushdown::kItemsMax);
+  return make_error(
+      "{}: the grammar is too ambiguous: a text can be read in more than {} ways at once, or every "
+      "token leads elsewhere",
+      grammar_->source(), Pushdown::kItemsMax);
 }
 
 Result<std::span<const uint64_t>> GrammarMatcher::mask() {

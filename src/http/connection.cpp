@@ -1,6 +1,5 @@
 #include "http/connection.h"
 
-#include <boost/asio/write.hpp>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -8,6 +7,7 @@
 #include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "http/errors.h"
+#include "http/form.h"
 #include "http/response.h"
 
 namespace andiron {
@@ -80,7 +80,11 @@ void Connection::advance() {
       case State::kBody: more = advance_body(); break;
       // Of the next request no more than a head is kept; reading is also how a client's going is noticed.
       case State::kAnswer:
-        if (in_.size() < limits_.bytes(Limit::kHeadBytes)) read();
+        if (in_.size() < limits_.bytes(Limit::kHeadBytes)) {
+          read();
+        } else if (current_.answering) {
+          lost();  // its going could no longer be noticed
+        }
         return;
       default: return;
     }
@@ -140,7 +144,9 @@ bool Connection::accept_head() {
     refuse(*fault);
     return false;
   }
-  const Limit most = current_.match.route->body == BodyKind::kImage ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
+  const BodyKind kind = current_.match.route->body;
+  const bool large = kind == BodyKind::kImage || kind == BodyKind::kForm;
+  const Limit most = large ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
   current_.body.emplace(current_.head, most, limits_);
   state_ = State::kBody;
   received_ = 0;
@@ -168,7 +174,17 @@ bool Connection::advance_body() {
   return state_ == State::kAnswer;
 }
 
-std::optional<HttpFault> Connection::parse_json_body(HttpRequest& request) {
+std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
+  const std::string bytes = current_.body->take();
+  auto parts = parse_form(bytes, form_boundary(request.header("content-type")).value_or(""), limits_);
+  if (HttpFault fault; take_fault(parts, fault)) return fault;
+  request.form = std::move(std::get<std::vector<FormPart>>(parts));
+  return std::nullopt;
+}
+
+std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
+  const bool takes_form = current_.match.route->body == BodyKind::kForm;
+  if (takes_form && form_boundary(request.header("content-type"))) return parse_form_body(request);
   request.body = current_.body->take();
   if (!current_.head.has_body) return std::nullopt;
   auto json = andiron::parse_json(request.body, "the request's body",
@@ -182,7 +198,9 @@ std::optional<HttpFault> Connection::parse_json_body(HttpRequest& request) {
 HttpRequest Connection::make_request() {
   HttpRequest request;
   const std::string_view bearer = current_.head.header("authorization"), key = current_.head.header("x-api-key");
-  request.client = keyed_hash(peer_) ^ (3 * keyed_hash(bearer)) ^ (5 * keyed_hash(key));
+  // Where there is a key all have the same; elsewhere what a program says of itself tells it from others.
+  request.client = keyed_hash(peer_);
+  if (core_.options.security.api_key.empty()) request.client ^= (3 * keyed_hash(bearer)) ^ (5 * keyed_hash(key));
   request.method = current_.head.method;
   request.path = std::move(current_.head.path);
   request.query = std::move(current_.head.query);
@@ -196,22 +214,26 @@ HttpRequest Connection::make_request() {
 
 void Connection::dispatch() {
   read_timer_.cancel();
-  if (core_.requests_open >= limits_.bytes(Limit::kRequests)) {
+  const Route& route = *current_.match.route;
+  const bool is_light = route.open || route.page;  // health and the page, however busy it is
+  if (!is_light && core_.requests_open >= limits_.bytes(Limit::kRequests)) {
     return refuse(beyond(Limit::kRequests, "the server has too many requests at a time; try again in a second"));
   }
-  const std::shared_ptr<HttpReply> reply = make_reply(core_.weak_from_this(), weak_from_this(), ++number_);
+  const std::shared_ptr<HttpReply> reply = make_reply(core_.door, weak_from_this(), ++number_);
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();
-    if (const auto fault = parse_json_body(request)) return refuse(*fault);
+    if (const auto fault = parse_body(request)) return refuse(*fault);
     current_.body.reset();
     current_.answering = true;
     state_ = State::kAnswer;
     ++core_.requests_open;
     current_.match.route->handler(std::move(request), reply);
   } catch (const std::exception&) {
+    const HttpFault fault{503, "the server has no memory left for this request"};
+    if (!current_.answering) return refuse(fault);
     // Of an answer that has begun, the reply's end is the cut.
-    send_error(*reply, shape(), {503, "the server has no memory left for this request"});
+    send_error(*reply, shape(), fault);
   }
 }
 
@@ -294,11 +316,15 @@ void Connection::begin_stream(uint64_t number, std::string_view content_type) {
 
 void Connection::write(uint64_t number, std::string_view piece) {
   if (!is_current(number) || !current_.streaming || current_.head.method == "HEAD") return;
-  if (out_.size() + flight_.size() - flown_ + piece.size() > limits_.bytes(Limit::kPendingBytes)) {
+  if (out_.size() + flight_.size() - flown_ > limits_.bytes(Limit::kPendingBytes)) {  // of the pieces before
     core_.metrics.beyond(Limit::kPendingBytes);
     return lost();
   }
-  queue(current_.head.http10 ? std::string(piece) : chunk_of(piece));
+  try {
+    queue(current_.head.http10 ? std::string(piece) : chunk_of(piece));
+  } catch (const std::bad_alloc&) {
+    lost();  // cut, so that the client does not take it for whole
+  }
 }
 
 void Connection::end(uint64_t number) {
@@ -329,6 +355,7 @@ void Connection::finish(int status) {
   if (current_.answering) --core_.requests_open;
   current_.answering = false;
   current_.gone = nullptr;
+  since_ = Clock::now();
   if (state_ == State::kAnswer && out_.empty() && flight_.empty()) on_drained();
 }
 

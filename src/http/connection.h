@@ -25,8 +25,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Connection(ServerCore& core, boost::asio::ip::tcp::socket socket, LocalAddress local, std::string peer);
   void start();
   void turn_away();  // in place of start(): the server has too many
-  // Waits for a request, or for the rest of one; since when.
-  bool is_waiting() const { return state_ == State::kHead || state_ == State::kBody; }
+  // Waits for a request, for the rest of one, or for the client to take its answer; since when.
+  bool is_waiting() const { return state_ != State::kClosed && !current_.answering; }
   Clock::time_point waits_since() const { return since_; }
   void close();
   // Ends it as the server ends.
@@ -62,7 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool accept_head();
   std::optional<HttpFault> check_head();
   void dispatch();
-  std::optional<HttpFault> parse_json_body(HttpRequest& request);
+  std::optional<HttpFault> parse_body(HttpRequest& request);
+  std::optional<HttpFault> parse_form_body(HttpRequest& request);
   HttpRequest make_request();
   void refuse(const HttpFault& fault);
   void respond(int status, std::string_view content_type, const std::string& body, HttpFields headers);
@@ -109,7 +110,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 };
 
 // The reply to that request of that connection, for any thread.
-std::shared_ptr<HttpReply> make_reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection,
+std::shared_ptr<HttpReply> make_reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection,
                                       uint64_t number);
 
 }  // namespace andiron

@@ -9,11 +9,15 @@ namespace {
 // Everything goes to the network's thread, in the order in which it was called.
 class Reply final : public HttpReply {
  public:
-  Reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection, uint64_t number)
-      : core_(std::move(core)), connection_(std::move(connection)), number_(number) {}
+  Reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection, uint64_t number)
+      : door_(std::move(door)), connection_(std::move(connection)), number_(number) {}
 
   ~Reply() override {
-    post([number = number_](Connection& connection) { connection.abandon(number); });
+    try {
+      post([number = number_](Connection& connection) { connection.abandon(number); });
+    } catch (const std::bad_alloc&) {
+      // The client gives up by itself.
+    }
   }
 
   void send(int status, std::string_view content_type, std::string body, HttpFields headers) override {
@@ -34,37 +38,38 @@ class Reply final : public HttpReply {
     post([number = number_](Connection& connection) { connection.end(number); });
   }
   void on_gone(std::function<void()> callback) override {
-    const auto core = core_.lock();
-    if (core == nullptr) return;
-    boost::asio::post(core->io, [connection = connection_, number = number_, callback = std::move(callback)]() mutable {
-      if (const auto alive = connection.lock()) {
-        alive->on_gone(number, std::move(callback));
-      } else {
-        callback();
-      }
-    });
+    const std::lock_guard lock(door_->mutex);
+    if (door_->core == nullptr) return;
+    boost::asio::post(door_->core->io,
+                      [connection = connection_, number = number_, callback = std::move(callback)]() mutable {
+                        if (const auto alive = connection.lock()) {
+                          alive->on_gone(number, std::move(callback));
+                        } else {
+                          callback();
+                        }
+                      });
   }
 
  private:
   template <typename Call>
   void post(Call call) {
-    const auto core = core_.lock();
-    if (core == nullptr) return;  // the server is no more
-    boost::asio::post(core->io, [connection = connection_, call = std::move(call)]() mutable {
+    const std::lock_guard lock(door_->mutex);
+    if (door_->core == nullptr) return;
+    boost::asio::post(door_->core->io, [connection = connection_, call = std::move(call)]() mutable {
       if (const auto alive = connection.lock()) call(*alive);
     });
   }
 
-  std::weak_ptr<ServerCore> core_;
+  std::shared_ptr<ServerDoor> door_;
   std::weak_ptr<Connection> connection_;
   uint64_t number_;
 };
 
 }  // namespace
 
-std::shared_ptr<HttpReply> make_reply(std::weak_ptr<ServerCore> core, std::weak_ptr<Connection> connection,
+std::shared_ptr<HttpReply> make_reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection,
                                       uint64_t number) {
-  return std::make_shared<Reply>(std::move(core), std::move(connection), number);
+  return std::make_shared<Reply>(std::move(door), std::move(connection), number);
 }
 
 }  // namespace andiron

@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "http/form.h"
 
 namespace andiron {
 
@@ -90,7 +92,7 @@ std::optional<HttpFault> check_sender(const RequestHead& head, const SecurityPol
     return HttpFault{
         403,
         format("the Host header names \"{}\", which is not this server; where it is behind a proxy, start it "
-               "with --name NAME",
+               "with --own-name NAME",
                quoted(name)),
         "", "wrong_host"};
   }
@@ -132,6 +134,12 @@ std::optional<HttpFault> check_content(const RequestHead& head, const Route& rou
                      format("a body in the content-encoding \"{}\" is not taken; send it as it is", quoted(coding))};
   }
   if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
+  if (route.body == BodyKind::kForm) {
+    if (form_boundary(type)) return std::nullopt;
+    return HttpFault{415, format("the body must be a form and say so: content-type: multipart/form-data; boundary=..., "
+                                 "or JSON: application/json, not \"{}\"",
+                                 quoted(type))};
+  }
   return HttpFault{
       415, format("the body must be JSON and say so: content-type: application/json, not \"{}\"", quoted(type))};
 }
@@ -152,10 +160,23 @@ Status check_may_listen(const std::string& address, const SecurityPolicy& policy
       quoted(address));
 }
 
+namespace {
+
+// What systemd hands over (systemd.exec(5), "Credentials"): in a folder for this process alone, where the right of a
+// user of its own to read a file may look like its group's.
+bool is_credential(std::string_view path) {
+  const char* folder = std::getenv("CREDENTIALS_DIRECTORY");
+  return folder != nullptr && folder[0] == '/' && path.starts_with(std::string(folder) + "/") &&
+         path.find("/..") == std::string_view::npos;
+}
+
+}  // namespace
+
 Result<std::string> read_api_key(const std::string& path) {
   TRY_ASSIGN(std::string text, read_text_file(path, 4096));
   struct stat facts {};
-  if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & 077) != 0) {
+  const mode_t others = is_credential(path) ? 007 : 077;
+  if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & others) != 0) {
     return make_error("{}: others can read this API key; chmod 600 it, and change it if they may have", quoted(path));
   }
   const std::string key(trimmed(text));

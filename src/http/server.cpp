@@ -112,7 +112,11 @@ void accept(ServerCore& core, tcp::acceptor& acceptor) {
   acceptor.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
     if (core.stopping) return;
     if (!error) {
-      welcome(core, std::move(socket));
+      try {
+        welcome(core, std::move(socket));
+      } catch (const std::bad_alloc&) {
+        // This client's socket is closed; others are still let in.
+      }
       return accept(core, acceptor);
     }
     const auto timer = std::make_shared<asio::steady_timer>(core.io, kAcceptPause);
@@ -170,12 +174,16 @@ void ServerCore::forget(const std::shared_ptr<Connection>& connection) {
   finish_if_empty(*this);
 }
 
-HttpServer::HttpServer(std::shared_ptr<ServerCore> core) : core_(std::move(core)) {}
+HttpServer::HttpServer(std::unique_ptr<ServerCore> core) : core_(std::move(core)) {}
 
-HttpServer::~HttpServer() = default;
+HttpServer::~HttpServer() {
+  const std::shared_ptr<ServerDoor> door = core_->door;
+  const std::lock_guard lock(door->mutex);
+  door->core = nullptr;
+}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::create(ServerOptions options, std::vector<Route> routes) {
-  const auto core = std::make_shared<ServerCore>(std::move(options));
+  auto core = std::make_unique<ServerCore>(std::move(options));
   ANDIRON_CHECK(!core->options.addresses.empty());
   for (const std::string& address : core->options.addresses) {
     TRY(check_may_listen(address, core->options.security));
@@ -183,7 +191,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(ServerOptions options, st
   }
   add_own_routes(*core, routes);
   core->router = Router(std::move(routes));
-  return std::unique_ptr<HttpServer>(new HttpServer(core));
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
 }
 
 uint16_t HttpServer::port() const { return core_->port; }

@@ -64,8 +64,8 @@ class HttpServer {
   Counts counts() const;  // any thread, of a moment ago
 
  private:
-  explicit HttpServer(std::shared_ptr<ServerCore> core);
-  std::shared_ptr<ServerCore> core_;
+  explicit HttpServer(std::unique_ptr<ServerCore> core);
+  std::unique_ptr<ServerCore> core_;
 };
 
 }  // namespace andiron

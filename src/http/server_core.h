@@ -9,6 +9,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -22,7 +23,16 @@ namespace andiron {
 
 class Connection;
 
-struct ServerCore : std::enable_shared_from_this<ServerCore> {
+struct ServerCore;
+
+// By which answers of other threads come in as long as there is a server. They never own it: whoever let go of it last
+// would have to wait for its routes' threads, of which it may be one.
+struct ServerDoor {
+  std::mutex mutex;
+  ServerCore* core;  // null: the server is no more
+};
+
+struct ServerCore {
   explicit ServerCore(ServerOptions given) : options(std::move(given)) {}
 
   ServerOptions options;
@@ -33,13 +43,16 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
   bool stopping = false;
 
   // Before all that waits on it, so that it is destroyed after that; what it still has to call may use what is above.
-  boost::asio::io_context io{1};
+  // Without a hint that there is one thread: with it, what that thread posts may run after what another posts later,
+  // and an answer's first words came before its beginning.
+  boost::asio::io_context io;
   std::vector<boost::asio::ip::tcp::acceptor> acceptors;
   boost::asio::steady_timer pause{io}, drain{io};
   boost::asio::signal_set signals{io};
   std::unordered_set<std::shared_ptr<Connection>> connections;
   // Called by a connection that has closed.
   void forget(const std::shared_ptr<Connection>& connection);
+  const std::shared_ptr<ServerDoor> door{new ServerDoor{{}, this}};
 };
 
 }  // namespace andiron

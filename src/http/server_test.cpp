@@ -119,6 +119,22 @@ TEST_F(ServerTest, StreamsToTheEndForOldClients) {
   EXPECT_EQ(body_of(client.all()), "data: x\n\ndata: x\n\n");
 }
 
+// What is called first runs first, whichever thread calls it: here the handler's own, another and the handler's again.
+TEST(Server, WritesInTheOrderOfTheCalls) {
+  Route route{"POST", "/v1/stream", [](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                reply->begin_stream("text/plain");
+                std::thread([&] { reply->write("one "); }).join();
+                reply->write("two");
+                std::thread([&] { reply->end(); }).join();
+              }};
+  route.body = BodyKind::kText;
+  TestServer server({route});
+  RawClient client = server.connect();
+  const std::string head = "POST /v1/stream HTTP/1.0\r\n" + server.host();
+  client.send(head + "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+  EXPECT_TRUE(client.all().ends_with("\r\n\r\none two"));
+}
+
 // The work of a client that has gone ends with the engine's next step, whether or not there was something to write.
 TEST_F(ServerTest, AClientThatHasGoneIsNoticed) {
   int gone = 0;

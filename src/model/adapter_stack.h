@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "adapter/adapter.h"
+#include "adapter/adapter_base.h"
 #include "base/result.h"
 #include "base/thread_team.h"
 #include "kernels/kernel_table.h"
@@ -21,11 +21,24 @@ struct StackEntry {
   float strength = 1;  // 0: not worn; negative takes away
 };
 
+// Reads one adapter and holds it against the model, which must outlive it and which `base` describes. One that does not
+// fit is an Error; one that was made for other weights of the same shapes is a note.
+Result<std::shared_ptr<const AdapterWeights>> load_adapter(const std::string& path, const AdapterBase& base,
+                                                           const Model& model, const KernelTable& kernels,
+                                                           ThreadTeam& team, std::vector<std::string>& notes);
+
 // Immutable: any number of sessions may wear one.
 class AdapterStack {
  public:
-  // Reads the adapters and holds each against the model. An adapter that does not fit is an Error; one that was made
-  // for other weights of the same shapes is a note.
+  struct Layer {
+    std::shared_ptr<const AdapterWeights> adapter;
+    float strength = 1;  // finite
+  };
+
+  // Of adapters that are loaded, which stacks may share.
+  explicit AdapterStack(std::vector<Layer> layers);
+
+  // Of files, as load_adapter().
   static Result<std::shared_ptr<const AdapterStack>> load(std::span<const StackEntry> entries, const Model& model,
                                                           const KernelTable& kernels, ThreadTeam& team,
                                                           std::vector<std::string>& notes);
@@ -33,8 +46,7 @@ class AdapterStack {
   const DeltaTable& deltas() const { return deltas_; }
 
  private:
-  AdapterStack() = default;
-  std::vector<std::unique_ptr<AdapterWeights>> adapters_;
+  std::vector<Layer> layers_;
   DeltaTable deltas_;
 };
 

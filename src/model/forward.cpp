@@ -22,6 +22,7 @@ struct Forward::State {
   std::vector<BatchSegment> segments;
   std::vector<RowDeltas> worn;       // by the rows of the batch, then by those of the logits
   std::vector<int64_t> logit_begin;  // [sequences + 1] of the last run: where each sequence's logits begin
+  std::vector<Rows> hidden;          // [sequences] of the last run; empty where they were not asked for
 
   State(const Model& m, const KernelTable& kernels, ThreadTeam& team, const ForwardLimits& l);
 
@@ -32,6 +33,8 @@ struct Forward::State {
   // `rows_of`: how many rows of what comes next belong to a sequence.
   void wear(std::span<const Sequence> batch, int64_t (*rows_of)(const Sequence&));
   void compute_logits(std::span<const Sequence> batch, Rows x);
+  void compute_hidden(std::span<const Sequence> batch, Rows x);
+  void forget_results();
 };
 
 namespace {
@@ -40,7 +43,8 @@ int64_t count(const Sequence& sequence) { return static_cast<int64_t>(sequence.t
 
 int64_t logit_count(const Sequence& sequence) {
   switch (sequence.logits) {
-    case LogitRows::kNone: return 0;
+    case LogitRows::kNone:
+    case LogitRows::kHidden: return 0;
     case LogitRows::kLast: return 1;
     case LogitRows::kAll: break;
   }
@@ -59,7 +63,13 @@ Forward::State::State(const Model& m, const KernelTable& kernels, ThreadTeam& te
   segments.reserve(static_cast<size_t>(limits.sequences));
   worn.reserve(static_cast<size_t>(limits.sequences));
   logit_begin.reserve(static_cast<size_t>(limits.sequences) + 1);
-  logit_begin.push_back(0);
+  hidden.reserve(static_cast<size_t>(limits.sequences));
+  forget_results();
+}
+
+void Forward::State::forget_results() {
+  logit_begin.assign(1, 0);
+  hidden.clear();
 }
 
 Status Forward::State::check_one(const Sequence& sequence) const {
@@ -148,6 +158,17 @@ void Forward::State::compute_logits(std::span<const Sequence> batch, Rows x) {
   transformer.head(rows, out);
 }
 
+// In place: the rows are not needed any more.
+void Forward::State::compute_hidden(std::span<const Sequence> batch, Rows x) {
+  int64_t row = 0;
+  for (const Sequence& sequence : batch) {
+    const Rows rows = x.slice(row, sequence.logits == LogitRows::kHidden ? count(sequence) : 0);
+    if (rows.rows > 0) transformer.norm(rows);
+    hidden.push_back(rows);
+    row += count(sequence);
+  }
+}
+
 Forward::Forward(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Forward::~Forward() = default;
 
@@ -184,7 +205,7 @@ void Forward::observe(LinearObserver observer) { state_->transformer.ops.observe
 
 Status Forward::run(std::span<const Sequence> batch) {
   State& state = *state_;
-  state.logit_begin.assign(1, 0);
+  state.forget_results();
   TRY(state.check(batch));
   int64_t tokens = 0;
   for (const Sequence& sequence : batch) tokens += count(sequence);
@@ -194,10 +215,11 @@ Status Forward::run(std::span<const Sequence> batch) {
   TRY(state.embed(batch, x));
   state.run_layers(batch, x);
   state.compute_logits(batch, x);
+  state.compute_hidden(batch, x);
 
   Status intact = state.model.check_intact();
   if (!intact.ok()) {
-    state.logit_begin.assign(1, 0);
+    state.forget_results();
     return intact;
   }
   for (const Sequence& sequence : batch) sequence.cache->length_ += count(sequence);
@@ -213,6 +235,10 @@ Rows Forward::logits(size_t sequence) const {
   if (sequence + 1 >= state_->logit_begin.size()) return logits().slice(0, 0);
   const int64_t first = state_->logit_begin[sequence];
   return logits().slice(first, state_->logit_begin[sequence + 1] - first);
+}
+
+Rows Forward::hidden(size_t sequence) const {
+  return sequence < state_->hidden.size() ? state_->hidden[sequence] : Rows{};
 }
 
 }  // namespace andiron

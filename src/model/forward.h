@@ -18,8 +18,9 @@
 
 namespace andiron {
 
-// Whose logits a run computes: of no token, of the last one of the sequence's tokens, or of all.
-enum class LogitRows : uint8_t { kNone, kLast, kAll };
+// Whose logits a run computes: of no token, of the last one of the sequence's tokens, or of all. kHidden: of none, but
+// the hidden states of all, which need no room among the rows of logits.
+enum class LogitRows : uint8_t { kNone, kLast, kAll, kHidden };
 
 // The next tokens of one sequence. They take the positions from cache->length() on.
 struct Sequence {
@@ -65,6 +66,9 @@ class Forward {
   Rows logits() const;
   // Those of one sequence of the batch.
   Rows logits(size_t sequence) const;
+  // Of a sequence of the last run that asked for kHidden: its hidden states [R, D] behind the final norm, from which
+  // logits would be made. Valid until the next run. No rows for other sequences.
+  Rows hidden(size_t sequence) const;
 
  private:
   struct State;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -187,6 +188,85 @@ TEST_F(ForwardTest, TruncatingGoesBack) {
   ASSERT_TRUE(runner->run({&rest, 1}).ok());
   EXPECT_EQ(cache.length(), 30);
   EXPECT_TRUE(same_bits(copy_rows(runner->logits()), Logits(straight.end() - 83, straight.end())));
+}
+
+// A cache whose first tiles come from another's goes on with the same bits, in either format; what follows the last
+// whole tile is computed.
+TEST_F(ForwardTest, TilesOfOneCacheServeAnother) {
+  TinyModel tiny;
+  tiny.head_dim = 32;
+  model_ = load_tiny(tiny, folder_);
+  const auto runner = forward();
+  const auto tokens = some_tokens(150, 83);
+  for (const KvFormat format : {kKvF16, kKvQ8_0}) {
+    auto whole = KvCache::create(*model_, 150, format).value(), pieced = KvCache::create(*model_, 200, format).value();
+    const Sequence all = {&whole, tokens, LogitRows::kLast};
+    ASSERT_TRUE(runner->run({&all, 1}).ok());
+    const Logits expected = copy_rows(runner->logits());
+
+    std::vector<uint8_t> tile(whole.tile_bytes()), again(tile.size());
+    EXPECT_EQ(tile.size(), 64 * model_->kv_bytes_per_position(format));
+    EXPECT_EQ(pieced.tile_bytes(), tile.size());
+    for (const int64_t i : {0, 1}) {
+      whole.read_tile(i, tile);
+      pieced.append_tile(tile);
+      pieced.read_tile(i, again);
+      EXPECT_EQ(tile, again);
+    }
+    EXPECT_EQ(pieced.length(), 128);
+    const Sequence rest = {&pieced, std::span<const int32_t>(tokens).subspan(128), LogitRows::kLast};
+    ASSERT_TRUE(runner->run({&rest, 1}).ok());
+    EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
+    for (size_t layer = 0; layer < 2; ++layer) {  // what was copied and what was computed, key for key
+      for (int64_t head = 0; head < tiny.kv_heads; ++head) {
+        const size_t bytes = 128 * (format == kKvF16 ? 64 : 34);
+        EXPECT_EQ(std::memcmp(whole.layer(layer).keys(head), pieced.layer(layer).keys(head), bytes), 0);
+        EXPECT_EQ(std::memcmp(whole.layer(layer).values(head), pieced.layer(layer).values(head), bytes), 0);
+      }
+    }
+  }
+}
+
+// Logits are the products of the head's rows with hidden states. A sum of 64 products of floats is off by at most 64
+// roundings of its greatest part.
+TEST_F(ForwardTest, HiddenStatesAreWhatLogitsAreMadeOf) {
+  TinyModel tiny;
+  tiny.build();
+  const std::vector<float>& head = tiny.tensors.at("output.weight").values;
+  const auto runner = forward({.rows = 64, .logit_rows = 30, .sequences = 2});
+  const auto tokens = some_tokens(30, 83);
+  const Logits logits = run_in_chunks(*runner, *model_, tokens, 30);
+  Logits whole;
+  for (const size_t chunk : {30, 7}) {
+    auto cache = KvCache::create(*model_, 30).value(), beside = KvCache::create(*model_, 30).value();
+    Logits hidden;
+    for (size_t at = 0; at < tokens.size(); at += chunk) {
+      const auto piece = std::span(tokens).subspan(at, std::min(chunk, tokens.size() - at));
+      const Sequence batch[] = {{&beside, piece, LogitRows::kAll}, {&cache, piece, LogitRows::kHidden}};
+      ASSERT_TRUE(runner->run(batch).ok());
+      EXPECT_EQ(runner->hidden(0).rows, 0);
+      EXPECT_EQ(runner->logits(1).rows, 0);
+      ASSERT_EQ(runner->hidden(1).rows, static_cast<int64_t>(piece.size()));
+      const Logits rows = copy_rows(runner->hidden(1));
+      hidden.insert(hidden.end(), rows.begin(), rows.end());
+      const Logits beside_it(logits.begin() + static_cast<int64_t>(at) * 83,
+                             logits.begin() + static_cast<int64_t>(at + piece.size()) * 83);
+      EXPECT_TRUE(same_bits(copy_rows(runner->logits(0)), beside_it));
+    }
+    if (whole.empty()) whole = hidden;
+    EXPECT_TRUE(same_bits(hidden, whole)) << "chunks of " << chunk;
+  }
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    for (size_t v = 0; v < 83; ++v) {
+      double sum = 0, size = 0;
+      for (size_t d = 0; d < 64; ++d) {
+        const double part = static_cast<double>(head[v * 64 + d]) * static_cast<double>(whole[t * 64 + d]);
+        sum += part;
+        size += std::fabs(part);
+      }
+      EXPECT_NEAR(sum, static_cast<double>(logits[t * 83 + v]), 64 * 6e-8 * size);
+    }
+  }
 }
 
 // One without logits wears its adapters where no row is its own.

@@ -48,6 +48,21 @@ uint64_t KvCache::bytes() const {
   return sum;
 }
 
+uint64_t KvCache::tile_bytes() const { return layers_.front().tile_bytes() * layers_.size(); }
+
+void KvCache::read_tile(int64_t tile, std::span<uint8_t> out) const {
+  ANDIRON_CHECK(tile >= 0 && (tile + 1) * kAttentionTile <= length_ && out.size() == tile_bytes());
+  const size_t step = layers_.front().tile_bytes();
+  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].read_tile(tile, out.data() + i * step);
+}
+
+void KvCache::append_tile(std::span<const uint8_t> from) {
+  ANDIRON_CHECK(length_ % kAttentionTile == 0 && length_ + kAttentionTile <= capacity_ && from.size() == tile_bytes());
+  const size_t step = layers_.front().tile_bytes();
+  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].write_tile(length_ / kAttentionTile, from.data() + i * step);
+  length_ += kAttentionTile;
+}
+
 void KvCache::truncate(int64_t length) {
   ANDIRON_CHECK(length >= 0 && length <= length_);
   length_ = length;

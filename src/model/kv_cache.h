@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -31,6 +33,15 @@ class KvCache {
 
   // The keys and values of one layer, 0 <= i < config().blocks; layout: kernels/generic/attention-inl.h.
   const KvLayer& layer(size_t i) const { return layers_[i]; }
+
+  // A tile of all layers, 64 positions (kAttentionTile) from a multiple of 64 on: as it is stored, in tile_bytes(). Its
+  // bytes depend on the tokens up to its end and on nothing else, and mean the same to every cache of this model and
+  // format whose rotary factors are the same.
+  uint64_t tile_bytes() const;
+  // Requires a tile that is full: (tile + 1) * 64 <= length().
+  void read_tile(int64_t tile, std::span<uint8_t> out) const;
+  // The next 64 positions. Requires a length() that is a multiple of 64, and room.
+  void append_tile(std::span<const uint8_t> from);
 
   // Forgets positions from `length` on. Requires 0 <= length <= length().
   void truncate(int64_t length);

@@ -16,10 +16,10 @@
 
 namespace andiron {
 
-inline std::shared_ptr<const AdapterStack> random_stack(const Model& model, uint64_t seed, const TestFolder& folder,
-                                                        ThreadTeam& team) {
+// Writes a GGUF adapter that fits the model.
+inline void write_random_adapter(const Model& model, uint64_t seed, const std::string& path) {
   const auto base = describe_base(model.source());
-  EXPECT_TRUE(base.ok());
+  ASSERT_TRUE(base.ok());
   Adapter adapter;
   adapter.name = "random";
   adapter.rank = 2;
@@ -33,9 +33,14 @@ inline std::shared_ptr<const AdapterStack> random_stack(const Model& model, uint
     adapter.matrices.push_back(random_matrix(layer.name, layer.n, layer.k, 2, seed));
     adapter.matrices.back().alpha = 0.05F;
   }
-  const std::string path = folder.file("random-" + std::to_string(seed) + ".gguf");
   const Status written = write_gguf_adapter(adapter, path);
-  EXPECT_TRUE(written.ok()) << (written.ok() ? "" : written.error().message);
+  ASSERT_TRUE(written.ok()) << (written.ok() ? "" : written.error().message);
+}
+
+inline std::shared_ptr<const AdapterStack> random_stack(const Model& model, uint64_t seed, const TestFolder& folder,
+                                                        ThreadTeam& team) {
+  const std::string path = folder.file("random-" + std::to_string(seed) + ".gguf");
+  write_random_adapter(model, seed, path);
   const StackEntry entry = {path, 1};
   std::vector<std::string> notes;
   auto stack = AdapterStack::load({&entry, 1}, model, kernels_of(available_isas().back()), team, notes);

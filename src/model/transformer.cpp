@@ -77,8 +77,10 @@ void Transformer::layer(size_t i, std::span<const BatchSegment> segments, Rows x
   model.family().layer(block, x);
 }
 
+void Transformer::norm(Rows hidden) { ops.rms_norm(hidden, weights.output_norm, config.norm_epsilon, hidden); }
+
 void Transformer::head(Rows hidden, Rows logits) {
-  ops.rms_norm(hidden, weights.output_norm, config.norm_epsilon, hidden);
+  norm(hidden);
   ops.linear(hidden, weights.head, logits);
   if (config.logit_softcap > 0) ops.softcap(logits, config.logit_softcap);
 }

@@ -26,7 +26,9 @@ struct Transformer {
   void place(int64_t first_row, int64_t count, int64_t position, int64_t capacity);
   // One layer, in place; `segments` with that layer's caches.
   void layer(size_t i, std::span<const BatchSegment> segments, Rows x);
-  // hidden [R, D], which is overwritten, to logits [R, V]; logits.stride >= padded_columns(V).
+  // The final norm, in place.
+  void norm(Rows hidden);
+  // hidden [R, D], before that norm, which is overwritten, to logits [R, V]; logits.stride >= padded_columns(V).
   void head(Rows hidden, Rows logits);
 
   // The most inputs that any product has.

@@ -14,11 +14,13 @@
 namespace andiron {
 
 namespace {
+int64_t tiles_of(int64_t capacity) { return (capacity + kAttentionTile - 1) / kAttentionTile; }
+
 struct Sizes {
   int64_t keys, values;  // bytes per head
 };
 Sizes head_sizes(KvFormat format, int64_t head_dim, int64_t capacity) {
-  const int64_t positions = (capacity + kAttentionTile - 1) / kAttentionTile * kAttentionTile;
+  const int64_t positions = tiles_of(capacity) * kAttentionTile;
   // generic/attention-inl.h: f16 2 bytes a number; q8_0 one byte and a 16-bit scale for each 32.
   const int64_t per_position = format == kKvF16 ? 2 * head_dim : head_dim + head_dim / 16;
   return {positions * per_position, positions * per_position};
@@ -72,6 +74,38 @@ void KvLayer::store(const KernelTable& kernels, int64_t head, int64_t position, 
   } else {
     store_q8(keys, values, position, k, v);
   }
+}
+
+uint64_t KvLayer::tile_bytes() const { return bytes_ / static_cast<uint64_t>(tiles_of(capacity_)); }
+
+// f(offset in the memory, bytes) of each head's keys and then each head's values: a tile of each is one piece.
+template <typename F>
+void KvLayer::for_each_piece(int64_t tile, F f) const {
+  ANDIRON_CHECK(tile >= 0 && tile < tiles_of(capacity_));
+  const int64_t tiles = tiles_of(capacity_);
+  const auto heads = static_cast<int64_t>(bytes_) / (key_bytes_per_head_ + value_bytes_per_head_);
+  for (int64_t head = 0; head < heads; ++head) {
+    const int64_t piece = key_bytes_per_head_ / tiles;
+    f(head * key_bytes_per_head_ + tile * piece, static_cast<size_t>(piece));
+  }
+  for (int64_t head = 0; head < heads; ++head) {
+    const int64_t piece = value_bytes_per_head_ / tiles;
+    f(heads * key_bytes_per_head_ + head * value_bytes_per_head_ + tile * piece, static_cast<size_t>(piece));
+  }
+}
+
+void KvLayer::read_tile(int64_t tile, uint8_t* out) const {
+  for_each_piece(tile, [&](int64_t offset, size_t bytes) {
+    std::memcpy(out, memory_ + offset, bytes);
+    out += bytes;
+  });
+}
+
+void KvLayer::write_tile(int64_t tile, const uint8_t* from) {
+  for_each_piece(tile, [&](int64_t offset, size_t bytes) {
+    std::memcpy(memory_ + offset, from, bytes);
+    from += bytes;
+  });
 }
 
 void to_kept_f16(const KernelTable& kernels, const float* x, int64_t n, uint16_t* out) {

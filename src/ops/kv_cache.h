@@ -31,12 +31,21 @@ class KvLayer {
   // Stores k and v [head_dim] of one head at a position below the capacity.
   void store(const KernelTable& kernels, int64_t head, int64_t position, const float* k, const float* v);
 
+  // A tile: kAttentionTile positions of all heads, from a multiple of it on, as they are stored. `out` and `from` have
+  // tile_bytes(); tile * kAttentionTile is below the capacity.
+  uint64_t tile_bytes() const;
+  void read_tile(int64_t tile, uint8_t* out) const;
+  void write_tile(int64_t tile, const uint8_t* from);
+
   static uint64_t bytes_needed(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity);
 
  private:
   void store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
                  const float* v);
   void store_q8(uint8_t* keys, uint8_t* values, int64_t position, const float* k, const float* v);
+
+  template <typename F>
+  void for_each_piece(int64_t tile, F f) const;
 
   KvFormat format_ = kKvF16;
   int64_t head_dim_ = 0, capacity_ = 0;

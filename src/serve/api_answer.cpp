@@ -5,6 +5,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/base64.h"
 #include "base/strings.h"
 #include "serve/api_write.h"
 
@@ -14,29 +15,11 @@ namespace {
 
 using Kind = AnswerPart::Kind;
 
-std::string base64(std::string_view bytes) {
-  static constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t at_byte = 0; at_byte < bytes.size(); at_byte += 3) {
-    uint32_t group = 0;
-    for (size_t i = 0; i < 3; ++i) {
-      const bool there = at_byte + i < bytes.size();
-      group = group << 8 | (there ? static_cast<uint8_t>(bytes[at_byte + i]) : 0u);
-    }
-    const size_t left = bytes.size() - at_byte;
-    out += kDigits[group >> 18];
-    out += kDigits[group >> 12 & 63];
-    out += left > 1 ? kDigits[group >> 6 & 63] : '=';
-    out += left > 2 ? kDigits[group & 63] : '=';
-  }
-  return out;
-}
-
-std::string little_endian(std::span<const float> values) {
-  std::string out;
+std::vector<uint8_t> little_endian(std::span<const float> values) {
+  std::vector<uint8_t> out;
   for (const float value : values) {
     const auto bits = std::bit_cast<uint32_t>(value);
-    for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(bits >> shift & 0xff);
+    for (int shift = 0; shift < 32; shift += 8) out.push_back(static_cast<uint8_t>(bits >> shift & 0xff));
   }
   return out;
 }
@@ -116,7 +99,7 @@ Json openai_embeddings(std::string_view model, std::span<const std::vector<float
                        int64_t prompt_tokens) {
   Json data = Json::array();
   for (size_t i = 0; i < vectors.size(); ++i) {
-    Json vector = as_base64 ? Json(base64(little_endian(vectors[i]))) : numbers(vectors[i]);
+    Json vector = as_base64 ? Json(to_base64(little_endian(vectors[i]))) : numbers(vectors[i]);
     data.push(
         object_of(at("object", "embedding"), at("index", static_cast<int64_t>(i)), at("embedding", std::move(vector))));
   }

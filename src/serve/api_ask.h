@@ -111,6 +111,7 @@ inline constexpr int32_t kChoicesMax = 16;
 inline constexpr int32_t kLogprobsMax = 20;  // OpenAI's bound
 inline constexpr size_t kStopsMax = 16;
 inline constexpr size_t kToolsMax = 512;
+inline constexpr size_t kVariablesMax = 64;  // of a template
 inline constexpr size_t kMessagesMax = 100'000;
 inline constexpr size_t kPromptsMax = 256;
 inline constexpr size_t kAdaptersMax = 16;

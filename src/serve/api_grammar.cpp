@@ -40,16 +40,6 @@ uint32_t add_reasoning(Grammar& grammar, const ReasoningStyle& style, bool insid
   return grammar.optional(grammar.sequence({grammar.text(style.open), rest, space}));
 }
 
-std::string format_key(const AnswerFormat& format) {
-  switch (format.kind) {
-    case Kind::kText: return "";
-    case Kind::kJsonObject: return "json";
-    case Kind::kJsonSchema: return "schema " + format.schema.dump();
-    case Kind::kGrammar: return "gbnf " + format.grammar;
-  }
-  return "";
-}
-
 std::vector<OfferedTool> callable_tools(const ChatAsk& ask) {
   if (ask.tool_choice.mode == ToolMode::kNone) return {};
   std::vector<OfferedTool> tools = offered_tools(ask.tools);
@@ -128,6 +118,16 @@ std::optional<ApiError> plan_format(const ChatAsk& ask, const AnswerStyle& style
 }
 
 }  // namespace
+
+std::string format_key(const AnswerFormat& format) {
+  switch (format.kind) {
+    case Kind::kText: return "";
+    case Kind::kJsonObject: return "json";
+    case Kind::kJsonSchema: return "schema " + format.schema.dump();
+    case Kind::kGrammar: return "gbnf " + format.grammar;
+  }
+  return "";
+}
 
 ApiResult<std::optional<Grammar>> format_grammar(const AnswerFormat& wanted) {
   if (wanted.kind == Kind::kText) return std::optional<Grammar>();

@@ -31,6 +31,8 @@ ApiResult<AnswerPlan> plan_answer(const ChatAsk& ask, const AnswerStyle& style, 
 
 // The grammar of a format alone; nothing for text.
 ApiResult<std::optional<Grammar>> format_grammar(const AnswerFormat& format);
+// As AnswerPlan::grammar_key, of that grammar.
+std::string format_key(const AnswerFormat& format);
 
 // The tools that the template is shown: none where none may be called.
 const Json& shown_tools(const ChatAsk& ask);

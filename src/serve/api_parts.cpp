@@ -32,26 +32,6 @@ std::optional<ApiError> parse_adapter(std::string_view text, const std::string& 
                 quoted(out.name), kStrengthMax, kStrengthMax, quoted(text.substr(colon + 1)));
 }
 
-std::optional<ApiError> parse_model(const std::string& text, const std::string& place, ModelChoice& model) {
-  if (text.empty() || text.size() > kNameBytesMax) {
-    return refuse(place, "invalid_value", "\"{}\" must have 1 to {} bytes", place, kNameBytesMax);
-  }
-  model.asked = text;
-  size_t at = std::min(text.find('+'), text.size());
-  model.model = text.substr(0, at);
-  if (model.model.empty()) {
-    return refuse(place, "invalid_value", "\"{}\" begins with +; expected a model in front of its adapters", place);
-  }
-  while (at < text.size()) {
-    const size_t end = std::min(text.find('+', at + 1), text.size());
-    AdapterChoice adapter;
-    if (auto error = parse_adapter(std::string_view(text).substr(at + 1, end - at - 1), place, adapter)) return error;
-    model.adapters.push_back(std::move(adapter));
-    at = end;
-  }
-  return std::nullopt;
-}
-
 // An item of "adapters": a name, or {"name", "scale"}.
 bool read_adapter(const Json& item, AdapterChoice& out) {
   if (item.is_string()) {
@@ -90,6 +70,26 @@ const std::vector<ApiField> kLocalFields = {
     {"mirostat_eta"},       {"penalty_last_n"}, {"grammar"},   {"dry_multiplier"},
     {"repetition_penalty"}, {"repeat_penalty"}, {"dry_base"},  {"dry_last_n"},
     {"dry_allowed_length"}};
+
+std::optional<ApiError> parse_model(const std::string& text, const std::string& place, ModelChoice& model) {
+  if (text.empty() || text.size() > kNameBytesMax) {
+    return refuse(place, "invalid_value", "\"{}\" must have 1 to {} bytes", place, kNameBytesMax);
+  }
+  model.asked = text;
+  size_t at = std::min(text.find('+'), text.size());
+  model.model = text.substr(0, at);
+  if (model.model.empty()) {
+    return refuse(place, "invalid_value", "\"{}\" begins with +; expected a model in front of its adapters", place);
+  }
+  while (at < text.size()) {
+    const size_t end = std::min(text.find('+', at + 1), text.size());
+    AdapterChoice adapter;
+    if (auto error = parse_adapter(std::string_view(text).substr(at + 1, end - at - 1), place, adapter)) return error;
+    model.adapters.push_back(std::move(adapter));
+    at = end;
+  }
+  return std::nullopt;
+}
 
 void read_model(FieldReader& in, ModelChoice& model) {
   const Json* name = in.need("model");
@@ -209,7 +209,9 @@ void read_effort(FieldReader& in, std::string_view name, ChatAsk& ask) {
 void read_template_variables(FieldReader& in, ChatAsk& ask) {
   const Json* variables = in.find("chat_template_kwargs");
   if (variables == nullptr) return;
-  if (!variables->is_object()) return in.wrong("chat_template_kwargs", "an object");
+  if (!variables->is_object() || variables->members().size() > kVariablesMax) {
+    return in.wrong("chat_template_kwargs", format("an object of at most {} members", kVariablesMax));
+  }
   for (const auto& [key, value] : variables->members()) {
     if (Json* known = ask.variables.find(key)) {
       *known = value;

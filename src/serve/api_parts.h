@@ -1,4 +1,4 @@
-// Parts of requests that several APIs share. Internal to the api_*.cpp files.
+// Parts of requests that several APIs share.
 #pragma once
 
 #include <optional>
@@ -15,6 +15,8 @@
 
 namespace andiron {
 
+// "MODEL+ADAPTER:STRENGTH+..."; `place` stands in the refusal.
+std::optional<ApiError> parse_model(const std::string& text, const std::string& place, ModelChoice& model);
 // "model", with its adapters, and "adapters": {"me": 0.8} or ["me", {"name": "work", "scale": 0.5}].
 void read_model(FieldReader& in, ModelChoice& model);
 // Fields of the sampling chain that OpenAI and Anthropic lack, under the names that local servers give them.

@@ -13,12 +13,15 @@
 //   GET    settings                           {"settings": {NAME: VALUE}}
 //   PUT    settings/{name}                    {"value"}
 //   DELETE settings/{name}
-//   GET    export                             everything, or with conversation=ID, as often as wanted, these: JSON
-//   lines POST   import                             {"lines": JSON lines, "keep_consent": false}; an ImportReport
+//   GET    export                             JSON lines: everything or, with conversation=ID (again and again), these
+//   POST   import                             {"lines": JSON lines, "keep_consent": false}; an ImportReport
 //
 // Errors have OpenAI's shape. A field or a parameter that stands in no table is refused by name.
 #pragma once
 
+#include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "http/http.h"
@@ -30,7 +33,8 @@ namespace andiron {
 inline constexpr size_t kStoreRequestsWaiting = 64;
 
 // `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
-// the last of them.
-std::vector<Route> chat_routes(Store& store);
+// the last of them. `forget` is called after a chat or a message was removed, before the answer tells so, with the runs
+// that learned from it (Store::Removal::runs): what else remembers it is to forget it. It may wait, and may be empty.
+std::vector<Route> chat_routes(Store& store, std::function<void(std::span<const std::string> runs)> forget = {});
 
 }  // namespace andiron

@@ -1,6 +1,6 @@
 #include "serve/task_thread.h"
 
-#include <new>
+#include <exception>
 #include <utility>
 
 namespace andiron {
@@ -38,7 +38,7 @@ void TaskThread::run() {
     }
     try {
       task();
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       // What it held is given back as the stack unwinds: whoever waits for an answer is told so by its HttpReply.
     }
   }

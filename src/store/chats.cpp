@@ -14,6 +14,11 @@ constexpr std::string_view kSelectConversation =
     "SELECT c.id, c.title, c.system, c.model, c.adapters, c.sampling, c.for_training, s.id, c.created_ms, c.changed_ms "
     "FROM conversation c LEFT JOIN message s ON s.number = c.shown ";
 
+// Without what may be large.
+constexpr std::string_view kSelectSummary =
+    "SELECT c.id, c.title, '', c.model, c.adapters, '{}', c.for_training, s.id, c.created_ms, c.changed_ms "
+    "FROM conversation c LEFT JOIN message s ON s.number = c.shown ";
+
 constexpr std::string_view kSelectMessage =
     "SELECT m.number, m.id, c.id, p.id, e.id, m.role, m.content, m.reasoning, m.extra, m.model, m.adapters, m.thumb, "
     "m.created_ms FROM message m JOIN conversation c ON c.number = m.conversation "
@@ -57,9 +62,10 @@ Result<Message> read_message(SqliteRow& row) {
 
 using Values = std::initializer_list<SqlValue>;
 
-Result<std::vector<Conversation>> read_conversations(SqliteConnection& db, std::string_view rest, Values values) {
+Result<std::vector<Conversation>> read_conversations(SqliteConnection& db, std::string_view select,
+                                                     std::string_view rest, Values values) {
   std::vector<Conversation> out;
-  TRY(db.query(std::string(kSelectConversation).append(rest), values, [&](SqliteRow& row) -> Status {
+  TRY(db.query(std::string(select).append(rest), values, [&](SqliteRow& row) -> Status {
     TRY_ASSIGN(Conversation conversation, read_conversation(row));
     out.push_back(std::move(conversation));
     return {};
@@ -205,13 +211,13 @@ Result<Conversation> add_conversation(SqliteConnection& db, Conversation convers
 }
 
 Result<std::optional<Conversation>> find_conversation(SqliteConnection& db, std::string_view id) {
-  TRY_ASSIGN(auto found, read_conversations(db, "WHERE c.id = ?", {id}));
+  TRY_ASSIGN(auto found, read_conversations(db, kSelectConversation, "WHERE c.id = ?", {id}));
   if (found.empty()) return std::optional<Conversation>();
   return std::optional<Conversation>(std::move(found.front()));
 }
 
 Result<std::vector<Conversation>> list_conversations(SqliteConnection& db, int64_t limit, int64_t offset) {
-  return read_conversations(db, "ORDER BY c.changed_ms DESC, c.number DESC LIMIT ? OFFSET ?",
+  return read_conversations(db, kSelectSummary, "ORDER BY c.changed_ms DESC, c.number DESC LIMIT ? OFFSET ?",
                             {std::max<int64_t>(limit, 0), std::max<int64_t>(offset, 0)});
 }
 

@@ -15,7 +15,7 @@ namespace andiron {
 // The record as it is kept. One of the same id is an Error.
 Result<Conversation> add_conversation(SqliteConnection& db, Conversation conversation, int64_t now_ms);
 Result<std::optional<Conversation>> find_conversation(SqliteConnection& db, std::string_view id);
-// Those changed last come first.
+// Those changed last come first; without system prompt and sampler settings, which may be large.
 Result<std::vector<Conversation>> list_conversations(SqliteConnection& db, int64_t limit, int64_t offset);
 Status change_conversation(SqliteConnection& db, std::string_view id, const ConversationChange& change, int64_t now_ms);
 

@@ -16,6 +16,13 @@ namespace {
 constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant", "tool"};
 constexpr std::string_view kLessonKinds[] = {"chat", "preference", "labelled"};
 
+// To the year 9999, so that other programs can read it too.
+Status check_time(int64_t ms) {
+  constexpr int64_t kMost = 253'402'300'800'000;
+  if (ms >= 0 && ms < kMost) return {};
+  return make_error("the time is {}; expected milliseconds since 1970, before the year 10000", ms);
+}
+
 Status check_text(std::string_view text, size_t bytes_max, std::string_view what) {
   if (text.size() > bytes_max) {
     return make_error("{} has {}; at most {} are kept", what, human_bytes(text.size()), human_bytes(bytes_max));
@@ -83,6 +90,8 @@ Status check_record(const Conversation& conversation) {
   TRY(check_text(conversation.system, StoreLimits::kTextBytes, "the system prompt"));
   TRY(check_name(conversation.model, "the model"));
   TRY(check_name(conversation.adapters, "the list of adapters"));
+  TRY(check_time(conversation.created_ms));
+  TRY(check_time(conversation.changed_ms));
   return check_object(conversation.sampling, "\"sampling\"");
 }
 
@@ -97,6 +106,7 @@ Status check_record(const Message& message) {
   TRY(check_object(message.extra, "\"extra\""));
   TRY(check_name(message.model, "the model"));
   TRY(check_name(message.adapters, "the list of adapters"));
+  TRY(check_time(message.created_ms));
   if (message.thumb < -1 || message.thumb > 1) return make_error("the thumb is {}; expected -1, 0 or 1", message.thumb);
   if (message.files.size() > StoreLimits::kFilesPerMessage) {
     return make_error("the message has {}; at most {} can be attached",

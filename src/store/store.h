@@ -58,6 +58,7 @@ class Store {
   // store/chats.h
   Result<Conversation> add_conversation(Conversation conversation);
   Result<std::optional<Conversation>> conversation(std::string_view id);
+  // Without system prompts and sampler settings.
   Result<std::vector<Conversation>> conversations(int64_t limit, int64_t offset = 0);
   Status change_conversation(std::string_view id, const ConversationChange& change);
   Result<Message> add_message(Message message);

@@ -1,7 +1,7 @@
 // An answer of the model, as it comes.
 import { ApiError, request } from './api';
 import { eventsOf } from './sse';
-import type { Sampling, Usage } from './types';
+import { knownSampling, type Sampling, type Usage } from './types';
 
 export interface Turn {
   role: string;
@@ -31,11 +31,11 @@ interface Chunk {
 // Throws an ApiError where the server does not answer to the end, and an AbortError where `signal` stops it.
 export async function* complete(asked: Asked): AsyncGenerator<Delta> {
   const body = {
+    ...knownSampling(asked.sampling),
     model: asked.model,
     messages: asked.messages,
     stream: true,
     stream_options: { include_usage: true },
-    ...asked.sampling,
   };
   const response = await request('POST', '/v1/chat/completions', body, { signal: asked.signal });
   try {

@@ -36,10 +36,24 @@ const rules = {
 // The parts of a text that stand one under the other. A part whose `raw` stays the same looks the same, so that while an
 // answer comes only its last part is made anew.
 export function partsOf(text: string): Token[] {
-  return marked.lexer(text).filter(({ type }) => type !== 'space' && type !== 'def');
+  try {
+    return marked.lexer(text).filter(({ type }) => type !== 'space' && type !== 'def');
+  } catch {
+    return [{ type: 'text', raw: text, text }]; // quotes within quotes beyond what can be read
+  }
 }
 
 export function nodesOf(token: Token): DocumentFragment {
+  try {
+    return sanitised(token);
+  } catch {
+    const fragment = document.createDocumentFragment();
+    fragment.append(token.raw);
+    return fragment;
+  }
+}
+
+function sanitised(token: Token): DocumentFragment {
   const fragment = DOMPurify.sanitize(marked.parser([token]), rules);
   for (const element of fragment.querySelectorAll('[class]')) {
     if (element.localName !== 'code' || !/^language-[\w+#.-]{1,30}$/.test(element.className)) {

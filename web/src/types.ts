@@ -10,6 +10,18 @@ export interface Sampling {
   seed?: number;
 }
 
+const samplingNames = ['temperature', 'top_p', 'top_k', 'min_p', 'repetition_penalty', 'max_tokens', 'seed'] as const;
+
+// What is known of settings that somebody else may have written: those of an imported chat say nothing but this.
+export function knownSampling(settings: unknown): Sampling {
+  const found: Sampling = {};
+  for (const name of samplingNames) {
+    const value = (settings as Record<string, unknown> | null)?.[name];
+    if (typeof value === 'number') found[name] = value;
+  }
+  return found;
+}
+
 // A conversation as lists have it.
 export interface ChatSummary {
   id: string;

@@ -2,7 +2,7 @@
 import { computed, signal } from '@preact/signals';
 import { ask } from '../api';
 import { baseModels } from '../adapters';
-import type { ModelCard, Sampling } from '../types';
+import { knownSampling, type ModelCard, type Sampling } from '../types';
 import { complain } from './notices';
 
 export interface Defaults {
@@ -25,8 +25,15 @@ export async function loadModels(): Promise<void> {
 
 export async function loadDefaults(): Promise<void> {
   const { settings } = await ask<{ settings: Record<string, unknown> }>('GET', '/api/store/settings');
-  const kept = settings[settingName];
-  if (kept && typeof kept === 'object') defaults.value = { ...defaults.value, ...kept };
+  const kept = settings[settingName] as Record<string, unknown> | null | undefined;
+  const text = (value: unknown) => (typeof value === 'string' ? value : '');
+  if (!kept || typeof kept !== 'object') return;
+  defaults.value = {
+    model: text(kept.model),
+    adapters: text(kept.adapters),
+    system: text(kept.system),
+    sampling: knownSampling(kept.sampling),
+  };
 }
 
 export async function keepDefaults(wanted: Defaults): Promise<void> {

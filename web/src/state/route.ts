@@ -5,8 +5,16 @@ export type Route =
   | { view: 'chat'; id: string; message: string } // id "": a new one
   | { view: 'learn'; job: string };
 
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a link that somebody else made up
+  }
+}
+
 function read(): Route {
-  const [view, first = '', second = ''] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+  const [view, first = '', second = ''] = location.hash.replace(/^#\/?/, '').split('/').map(decoded);
   if (view === 'learn') return { view, job: first };
   return { view: 'chat', id: view === 'c' ? first : '', message: view === 'c' ? second : '' };
 }

@@ -1,0 +1,59 @@
+// PrefixCache: keys and values of the beginnings of texts, in memory and, where wished, on disk, so that what was read
+// once (a long system prompt, a conversation so far) is not read again.
+//
+// It holds blocks of 64 positions (engine/prefix_block.h), those used last, ends of texts going first. A block serves
+// only a text that begins with the same tokens in the same space; then it holds the bits that computing would give.
+// One thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "engine/prefix_block.h"
+#include "engine/prefix_folder.h"
+#include "engine/prefix_order.h"
+
+namespace andiron {
+
+struct PrefixCacheOptions {
+  uint64_t bytes = 0;       // in memory; taken as it fills
+  std::string folder = {};  // "": nothing on disk
+  uint64_t disk_bytes = 0;
+};
+
+class PrefixCache {
+ public:
+  static Result<std::unique_ptr<PrefixCache>> create(const PrefixCacheOptions& options);
+
+  // A block of a text, from memory or from disk; null where there is none. `tokens`: of the text, as many as the chain
+  // names at least.
+  std::shared_ptr<const PrefixBlock> find(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens);
+  // Whether find() is likely to find it; looks at names only.
+  bool may_hold(const PrefixChain& chain, int64_t block) const;
+  // Keeps a block, unless it is in memory already. `fill` writes its `bytes` bytes.
+  void insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens, uint64_t bytes,
+              const std::function<void(std::span<uint8_t>)>& fill);
+
+  // Forgets all, in memory and on disk.
+  void clear();
+
+  uint64_t bytes() const { return order_.bytes(); }  // in memory
+  // Waits until the disk has what it is to have.
+  void settle();
+
+ private:
+  PrefixCache(uint64_t bytes_max, std::unique_ptr<PrefixFolder> folder);
+  void keep(std::shared_ptr<const PrefixBlock> block);
+
+  uint64_t bytes_max_;
+  std::unique_ptr<PrefixFolder> folder_;  // may be null
+  PrefixOrder order_;
+  std::unordered_map<std::string, std::shared_ptr<const PrefixBlock>> blocks_;
+};
+
+}  // namespace andiron

@@ -1,0 +1,219 @@
+#include "engine/prefix_folder.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+
+namespace andiron {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kEnding = ".kv";
+// Blocks that may wait for the disk: what memory they take beyond the cache's own.
+constexpr uint64_t kWaitingBytesMax = uint64_t{128} << 20;
+// Left free on the disk whatever the limit says: a full disk harms everything else.
+constexpr uint64_t kDiskReserve = uint64_t{512} << 20;
+
+// The key of a file that has our kind of name, or "".
+std::string key_of(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (name.size() != 32 + kEnding.size() || !name.ends_with(kEnding)) return "";
+  return name.find_first_not_of("0123456789abcdef") == 32 ? name.substr(0, 32) : "";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PrefixFolder>> PrefixFolder::open(const std::string& folder, uint64_t bytes_max) {
+  std::error_code error;
+  if (fs::create_directories(folder, error)) fs::permissions(folder, fs::perms::owner_all, error);
+  if (error || !is_folder(folder)) {
+    return make_error("{}: cannot make this folder for the prefix cache: {}", folder,
+                      error ? error.message() : "there is something else of this name");
+  }
+  constexpr fs::perms kOthersWrite = fs::perms::group_write | fs::perms::others_write;
+  if ((fs::status(folder, error).permissions() & kOthersWrite) != fs::perms::none) {
+    return make_error("{}: the prefix cache needs a folder that nobody else can write to", folder);
+  }
+  std::unique_ptr<PrefixFolder> made(new PrefixFolder(folder, bytes_max));
+  TRY(made->find_files());
+  made->writer_ = std::thread([self = made.get()] { self->write_all(); });
+  return made;
+}
+
+PrefixFolder::PrefixFolder(std::string folder, uint64_t bytes_max)
+    : folder_(std::move(folder)), bytes_max_(bytes_max) {}
+
+PrefixFolder::~PrefixFolder() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  work_.notify_all();
+  if (writer_.joinable()) writer_.join();
+  keep_order();
+}
+
+std::string PrefixFolder::path_of(const std::string& key) const { return format("{}/{}{}", folder_, key, kEnding); }
+
+Status PrefixFolder::find_files() {
+  struct Found {
+    std::string key;
+    uint64_t bytes;
+    fs::file_time_type used;
+  };
+  std::vector<Found> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->symlink_status(ignored).type() != fs::file_type::regular) continue;
+    const std::string name = it->path().filename().string();
+    const std::string key = key_of(it->path());
+    if (!key.empty()) found.push_back({key, it->file_size(ignored), it->last_write_time(ignored)});
+    if (name.find(".kv.part-") != std::string::npos && AtomicFile::is_abandoned(it->path().string())) {
+      fs::remove(it->path(), ignored);
+    }
+  }
+  if (error) return make_error("{}: cannot read this folder: {}", folder_, error.message());
+  std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.used < b.used; });
+  for (const Found& file : found) {
+    order_.use(file.key, "", file.bytes);
+    unread_.insert(file.key);
+  }
+  make_room();
+  return {};
+}
+
+// The order of use is kept as the files' times, for the next start.
+void PrefixFolder::keep_order() const {
+  auto time = fs::file_time_type::clock::now();
+  order_.for_each([&](const std::string& key) {
+    std::error_code ignored;
+    fs::last_write_time(path_of(key), time, ignored);
+    time -= std::chrono::microseconds(1);
+  });
+}
+
+void PrefixFolder::put(std::shared_ptr<const PrefixBlock> block) {
+  const std::lock_guard lock(mutex_);
+  put_locked(std::move(block));
+}
+
+void PrefixFolder::put_locked(std::shared_ptr<const PrefixBlock> block) {
+  const bool is_whole = order_.holds(block->key) && !unread_.contains(block->key);
+  if (is_whole || waiting_keys_.contains(block->key)) return;
+  const uint64_t bytes = block->bytes();
+  if (waiting_bytes_ > 0 && waiting_bytes_ + bytes > kWaitingBytesMax) return;
+  waiting_bytes_ += bytes;
+  waiting_keys_.insert(block->key);
+  waiting_.push_back(std::move(block));
+  work_.notify_all();
+}
+
+void PrefixFolder::use(const std::shared_ptr<const PrefixBlock>& block) {
+  const std::lock_guard lock(mutex_);
+  if (order_.holds(block->key) && !unread_.contains(block->key)) {
+    order_.use(block->key, block->parent, prefix_file_bytes(*block));
+  } else {
+    put_locked(block);
+  }
+}
+
+bool PrefixFolder::holds(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  return order_.holds(key) || waiting_keys_.contains(key);
+}
+
+uint64_t PrefixFolder::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return order_.bytes();
+}
+
+std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!order_.holds(key)) return nullptr;
+  }
+  const std::string path = path_of(key);
+  const auto bytes = read_text_file(path, bytes_max_);
+  auto block = bytes.ok() ? parse_prefix_file(*bytes, path) : Result<PrefixBlock>(bytes.error());
+  const std::lock_guard lock(mutex_);
+  unread_.erase(key);
+  if (!block.ok() || block->key != key) {
+    order_.forget(key);
+    std::error_code ignored;
+    fs::remove(path, ignored);
+    return nullptr;
+  }
+  order_.use(key, block->parent, bytes->size());
+  return std::make_shared<const PrefixBlock>(std::move(block).value());
+}
+
+void PrefixFolder::clear() {
+  std::unique_lock lock(mutex_);
+  for (const auto& block : waiting_) {
+    waiting_keys_.erase(block->key);
+    waiting_bytes_ -= block->bytes();
+  }
+  waiting_.clear();
+  settled_.wait(lock, [&] { return waiting_keys_.empty(); });  // the one that is being written
+  order_.for_each([&](const std::string& key) {
+    std::error_code ignored;
+    fs::remove(path_of(key), ignored);
+  });
+  order_ = {};
+  unread_.clear();
+}
+
+void PrefixFolder::settle() {
+  std::unique_lock lock(mutex_);
+  settled_.wait(lock, [&] { return waiting_keys_.empty(); });
+}
+
+void PrefixFolder::write_all() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    work_.wait(lock, [&] { return stopping_ || !waiting_.empty(); });
+    if (waiting_.empty()) return;
+    const auto block = std::move(waiting_.front());
+    waiting_.pop_front();
+    const bool is_useful = block->is_first() || order_.holds(block->parent);
+    lock.unlock();
+    const bool written = is_useful && write(*block);
+    lock.lock();
+    waiting_keys_.erase(block->key);
+    waiting_bytes_ -= block->bytes();
+    if (written) {
+      order_.use(block->key, block->parent, prefix_file_bytes(*block));
+      unread_.erase(block->key);
+    }
+    make_room();
+    if (waiting_keys_.empty()) settled_.notify_all();
+  }
+}
+
+bool PrefixFolder::write(const PrefixBlock& block) const {
+  const uint64_t bytes = prefix_file_bytes(block);
+  if (bytes > bytes_max_) return false;
+  const auto free = free_bytes(folder_);
+  return free.ok() && *free >= bytes + kDiskReserve && write_prefix_file(block, path_of(block.key)).ok();
+}
+
+void PrefixFolder::make_room() {
+  while (!order_.empty() && order_.bytes() > bytes_max_) {
+    const std::string key = order_.last();
+    order_.forget(key);
+    unread_.erase(key);
+    std::error_code ignored;
+    fs::remove(path_of(key), ignored);
+  }
+}
+
+}  // namespace andiron

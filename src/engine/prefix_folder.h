@@ -1,0 +1,73 @@
+// PrefixFolder: blocks of prefixes on disk, where they outlive the program.
+//
+// One file for each block, "KEY.kv", in a folder of their own (0700, where it is made here; files 0600: they tell what
+// was said). A thread writes them, and removes those not used for the longest time when they are too many. Files that
+// are damaged, or hold something else than their name says, are removed when they are met; other names in the folder
+// are left alone. What cannot be written is not kept, nor what would stand there without the block before it: this is a
+// cache.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unordered_set>
+
+#include "base/result.h"
+#include "engine/prefix_block.h"
+#include "engine/prefix_order.h"
+
+namespace andiron {
+
+class PrefixFolder {
+ public:
+  // Makes the folder and finds what is in it.
+  static Result<std::unique_ptr<PrefixFolder>> open(const std::string& folder, uint64_t bytes_max);
+  // Writes what waits.
+  ~PrefixFolder();
+  PrefixFolder(const PrefixFolder&) = delete;
+  PrefixFolder& operator=(const PrefixFolder&) = delete;
+
+  // Will be written; at once returns. Where too much waits to be written already, it is not kept.
+  void put(std::shared_ptr<const PrefixBlock> block);
+  // Was found in memory: as put(), or used once more.
+  void use(const std::shared_ptr<const PrefixBlock>& block);
+  // There, or about to be.
+  bool holds(const std::string& key) const;
+  // Null: not there, or damaged.
+  std::shared_ptr<const PrefixBlock> read(const std::string& key);
+
+  // Removes all, also what waits to be written.
+  void clear();
+
+  uint64_t bytes() const;
+  // Waits until all is written.
+  void settle();
+
+ private:
+  PrefixFolder(std::string folder, uint64_t bytes_max);
+  Status find_files();
+  std::string path_of(const std::string& key) const;
+  void put_locked(std::shared_ptr<const PrefixBlock> block);
+  void write_all();
+  bool write(const PrefixBlock& block) const;
+  void make_room();
+  void keep_order() const;
+
+  const std::string folder_;
+  const uint64_t bytes_max_;
+  mutable std::mutex mutex_;  // of all below
+  std::condition_variable work_, settled_;
+  PrefixOrder order_;
+  std::unordered_set<std::string> unread_;  // of these, files of an earlier start: they may be damaged
+  std::deque<std::shared_ptr<const PrefixBlock>> waiting_;
+  std::unordered_set<std::string> waiting_keys_;  // and that of the one being written
+  uint64_t waiting_bytes_ = 0;
+  bool stopping_ = false;
+  std::thread writer_;
+};
+
+}  // namespace andiron

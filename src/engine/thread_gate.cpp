@@ -1,0 +1,28 @@
+#include "engine/thread_gate.h"
+
+#include <chrono>
+
+#include "base/check.h"
+
+namespace andiron {
+
+void ThreadGate::enter() { entered_.fetch_add(1, std::memory_order_acq_rel); }
+
+void ThreadGate::leave() {
+  const int64_t before = entered_.fetch_sub(1, std::memory_order_acq_rel);
+  ANDIRON_CHECK(before > 0);
+  if (before > 1) return;
+  const std::lock_guard lock(mutex_);  // nobody is between its look and its sleep
+  idle_.notify_all();
+}
+
+bool ThreadGate::wait_for_idle(const std::atomic<bool>* cancel) {
+  const auto cancelled = [&] { return cancel != nullptr && cancel->load(std::memory_order_relaxed); };
+  if (is_busy()) {
+    std::unique_lock lock(mutex_);
+    while (is_busy() && !cancelled()) idle_.wait_for(lock, std::chrono::milliseconds(20));
+  }
+  return !cancelled();
+}
+
+}  // namespace andiron

@@ -1,0 +1,34 @@
+// ThreadGate: whoever answers people goes first, and whoever trains waits until they are done.
+//
+//   gate.enter(); ... gate.leave();               // the scheduler, while it has requests
+//   if (!gate.wait_for_idle(&cancel)) return;     // training, between pieces of work of at most 100 ms
+//
+// Any thread. Training finishes the piece that it has begun, so chats wait as long as a piece takes, and no longer.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+
+namespace andiron {
+
+class ThreadGate {
+ public:
+  // Somebody has work that goes first. As many leave() as enter(); they may overlap.
+  void enter();
+  void leave();
+
+  // Returns true once nobody has entered; at once, after a look at one number, where that is so already. False once
+  // `cancel` (may be null) is set, within 20 ms.
+  bool wait_for_idle(const std::atomic<bool>* cancel = nullptr);
+
+  bool is_busy() const { return entered_.load(std::memory_order_acquire) > 0; }
+
+ private:
+  std::atomic<int64_t> entered_{0};
+  std::mutex mutex_;
+  std::condition_variable idle_;
+};
+
+}  // namespace andiron
