@@ -245,6 +245,7 @@ export class FakeServer {
     known.job.status = 'succeeded';
     known.job.fine_tuned_model = `${known.job.model}+${known.suffix}`;
     known.job.verdict = 'draft';
+    known.job.result = { before: { held_out_loss: 3.2, note: null }, after: { held_out_loss: 1.6, note: null }, reasons: ['the held-out loss fell'] };
     this.models.push({ id: known.job.fine_tuned_model, context_length: 1024 });
   }
 }

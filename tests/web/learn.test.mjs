@@ -64,6 +64,8 @@ test('files are dropped, planned, learned, watched, compared and kept', async ()
   assert.deepEqual(asked.map(({ model }) => model).sort(), ['ember', 'ember+cat']);
   assert.ok(asked.every(({ temperature }) => temperature === 0));
   await look('learn-desk-compare');
+  await page.getByText('3.200 → 1.600').waitFor();
+  await page.getByText('the held-out loss fell').waitFor();
   await page.getByRole('button', { name: 'Keep', exact: true }).click();
   await page.getByText('It is kept').waitFor();
   assert.equal(server.jobs.get('job1').job.verdict, 'kept');

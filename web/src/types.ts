@@ -99,9 +99,16 @@ export interface Job {
   created_at: number;
   finished_at: number | null;
   error?: { message: string; code?: string } | null;
-  // Of this server: what the person decided of the result, and what was measured.
+  // Of this server: what the person decided of the result, what was measured, and what is being done now.
   verdict?: string | null; // "draft", "kept", "discarded"
-  result?: Record<string, unknown> | null;
+  result?: JobResult | null;
+  learning?: { activity?: string | null } | null;
+}
+
+export interface JobResult {
+  before?: Record<string, unknown>; // numbers by name: "held_out_loss"
+  after?: Record<string, unknown>;
+  reasons?: string[]; // for keeping it or not, as the numbers say
 }
 
 export interface JobEvent {

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { command, discard, isOver, nameOf, stateWords, watch, watched } from '../state/learn';
 import { speak } from '../state/notices';
-import type { Job, JobEvent } from '../types';
+import type { Job, JobEvent, JobResult } from '../types';
 import { Compare } from './compare';
 import { LossChart, pointsOf } from './loss_chart';
 
@@ -67,12 +67,38 @@ function Buttons({ job }: { job: Job }) {
   );
 }
 
+// What was measured before and after, where both are known.
+function Measured({ result }: { result: JobResult }) {
+  const names = Object.keys(result.after ?? {}).filter((name) =>
+    [result.before?.[name], result.after?.[name]].every((value) => typeof value === 'number'),
+  );
+  const shown = (value: unknown) => (value as number).toFixed(3);
+  return (
+    <>
+      <dl class="facts">
+        {names.map((name) => (
+          <div key={name}>
+            <dt>{name.replaceAll('_', ' ')}</dt>
+            <dd>
+              {shown(result.before![name])} → {shown(result.after![name])}
+            </dd>
+          </div>
+        ))}
+      </dl>
+      {result.reasons?.map((reason) => (
+        <p key={reason}>{reason}</p>
+      ))}
+    </>
+  );
+}
+
 function Verdict({ job }: { job: Job }) {
   const [sure, setSure] = useState(false);
   if (job.status !== 'succeeded' || !job.fine_tuned_model) return null;
   return (
     <section class="card" aria-labelledby="verdict">
       <h2 id="verdict">Keep it?</h2>
+      {job.result && <Measured result={job.result} />}
       <p>{job.verdict === 'kept' ? 'It is kept: chats can wear it.' : 'Compare answers first, then decide.'}</p>
       <div class="buttons">
         {job.verdict !== 'kept' && (
@@ -121,6 +147,7 @@ export function LearnRun({ id }: { id: string }) {
         <p>
           <span class="badge">{job.verdict ?? stateWords[job.status]}</span>
         </p>
+        {job.learning?.activity && !isOver(job) && <p class="faint">{job.learning.activity}</p>}
         {job.error && <p class="wrong-text">{job.error.message}</p>}
         <Progress events={events} />
         <LossChart points={pointsOf(events)} />
