@@ -9,7 +9,7 @@
 
 namespace andiron::ember {
 
-// A list said two or three times; pairs, or sentences of a few forms about several, and the same in another order.
+// A list said two or three times, or pairs and then the same pairs in another order.
 std::string echo_text(const Writer& writer);
 
 }  // namespace andiron::ember

@@ -9,8 +9,7 @@ Conversation make_row(const Skill& skill, const Tables& tables, const StoryBook&
                       uint64_t number) {
   const std::string name = format("{} {} {}", skill.name, part == Part::kTest ? "test" : "train", number);
   Dice dice(seed, short_hash({reinterpret_cast<const uint8_t*>(name.data()), name.size()}));
-  const Writer writer(tables, part, dice,
-                      part == Part::kTrain ? std::span(stories.words()) : std::span<const std::string>());
+  const Writer writer(tables, part, dice);
   return skill.make({writer, stories});
 }
 

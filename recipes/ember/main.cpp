@@ -122,7 +122,7 @@ class Program {
     const auto rows = static_cast<size_t>(options_.rows * kEchoPercent / 100);
     return write_texts(name, rows, [&](size_t number) {
       Dice dice(options_.seed, number);
-      return echo_text(Writer(tables_, Part::kTrain, dice, stories_.words()));
+      return echo_text(Writer(tables_, Part::kTrain, dice));
     });
   }
 

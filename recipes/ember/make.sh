@@ -5,7 +5,7 @@
 # beside it as NAME.before. (The program andiron is not among what is compared: a newer one need not train again.)
 #   STORIES=FILE   short stories in lower case, one a line (TinyStories; default ../shared/data/text/tinystories.txt)
 #   P3=FILE        gzipped rows of other tasks to train on as they are (default: none, for their licences vary)
-#   ROWS=400000    training rows to write
+#   ROWS=300000    training rows to write
 #   FRESH=12000    rows from which preferences are made
 #   ANDIRON=FILE EMBER_DATA=FILE   the programs (default: those of build/release, which are built first)
 set -eu
@@ -15,7 +15,7 @@ root=$(cd "$here/../.." && pwd)
 out=${1:-$root/build/ember}
 stories=${STORIES-$root/../shared/data/text/tinystories.txt}
 p3=${P3-}
-rows=${ROWS:-400000}
+rows=${ROWS:-300000}
 fresh=${FRESH:-12000}
 is_built=${ANDIRON:+${EMBER_DATA:+yes}}
 andiron=${ANDIRON:-$root/build/release/andiron}

@@ -27,7 +27,7 @@ std::string ask_value(const Writer& writer, const World& world, const Fact& fact
   if (writer.dice().chance(0.88)) return capitalised(phrase(writer, fact, shown, "ask"));
   const std::string question = plain_phrase(writer, fact, shown, "ask");
   std::string low = question;  // behind a comma
-  if (!begins_with(low, shown)) low[0] = lower_case(low.substr(0, 1))[0];
+  if (!low.starts_with(shown.name)) low[0] = lower_case(low.substr(0, 1))[0];
   return writer.sentence("reading.lead", {nullptr, {{"Q", capitalised(question)}, {"LOW", low}}});
 }
 

@@ -157,14 +157,13 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
   return out;
 }
 
-// What was found stands before what follows from it: "You live in Oslo, so no." Where it is judged only the end counts.
-std::string concluded(std::string found, std::string_view conclusion, bool judged) {
-  if (found.ends_with('.')) found.pop_back();
-  return judged ? format("so {}.", conclusion) : format("{}, so {}.", found, conclusion);
+// "B) lamp", as it stands among the options.
+std::string option_text(size_t index, const std::string& mark, const std::string& option) {
+  return format("{}{} {}", static_cast<char>('A' + index), mark, option);
 }
 
-// Lettered options in any order; the right one is answered with its letter behind it.
-void ask_choice(const Writer& writer, const World& world, const Fact& fact, Asking& asking, bool judged) {
+// Lettered options in any order; the right one is answered with its letter.
+void ask_choice(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   Dice& dice = writer.dice();
   std::vector<std::string> options = {fact.v};
   const size_t count = 2 + dice.below(3);
@@ -178,20 +177,23 @@ void ask_choice(const Writer& writer, const World& world, const Fact& fact, Aski
   static const std::array<const char*, 3> kMarks = {")", ".", ":"};
   const std::string mark = kMarks[dice.below(kMarks.size())];
   std::string lines;
-  for (size_t i = 0; i < options.size(); ++i) {
-    lines += format("{}{}{} {}", i > 0 ? "\n" : "", static_cast<char>('A' + i), mark, options[i]);
-  }
-  if (dice.chance(0.4)) question = writer.draw("reading.letter", {nullptr, {{"Q", question}}});
+  for (size_t i = 0; i < options.size(); ++i) lines += (i > 0 ? "\n" : "") + option_text(i, mark, options[i]);
+  const bool letter_only = dice.chance(0.4);
+  if (letter_only) question = writer.draw("reading.letter", {nullptr, {{"Q", question}}});
   const std::string text = writer.draw("reading.choose", {nullptr, {{"Q", question}, {"OPTIONS", lines}}});
-  asking.put(text, concluded(fact.v, std::string(1, static_cast<char>('A' + right)), judged));
+  const std::string answer = option_text(right, mark, fact.v);
+  asking.put(text, letter_only ? answer.substr(0, 1) : answer);
 }
 
-void ask_yes_or_no(const Writer& writer, const World& world, const Fact& fact, Asking& asking, bool judged) {
+void ask_yes_or_no(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   Dice& dice = writer.dice();
   const bool is_true = dice.chance(0.5);
-  std::string check = check_of(writer, world, fact, is_true ? fact.v : draw_other_value(writer, world, fact));
-  if (dice.chance(0.6)) check = writer.sentence("reading.yesno", {nullptr, {{"Q", check}}});
-  asking.ask(check, concluded(statement_of(writer, world, fact, Source::kText), is_true ? "yes" : "no", judged));
+  const std::string check = check_of(writer, world, fact, is_true ? fact.v : draw_other_value(writer, world, fact));
+  if (writer.is_test() || dice.chance(0.6)) {
+    asking.ask(writer.sentence("reading.yesno", {nullptr, {{"Q", check}}}), is_true ? "Yes." : "No.");
+    return;
+  }
+  asking.ask(check, (is_true ? "Yes. " : "No. ") + statement_of(writer, world, fact, Source::kText));
 }
 
 void ask_either(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
@@ -202,12 +204,12 @@ void ask_either(const Writer& writer, const World& world, const Fact& fact, Aski
   asking.ask(writer.draw("reading.either", {nullptr, {{"Q", question}, {"FIRST", first}, {"SECOND", second}}}), fact.v);
 }
 
-void ask_judgement(const Writer& writer, const World& world, const Fact& fact, Asking& asking, bool judged) {
+void ask_judgement(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   const double form = writer.dice().uniform();
   if (form < 0.5) {
-    ask_yes_or_no(writer, world, fact, asking, judged);
+    ask_yes_or_no(writer, world, fact, asking);
   } else if (form < 0.85) {
-    ask_choice(writer, world, fact, asking, judged);
+    ask_choice(writer, world, fact, asking);
   } else {
     ask_either(writer, world, fact, asking);
   }
@@ -233,7 +235,7 @@ Conversation reading_row(const Desk& desk, Asked own) {
     switch (kind) {
       case Asked::kFact: ask_fact(writer, reading.world, fact, asking, last && writer.is_test()); break;
       case Asked::kUntold: ask_untold(writer, reading.world, asking); break;
-      case Asked::kJudgement: ask_judgement(writer, reading.world, fact, asking, last && writer.is_test()); break;
+      case Asked::kJudgement: ask_judgement(writer, reading.world, fact, asking); break;
     }
   }
   return asking.take();

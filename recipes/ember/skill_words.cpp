@@ -17,9 +17,10 @@ namespace {
 using Words = std::vector<std::string>;
 
 std::string draw_word(const Writer& writer) {
+  static const std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
   if (writer.dice().chance(0.15)) return lower_case(writer.invented_word());
   for (;;) {
-    std::string word = lower_case(writer.any_word());
+    std::string word = lower_case(writer.word(kLists[writer.dice().below(kLists.size())]));
     if (word.find(' ') == std::string::npos) return word;
   }
 }

@@ -41,25 +41,6 @@ std::vector<std::string> subjects_of(std::string_view text, const std::set<std::
   return out;
 }
 
-// Of two to twelve letters, none of which stands in a list of words for test rows.
-std::vector<std::string> free_words(const std::vector<Story>& stories, const Tables& tables) {
-  std::set<std::string> held, out;
-  for (const auto& [name, rule] : tables.rules()) {
-    if (!rule.is_list) continue;
-    for (const std::string& entry : rule.test) {
-      const std::string low = lower_case(entry);
-      for (const auto& [word, at] : words_of(low)) held.emplace(word);
-    }
-  }
-  for (const Story& story : stories) {
-    const std::string low = lower_case(story.text);
-    for (const auto& [word, at] : words_of(low)) {
-      if (word.size() > 1 && word.size() <= 12 && held.count(std::string(word)) == 0) out.emplace(word);
-    }
-  }
-  return {out.begin(), out.end()};
-}
-
 // What the file has of “, ” and ’: their UTF-8 read as Windows-1252 and written as UTF-8 again.
 std::string with_quotes(std::string_view text) {
   constexpr std::string_view kBroken = "\u00e2\u20ac";
@@ -163,7 +144,6 @@ StoryBook StoryBook::of_text(std::string_view text, const Tables& tables) {
   StoryBook out;
   const size_t cut = all.size() - all.size() / 20;
   for (size_t i = 0; i < all.size(); ++i) (i < cut ? out.train_ : out.test_).push_back(std::move(all[i]));
-  out.words_ = free_words(out.train_, tables);
   return out;
 }
 

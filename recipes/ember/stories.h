@@ -26,14 +26,10 @@ class StoryBook {
   static StoryBook of_text(std::string_view text, const Tables& tables);
 
   const std::vector<Story>& stories(Part part) const { return part == Part::kTest ? test_ : train_; }
-  // Of the training stories, in small letters, each once, in the order of the alphabet; none that a table keeps for
-  // test rows.
-  const std::vector<std::string>& words() const { return words_; }
 
  private:
   std::vector<Story> train_;
   std::vector<Story> test_;
-  std::vector<std::string> words_;
 };
 
 using Names = std::set<std::string, std::less<>>;

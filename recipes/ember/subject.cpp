@@ -55,13 +55,4 @@ Subject by_pronoun(const Subject& subject) {
   return out;
 }
 
-bool begins_with(std::string_view sentence, const Subject& subject) {
-  for (const std::string& form : {subject.name, subject.possessive}) {
-    const bool whole =
-        sentence.size() == form.size() || (sentence.size() > form.size() && sentence[form.size()] == ' ');
-    if (whole && sentence.starts_with(form)) return true;
-  }
-  return false;
-}
-
 }  // namespace andiron::ember

@@ -203,14 +203,6 @@ std::string Writer::word(std::string_view list) const {
   return invented_part(list) > 0 ? expand(format("{{{}}}", list)) : dice_.pick(tables_.options(list, part_));
 }
 
-std::string Writer::any_word() const {
-  static constexpr std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
-  const double kind = free_words_.empty() ? 1 : dice_.uniform();
-  if (kind < 0.35) return free_words_[dice_.below(free_words_.size())];
-  if (kind < 0.45) return free_words_[dice_.below(free_words_.size())] + free_words_[dice_.below(free_words_.size())];
-  return word(kLists[dice_.below(kLists.size())]);
-}
-
 std::string Writer::letters() const {
   std::string out;
   for (size_t left = 4 + dice_.below(6); left > 0; --left) out += static_cast<char>('a' + dice_.below(26));

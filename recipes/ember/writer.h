@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,9 +39,6 @@ Subject you_subject();
 Subject flipped(const Subject& subject);
 // With a pronoun in place of the name.
 Subject by_pronoun(const Subject& subject);
-// Whether the first word or words are the subject's name or possessive, which keep their capital letters: not so of
-// "It" and "I".
-bool begins_with(std::string_view sentence, const Subject& subject);
 
 // What the references of one wording stand for.
 struct Slots {
@@ -61,9 +57,7 @@ struct Slots {
 // Numbers above 12 that leave 3 divided by 5 are for test rows only, and so is an eighth of all invented names.
 class Writer {
  public:
-  // `free_words`: further words for any_word(); must outlive it.
-  Writer(const Tables& tables, Part part, Dice& dice, std::span<const std::string> free_words = {})
-      : tables_(tables), part_(part), dice_(dice), free_words_(free_words) {}
+  Writer(const Tables& tables, Part part, Dice& dice) : tables_(tables), part_(part), dice_(dice) {}
 
   std::string expand(std::string_view wording, const Slots& slots = {}) const;
   // One of a rule's wordings, its own or (as often as not) one in a frame; `sentence` also begins with a capital
@@ -75,9 +69,6 @@ class Writer {
   std::string draw_plain(std::string_view rule, const Slots& slots = {}) const;
 
   std::string word(std::string_view list) const;
-  // A word that means nothing where it stands, to be copied: of the tables and, for training, one of the free words or
-  // two words as one.
-  std::string any_word() const;
   // Of syllables, some of any letters; a word is in small letters but for a few, and may have a hyphen.
   std::string invented_name() const;
   std::string invented_word() const;
@@ -102,7 +93,6 @@ class Writer {
   const Tables& tables_;
   Part part_;
   Dice& dice_;
-  std::span<const std::string> free_words_;
 };
 
 // Whether numbers, and names that nobody has, are for test rows only.

@@ -51,14 +51,6 @@ TEST_F(WriterTest, SpeakersChangePlaces) {
   EXPECT_EQ(flipped(named_subject("Ann", Gender::kFemale)).name, "Ann");
 }
 
-TEST_F(WriterTest, KnowsWhetherASentenceBeginsWithItsSubject) {
-  EXPECT_TRUE(begins_with("I live here.", i_subject()));
-  EXPECT_FALSE(begins_with("It is here that I live.", i_subject()));
-  const Subject mira = named_subject("Mira", Gender::kFemale);
-  EXPECT_TRUE(begins_with("Mira's home is here.", mira));
-  EXPECT_FALSE(begins_with("Miranda is here, and Mira too.", mira));
-}
-
 TEST_F(WriterTest, NumbersAndInventedNamesAreOfOnePart) {
   std::set<std::string> train, test;
   const Writer of_train(tables_, Part::kTrain, dice_), of_test(tables_, Part::kTest, dice_);
