@@ -97,5 +97,5 @@ export async function say(page, text) {
 // The answer is there, and kept.
 export async function settled(page) {
   await comes(async () => (await page.locator('[aria-busy=true]').count()) === 0);
-  await page.getByRole('button', { name: 'Send' }).waitFor();
+  await page.getByRole('button', { name: 'Send', exact: true }).waitFor();
 }

@@ -79,7 +79,7 @@ for (const how of ['the button', 'Esc']) {
     await say(page, 'Count.');
     await seen(page, 'As far as this').waitFor();
     if (how === 'Esc') await page.keyboard.press('Escape');
-    else await page.getByRole('button', { name: 'Stop' }).click();
+    else await page.getByRole('button', { name: 'Stop', exact: true }).click();
     await settled(page);
     await comes(() => ended);
     await comes(() => kept(server).length === 2);
@@ -198,7 +198,7 @@ test('an answer goes on while another chat is open', async () => {
   await page.getByRole('link', { name: 'Old' }).click();
   await seen(page, 'Old answer').waitFor();
   assert.equal(await seen(page, 'First half').count(), 0);
-  assert.equal(await page.getByRole('button', { name: 'Stop' }).count(), 0);
+  assert.equal(await page.getByRole('button', { name: 'Stop', exact: true }).count(), 0);
   await page.getByRole('link', { name: 'Write.' }).click();
   await seen(page, 'First half').waitFor();
   await page.getByRole('link', { name: 'Old' }).click();

@@ -72,6 +72,7 @@ export class FakeServer {
 
   async answer(request, response) {
     const url = new URL(request.url, this.url);
+    request.setEncoding('utf8');
     let text = '';
     for await (const piece of request) text += piece;
     const body = text === '' ? undefined : JSON.parse(text);

@@ -1,6 +1,6 @@
 // A dialog over the page. Esc and the button close it; focus stays in it, and goes back where it was.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { Icon } from './icons';
 
 interface Props {
@@ -15,7 +15,8 @@ export function Dialog({ title, close, children, wide }: Props) {
   const id = useId();
   // Before anything of the dialog is there to take it.
   const focused = useRef(document.activeElement as HTMLElement | null);
-  useEffect(() => {
+  // At once: what is typed next goes to it.
+  useLayoutEffect(() => {
     const dialog = element.current!;
     dialog.showModal();
     return () => {
