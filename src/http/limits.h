@@ -18,8 +18,6 @@ enum class Limit : uint8_t {
   kChunkLineBytes,
   kJsonDepth,
   kJsonValues,
-  kFormParts,
-  kFormHeadBytes,
   kHeadMs,
   kIdleMs,
   kBodyGraceMs,
@@ -53,7 +51,7 @@ class Limits {
   void set(Limit limit, int64_t value) { values_[static_cast<size_t>(limit)] = value; }
 
  private:
-  std::array<int64_t, 21> values_;
+  std::array<int64_t, 19> values_;
 };
 
 }  // namespace andiron

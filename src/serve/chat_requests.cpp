@@ -49,9 +49,7 @@ ChatAnswer removal_answer(const Store::Removal& removal) {
   removed.set("files", removal.removed.files);
   Json out = Json::object();
   out.set("removed", std::move(removed)).set("traces_gone", removal.traces_gone).set("runs", to_json(removal.runs));
-  ChatAnswer answer = chat_answer(out);
-  answer.runs = removal.runs;
-  return answer;
+  return chat_answer(out);
 }
 
 // The conversation that the path names.
