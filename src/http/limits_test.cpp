@@ -180,7 +180,9 @@ void requests(Limit limit) {
   two.send(low.post("/v1/hold", "{}"));
   ASSERT_TRUE(comes_true([&] { return low.engine().submitted == 2; }));
   RawClient three = low.connect();
-  three.send(low.get("/health"));
+  three.send(low.get("/health"));  // is told however busy it is
+  EXPECT_EQ(status_in(three.answer()), 200);
+  three.send(low.post("/v1/echo", "{}"));
   const std::string refused = three.answer();
   EXPECT_EQ(status_in(refused), 429) << refused;
   EXPECT_NE(refused.find("retry-after: 1\r\n"), std::string::npos);
