@@ -38,7 +38,7 @@ std::optional<uint64_t> ClientQueues::next(const std::function<int64_t(uint64_t)
   return best;
 }
 
-std::unique_ptr<SchedulerJob> ClientQueues::take(std::list<Client>::iterator client, Jobs::iterator job) {
+std::unique_ptr<SchedulerJob> ClientQueues::take(std::list<Client>::iterator client, const Jobs::iterator& job) {
   std::unique_ptr<SchedulerJob> taken = std::move(*job);
   client->jobs.erase(job);
   (taken->begun ? resting_ : fresh_) -= 1;

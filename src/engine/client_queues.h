@@ -41,7 +41,7 @@ class ClientQueues {
     uint64_t id;
     Jobs jobs;  // those that rest first
   };
-  std::unique_ptr<SchedulerJob> take(std::list<Client>::iterator client, Jobs::iterator job);
+  std::unique_ptr<SchedulerJob> take(std::list<Client>::iterator client, const Jobs::iterator& job);
 
   int64_t room_, fresh_ = 0, resting_ = 0;
   std::list<Client> clients_;  // whoever has something waiting, in turn
