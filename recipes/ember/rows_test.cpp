@@ -62,6 +62,43 @@ TEST(Rows, EchoesSayEverythingAgain) {
   }
 }
 
+// Each answer stands behind the word that is asked about, or nobody told it; what is checked is told or is not.
+TEST(Rows, PairsAreAnsweredFromWhatWasTold) {
+  std::map<std::string, int> answers;
+  const std::regex is_check("Is (.+)\\?$");
+  for (uint64_t i = 0; i < 600; ++i) {
+    Dice dice(1, i);
+    const Conversation row = asked_pairs(Writer(tables(), Part::kTrain, dice));
+    const std::string& first = row.turns.front().first;
+    const std::string told = first.substr(0, first.rfind(". ") + 1);
+    std::set<std::string> statements;
+    for (size_t from = 0; from < told.size();) {
+      const size_t end = std::min(told.find(". ", from), told.size() - 1);
+      statements.insert(told.substr(from, end - from));
+      from = end + 2;
+    }
+    for (const auto& [user, answer] : row.turns) {
+      const bool is_value = answer != "Yes." && answer != "No." && answer != "I don't know.";
+      ++answers[is_value ? "a value" : answer];
+      if (is_value) {
+        EXPECT_NE((told + " ").find(" " + answer + ". "), std::string::npos) << told << answer;
+      }
+      const std::string question = user.substr(user.starts_with(told) ? told.size() + 1 : 0);
+      std::smatch parts;
+      if (!std::regex_match(question, parts, is_check) || is_value) continue;
+      // "Is Arno 12?" asks whether "Arno is 12" was said; "is" may stand between any two words.
+      const std::string words = parts[1];
+      bool is_told = false;
+      for (size_t at = words.find(' '); at != std::string::npos; at = words.find(' ', at + 1)) {
+        is_told = is_told || statements.count(capitalised(words.substr(0, at) + " is" + words.substr(at))) > 0 ||
+                  statements.count(words.substr(0, at) + " is" + words.substr(at)) > 0;
+      }
+      EXPECT_EQ(is_told, answer == "Yes.") << told << " / " << question;
+    }
+  }
+  for (const char* answer : {"Yes.", "No.", "I don't know.", "a value"}) EXPECT_GT(answers[answer], 300) << answer;
+}
+
 TEST(Rows, AreConversationsOfPlainText) {
   for (const Skill& s : skills()) {
     for (const Part part : {Part::kTrain, Part::kTest}) {
