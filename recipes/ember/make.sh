@@ -116,6 +116,8 @@ preferences() {
     "$andiron" eval "$out/run/model.gguf" --data "$out/fresh/train/$skill.jsonl" --metric exact --seq-len 1024 \
       --tokens 100 --answers "$out/pairs/$skill.answers" --quiet
     "$ember_data" --prefer "$out/fresh/train/$skill.jsonl" "$out/pairs/$skill.answers" --out "$out/pairs/$skill.jsonl"
+    # Nothing wrong, no pairs.
+    [ -s "$out/pairs/$skill.jsonl" ] || rm "$out/pairs/$skill.jsonl"
   done
 }
 
