@@ -282,5 +282,6 @@ complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-prefix-cache -d
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l store -r -F -d 'File that chats are kept in'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-store -d 'Keep no chats'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-page -d 'Without the page'
+complete -c andiron -n '__fish_seen_subcommand_from serve' -l no-learn -d 'Teach nothing'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l metrics -d 'Numbers for Prometheus'
 complete -c andiron -n '__fish_seen_subcommand_from serve' -l systemd -d 'Print a systemd unit'

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "http/body.h"
 #include "http/errors.h"
+#include "http/form.h"
 #include "http/head.h"
 #include "http/router.h"
 #include "http/security.h"
@@ -26,6 +27,7 @@ const Router& router() {
     routes.push_back({"GET", "/assets/{file*}", {}});
     routes.push_back({"GET", "/v1/models/{id}", {}});
     routes.push_back({"POST", "/v1/messages", {}, ErrorShape::kAnthropic, BodyKind::kText});
+    routes.push_back({"POST", "/v1/files", {}, ErrorShape::kOpenAi, BodyKind::kForm});
     routes.push_back({"POST", "/api/chat", {}, ErrorShape::kOllama, BodyKind::kImage});
     return routes;
   }());
@@ -36,6 +38,8 @@ Limits small_limits() {
   Limits limits;
   limits.set(Limit::kHeadBytes, 2048);
   limits.set(Limit::kTextBodyBytes, 4096);
+  limits.set(Limit::kFormParts, 8);
+  limits.set(Limit::kFormHeadBytes, 512);
   return limits;
 }
 
@@ -46,6 +50,33 @@ void check_head(const RequestHead& head) {
   for (const auto& [name, value] : head.headers) {
     if (!is_token(name) || value.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) wrong();
   }
+}
+
+// What holds for every form that is read: it can be written so that the same is read again.
+std::string read_form(const std::string& body, const std::string& boundary, const Limits& limits) {
+  auto read = parse_form(body, boundary, limits);
+  if (const auto* fault = std::get_if<HttpFault>(&read)) {
+    if (reason_phrase(fault->status).empty() || !is_valid_utf8(fault->message)) wrong();
+    return format("{}\n", fault->message);
+  }
+  std::string said, again;
+  const auto& parts = std::get<std::vector<FormPart>>(read);
+  for (const FormPart& part : parts) {
+    if (part.name.empty() || part.value.find(format("\r\n--{}", boundary)) != std::string::npos) wrong();
+    for (const std::string* text : {&part.name, &part.file_name, &part.content_type}) {
+      if (!is_valid_utf8(*text) || text->find_first_of("\r\n") != std::string::npos) wrong();
+    }
+    again += format("--{}\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n{}\r\n", boundary, part.value);
+    said += format("{} {}\n", part.name, part.value.size());
+  }
+  again += format("--{}--\r\n", boundary);
+  auto second = parse_form(again, boundary, limits);
+  const auto* same = std::get_if<std::vector<FormPart>>(&second);
+  if (same == nullptr || same->size() != parts.size()) wrong();
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if ((*same)[i].value != parts[i].value) wrong();
+  }
+  return said;
 }
 
 // A line for each request, and for the refusal that ended the connection.
@@ -63,6 +94,7 @@ std::string read_all(std::string_view bytes, size_t step) {
     return said;
   };
   std::optional<BodyReader> body;
+  std::optional<std::string> boundary;
   for (size_t at = 0; at < bytes.size() || !in.empty();) {
     const size_t before = in.size();
     in += bytes.substr(at, step);
@@ -87,6 +119,8 @@ std::string read_all(std::string_view bytes, size_t step) {
       const RouteMatch match = router().find(head.method, head.segments);
       if (match.route != nullptr && check_content(head, *match.route)) said += "content ";
       said += format("{} {} {}\n", head.method, head.path, match.route == nullptr ? "none" : match.route->pattern);
+      const bool is_form = match.route != nullptr && match.route->body == BodyKind::kForm;
+      boundary = is_form ? form_boundary(head.header("content-type")) : std::nullopt;
       body.emplace(head, Limit::kTextBodyBytes, limits);
       in.erase(0, *size);
       scanned = 0;
@@ -98,6 +132,7 @@ std::string read_all(std::string_view bytes, size_t step) {
     if (body->done()) {
       const std::string text = body->take();
       if (text.size() > limits.bytes(Limit::kTextBodyBytes)) wrong();
+      if (boundary) said += read_form(text, *boundary, limits);
       const auto json = parse_json(text, "body", {static_cast<int>(limits[Limit::kJsonDepth]), 1000});
       said += format("body {} {}\n", text.size(), json.ok());
       body.reset();

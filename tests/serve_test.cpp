@@ -151,6 +151,36 @@ TEST_F(ServeProgramTest, KnowsPromptsAgainAfterARestart) {
   EXPECT_EQ(texts[0], texts[1]);
 }
 
+// What a killed server was teaching, the next one goes on with; what it has taught is worn at once.
+TEST_F(ServeProgramTest, TeachesOnWhenItWasKilled) {
+  std::string rows;
+  for (int i = 0; i < 200; ++i) rows += format("{{\"prompt\": \"ba be {}\", \"completion\": \"bo {}\"}}\n", i, 7 * i);
+  serve({model()});
+  const Json file =
+      ask("/v1/files", format(R"({{"purpose":"fine-tune","filename":"me.jsonl","content":{}}})", json_quote(rows)));
+  const Json job =
+      ask("/v1/fine_tuning/jobs", format(R"({{"model":"tiny-f32","training_file":"{}","suffix":"me","rank":4,
+                                  "hyperparameters":{{"n_epochs":40,"batch_size":1,"learning_rate_multiplier":10}}}})",
+                                         file.member("id").text_or("")));
+  const std::string path = format("/v1/fine_tuning/jobs/{}", job.member("id").text_or(""));
+  const auto state = [&] {
+    const std::string whole = answer("GET", path);
+    auto parsed = parse_json(whole.substr(std::min(whole.find("\r\n\r\n") + 4, whole.size())), path);
+    return parsed.ok() ? *parsed : Json();
+  };
+  ASSERT_TRUE(comes_true([&] { return state().member("learning").member("step").number_or(0) >= 2; }));
+  stop(SIGKILL);
+  serve({model()});
+  ASSERT_TRUE(comes_true([&] { return state().member("status").text_or("") == "succeeded"; })) << state().dump();
+  EXPECT_EQ(state().member("fine_tuned_model").text_or(""), "tiny-f32+me");
+  const std::string taught = text_of(ask("/v1/completions", format(kAsk, "tiny-f32+me")));
+  EXPECT_NE(taught, text_of(ask("/v1/completions", format(kAsk, "tiny-f32"))));
+  stop();
+  EXPECT_EQ(run({"--adapter", "me"}), taught);
+  serve({model(), "--no-learn"});
+  EXPECT_EQ(status_in(answer("GET", "/v1/files")), 404);
+}
+
 TEST_F(ServeProgramTest, PrintsAUnitThatServesTheSame) {
   const std::string key = program_.write("key", "0123456789abcdef0123456789abcdef\n");
   const Outcome unit = program_.run({"serve", model(), "--host", "0.0.0.0", "--port", "8081", "--api-key-file", key,

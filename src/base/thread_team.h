@@ -10,9 +10,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace andiron {
@@ -29,6 +31,10 @@ class ThreadTeam {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
+  // What the caller does before every parallel_for: wait, where others go first. A region takes some milliseconds at
+  // most where the work is a model's, so that is how long the others wait. Set by the caller, between regions.
+  void set_gate(std::function<void()> gate) { gate_ = std::move(gate); }
+
   // Work that nobody has estimated is shared.
   static constexpr int64_t kWorthSharing = 2000;
 
@@ -38,6 +44,7 @@ class ThreadTeam {
   // take together, in nanoseconds, roughly. Less than kWorthSharing is not worth a region, and the caller does it all.
   template <typename F>
   void parallel_for(int64_t count, int64_t work, F&& f) {
+    if (gate_) gate_();
     if (count <= 1 || work < kWorthSharing || threads_.empty()) {
       for (int64_t i = 0; i < count; ++i) f(i, 0);
       return;
@@ -74,6 +81,7 @@ class ThreadTeam {
 
   std::vector<Share> shares_;
   std::vector<std::thread> threads_;
+  std::function<void()> gate_;
   bool spin_ = true;
   std::atomic<bool> stopping_{false};
   // The region at hand: its number, which wraps around, and what a worker reads only while it takes part. Together, so

@@ -56,6 +56,30 @@ TEST(ThreadTeam, EveryIndexIsVisitedOnce) {
   }
 }
 
+TEST(ThreadTeam, EveryRegionWaitsAtTheGate) {
+  for (const int size : {1, 3}) {
+    ThreadTeam team(size);
+    int passed = 0;
+    std::thread::id who;
+    team.set_gate([&] {
+      ++passed;
+      who = std::this_thread::get_id();
+    });
+    std::atomic<int> late{0};
+    for (const int64_t count : {0, 1, 2, 100}) {
+      const int before = passed;
+      team.parallel_for(count, [&](int64_t, int) { late += passed != before + 1; });
+      team.parallel_for(count, 1, [&](int64_t, int) { late += passed != before + 2; });
+    }
+    EXPECT_EQ(late, 0);
+    EXPECT_EQ(passed, 8);
+    EXPECT_EQ(who, std::this_thread::get_id());
+    team.set_gate(nullptr);
+    team.parallel_for(10, [](int64_t, int) {});
+    EXPECT_EQ(passed, 8);
+  }
+}
+
 TEST(ThreadTeam, WhatOneRegionWroteTheNextOneSees) {
   ThreadTeam team(4);
   std::vector<int64_t> values(1000, 0);

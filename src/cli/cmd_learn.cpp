@@ -112,25 +112,6 @@ Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Ma
   return samples;
 }
 
-// Whom to ask about the documents: the model itself. The cache that it holds goes with the answerer.
-Result<StudyAnswerer> study_answerer(const GlobalOptions& global, const Machine& machine,
-                                     const std::shared_ptr<const Model>& model, const Tokenizer& tokenizer) {
-  constexpr int64_t kContext = 2048;  // passages are short
-  SessionOptions options = session_options(global, machine, 512);
-  options.context = std::min(options.context > 0 ? options.context : kContext, model->config().context);
-  TRY_ASSIGN(auto created, Session::create(model, tokenizer, *machine.kernels, *machine.team, options));
-  const std::shared_ptr<Session> session = std::move(created);
-  return StudyAnswerer([session](const StudyRequest& request) -> Result<StudyAnswer> {
-    if (std::ssize(request.prompt) >= session->context()) return StudyAnswer();
-    GenerateOptions generate;
-    generate.sampling.temperature = static_cast<float>(request.temperature);
-    generate.sampling.seed = request.seed;
-    generate.tokens_max = request.tokens_max;
-    TRY_ASSIGN(WholeAnswer answer, answer_whole(*session, request.prompt, generate));
-    return StudyAnswer{std::move(answer.text), answer.reason == FinishReason::kStop};
-  });
-}
-
 // Whether the rows were conversations, as the model saw them.
 bool learned_to_chat(const RunRecord& record, const Tokenizer& tokenizer) {
   if (!ChatPrompt::can_chat(tokenizer)) return record.report.member("plain_chat_format").bool_or(false);
@@ -231,14 +212,13 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
 }  // namespace
 
 void fill_in_learn_options(LearnCommandOptions& o) {
-  constexpr double kPull = 4;  // ember keeps its skills with it, and learns as much
   split_model(o.model, o.learn.data);
   if (!o.learn.resume && o.model.empty()) o.model = kShippedModel;
   const bool has_general = !o.learn.general.empty();
   if (!has_general && !o.model.empty()) o.learn.general = general_rows_of(o.model);
   if (o.learn.resume) return;
   const bool may_pull = o.method != "full" && o.loss == "sft";
-  if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kPull;
+  if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kUsualPull;
   if (o.learn.name.empty()) o.learn.name = name_of_data(o.learn);
 }
 
@@ -262,8 +242,10 @@ Result<int> learn_command(const GlobalOptions& global, const LearnCommandOptions
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
   LearnDisplay display(global.quiet);
   TRY_ASSIGN(const LearnResult result,
-             learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, display.events(),
-                   [&] { return study_answerer(global, machine, loaded.model, *tokenizer); }));
+             learn(*loaded.model, *tokenizer, *machine.kernels, *machine.team, learning, display.events(), [&] {
+               return study_answerer(loaded.model, *tokenizer, *machine.kernels, *machine.team,
+                                     session_options(global, machine, 512));
+             }));
   display.close();
   if (result.stopped) {
     if (options.json) print_json(result_json(result, {}, learning.out));

@@ -19,12 +19,14 @@
 #include "cli/served_adapters.h"
 #include "cli/shipped_model.h"
 #include "cli/systemd_unit.h"
+#include "cli/teaching.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
 #include "engine/scheduler.h"
 #include "http/security.h"
 #include "http/server.h"
 #include "serve/chat_routes.h"
+#include "serve/learn_routes.h"
 #include "serve/model_host.h"
 #include "serve/service.h"
 #include "store/store.h"
@@ -128,6 +130,7 @@ Result<int> print_unit(const GlobalOptions& global, const ServeCommandOptions& o
   command.add_if(options.no_prefix_cache, "--no-prefix-cache");
   command.add_if(options.no_store, "--no-store");
   command.add_if(options.no_page, "--no-page");
+  command.add_if(options.no_learn, "--no-learn");
   if (!options.store.empty()) {
     if (::getuid() == 0) {
       return make_error("--store: the unit that root makes has a user of its own, whose chats are in /var/lib/andiron");
@@ -169,13 +172,14 @@ int64_t served_context(const Model& model, KvFormat format, int64_t sequences) {
 }
 
 SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeCommandOptions& options,
-                                   const Machine& machine, const ModelHost& host) {
+                                   const Machine& machine, const ModelHost& host, ThreadGate& gate) {
   SchedulerOptions out;
   out.context =
       global.context > 0 ? global.context : served_context(*host.model(), machine.kv_format, options.sequences);
   out.kv_format = machine.kv_format;
   out.sequences = options.sequences;
   out.base_hash = host.weights_key();
+  out.gate = &gate;
   out.prefix_bytes = options.no_prefix_cache ? 0 : std::min(out.prefix_bytes, memory_available_bytes() / 4);
   if (out.prefix_bytes > 0 && !global.no_cache) {
     const std::string packed = packed_cache_folder(cache_options(global));
@@ -224,11 +228,26 @@ void append(std::vector<Route>& routes, std::vector<Route> more) {
   routes.insert(routes.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
+// Jobs are kept in the store, and what is learned is worn from among the adapters that have names: where either is not
+// served, nothing is taught.
+Result<Teaching> open_teaching(const GlobalOptions& global, const ServeCommandOptions& options, const Machine& machine,
+                               const ModelHost& host, Store* store, ThreadGate& gate) {
+  if (store == nullptr || options.no_learn || !options.adapters.empty()) return Teaching();
+  return make_teaching(global, machine, options.model, host, *store, gate);
+}
+
 // Every route of the server. `store` may be null. What is removed from it goes from the cache of prefixes too.
-std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Scheduler& scheduler,
-                              Store* store) {
+std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Scheduler& scheduler, Store* store,
+                              const Teaching& teaching) {
   std::vector<Route> routes = service.routes();
-  if (store != nullptr) append(routes, chat_routes(*store, [&scheduler] { scheduler.forget_prefixes(); }));
+  TrainingJobs* jobs = teaching.jobs.get();
+  if (store != nullptr) {
+    append(routes, chat_routes(*store, [jobs, &scheduler](std::span<const std::string> runs) {
+             scheduler.forget_prefixes();
+             if (jobs != nullptr && !runs.empty()) jobs->forget(runs);
+           }));
+  }
+  if (jobs != nullptr) append(routes, learn_routes(*jobs, *teaching.shelf));
   if (!options.no_page) append(routes, page_routes());
   return routes;
 }
@@ -267,12 +286,14 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
   TRY_ASSIGN(const auto store, open_store(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
+  ThreadGate gate;
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
   TRY_ASSIGN(const auto scheduler,
-             make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host)));
+             make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host, gate)));
+  TRY_ASSIGN(const Teaching teaching, open_teaching(global, options, machine, *host, store.get(), gate));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
   TRY_ASSIGN(const auto server, HttpServer::create(server_options(global, options, std::move(policy), service),
-                                                   all_routes(options, service, *scheduler, store.get())));
+                                                   all_routes(options, service, *scheduler, store.get(), teaching)));
   say_where(*host, *scheduler, options, *server);
   server->run();
   return 0;

@@ -36,6 +36,7 @@ void add_serve(CLI::App& app, CommandLine& line) {
   sub->add_option("--store", o->store, "File that chats are kept in (default: ~/.local/share/andiron/chats.db)")
       ->excludes(no_store);
   sub->add_flag("--no-page", o->no_page, "Serve the APIs alone, without the page");
+  sub->add_flag("--no-learn", o->no_learn, "Teach nothing: no files, no fine-tuning jobs");
   sub->add_flag("--metrics", o->metrics, "GET /metrics: numbers for Prometheus");
   sub->add_flag("--systemd", o->systemd, "Print a systemd unit that serves with these options");
   on_parsed(sub, line, o, serve_command, [](const ServeCommandOptions& options) {

@@ -163,6 +163,7 @@ struct ServeCommandOptions {
   std::string store;      // file of the chats; "": default_store_path()
   bool no_store = false;  // no chats are kept
   bool no_page = false;   // no page at /
+  bool no_learn = false;  // nothing is taught
   bool metrics = false;
   bool systemd = false;  // print a unit instead
 };

@@ -7,6 +7,7 @@
 #include "base/keyed_hash.h"
 #include "base/strings.h"
 #include "http/errors.h"
+#include "http/form.h"
 #include "http/response.h"
 
 namespace andiron {
@@ -143,7 +144,9 @@ bool Connection::accept_head() {
     refuse(*fault);
     return false;
   }
-  const Limit most = current_.match.route->body == BodyKind::kImage ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
+  const BodyKind kind = current_.match.route->body;
+  const bool large = kind == BodyKind::kImage || kind == BodyKind::kForm;
+  const Limit most = large ? Limit::kImageBodyBytes : Limit::kTextBodyBytes;
   current_.body.emplace(current_.head, most, limits_);
   state_ = State::kBody;
   received_ = 0;
@@ -171,7 +174,17 @@ bool Connection::advance_body() {
   return state_ == State::kAnswer;
 }
 
-std::optional<HttpFault> Connection::parse_json_body(HttpRequest& request) {
+std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
+  const std::string bytes = current_.body->take();
+  auto parts = parse_form(bytes, form_boundary(request.header("content-type")).value_or(""), limits_);
+  if (HttpFault fault; take_fault(parts, fault)) return fault;
+  request.form = std::move(std::get<std::vector<FormPart>>(parts));
+  return std::nullopt;
+}
+
+std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
+  const bool takes_form = current_.match.route->body == BodyKind::kForm;
+  if (takes_form && form_boundary(request.header("content-type"))) return parse_form_body(request);
   request.body = current_.body->take();
   if (!current_.head.has_body) return std::nullopt;
   auto json = andiron::parse_json(request.body, "the request's body",
@@ -210,7 +223,7 @@ void Connection::dispatch() {
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();
-    if (const auto fault = parse_json_body(request)) return refuse(*fault);
+    if (const auto fault = parse_body(request)) return refuse(*fault);
     current_.body.reset();
     current_.answering = true;
     state_ = State::kAnswer;

@@ -62,7 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool accept_head();
   std::optional<HttpFault> check_head();
   void dispatch();
-  std::optional<HttpFault> parse_json_body(HttpRequest& request);
+  std::optional<HttpFault> parse_body(HttpRequest& request);
+  std::optional<HttpFault> parse_form_body(HttpRequest& request);
   HttpRequest make_request();
   void refuse(const HttpFault& fault);
   void respond(int status, std::string_view content_type, const std::string& body, HttpFields headers);

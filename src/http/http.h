@@ -29,6 +29,15 @@ inline std::string_view value_or_empty(const HttpFields& fields, std::string_vie
   return "";
 }
 
+// A part of a form (http/form.h).
+struct FormPart {
+  std::string name;
+  bool is_file = false;
+  std::string file_name;     // as the client says it; "" where it says none
+  std::string content_type;  // likewise
+  std::string value;
+};
+
 struct HttpRequest {
   std::string method;
   std::string path;    // decoded; valid UTF-8 without control characters
@@ -36,6 +45,7 @@ struct HttpRequest {
   HttpFields headers;  // names in lower case; the API key is not among them
   std::string body;
   Json json;                                    // the body, where the route reads one and there is one
+  std::vector<FormPart> form;                   // the same of a route for forms; `body` is empty then
   std::map<std::string, std::string> captures;  // "{id}" of the route's pattern
   uint64_t client = 0;                          // the same for requests of the same sender, as far as can be told
 
@@ -72,6 +82,7 @@ enum class BodyKind : uint8_t {
   kNone,   // a body is refused
   kText,   // JSON of at most Limit::kTextBodyBytes
   kImage,  // JSON of at most Limit::kImageBodyBytes
+  kForm,   // multipart/form-data of as much; or JSON in its place
 };
 
 struct Route {

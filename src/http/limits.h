@@ -18,6 +18,8 @@ enum class Limit : uint8_t {
   kChunkLineBytes,
   kJsonDepth,
   kJsonValues,
+  kFormParts,
+  kFormHeadBytes,
   kHeadMs,
   kIdleMs,
   kBodyGraceMs,
@@ -51,7 +53,7 @@ class Limits {
   void set(Limit limit, int64_t value) { values_[static_cast<size_t>(limit)] = value; }
 
  private:
-  std::array<int64_t, 19> values_;
+  std::array<int64_t, 21> values_;
 };
 
 }  // namespace andiron

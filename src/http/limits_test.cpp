@@ -119,6 +119,32 @@ void json_values(Limit limit) {
   EXPECT_EQ(low.status(low.post("/v1/echo", R"({"a":[1,2,3,4]})")), 400);
 }
 
+// A form of two parts, of which the first has a name of `letters`.
+int form_status(Limited& low, size_t letters) {
+  const std::string body =
+      format("--x\r\nContent-Disposition: form-data; name={}\r\n\r\na\r\n", std::string(letters, 'n')) +
+      "--x\r\nContent-Disposition: form-data; name=b\r\n\r\nb\r\n--x--\r\n";
+  return low.status(
+      format("POST /v1/form HTTP/1.1\r\n{}Content-Type: multipart/form-data; boundary=x\r\n"
+             "Content-Length: {}\r\n\r\n{}",
+             low.server().host(), body.size(), body));
+}
+
+void form_parts(Limit limit) {
+  Limited two({{limit, 2}}), one({{limit, 1}});
+  EXPECT_EQ(form_status(two, 1), 200);
+  EXPECT_EQ(form_status(one, 1), 400);
+  EXPECT_TRUE(one.counted(limit));
+}
+
+void form_head_bytes(Limit limit) {
+  const size_t around = std::string_view("Content-Disposition: form-data; name=\r\n\r\n").size();
+  Limited low({{limit, static_cast<int64_t>(around) + 5}});
+  EXPECT_EQ(form_status(low, 5), 200);
+  EXPECT_EQ(form_status(low, 6), 400);
+  EXPECT_TRUE(low.counted(limit));
+}
+
 // Slowloris: a head that never ends. A byte now and then does not buy more time.
 void head_ms(Limit limit) {
   Limited low({{limit, 50}, {Limit::kLingerMs, 50}});
@@ -254,6 +280,8 @@ TEST(Limits, EachIsEnforced) {
                                                    {Limit::kChunkLineBytes, chunk_line_bytes},
                                                    {Limit::kJsonDepth, json_depth},
                                                    {Limit::kJsonValues, json_values},
+                                                   {Limit::kFormParts, form_parts},
+                                                   {Limit::kFormHeadBytes, form_head_bytes},
                                                    {Limit::kHeadMs, head_ms},
                                                    {Limit::kIdleMs, idle_ms},
                                                    {Limit::kBodyGraceMs, body_rate},

@@ -7,6 +7,7 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
+#include "http/form.h"
 
 namespace andiron {
 
@@ -133,6 +134,12 @@ std::optional<HttpFault> check_content(const RequestHead& head, const Route& rou
                      format("a body in the content-encoding \"{}\" is not taken; send it as it is", quoted(coding))};
   }
   if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
+  if (route.body == BodyKind::kForm) {
+    if (form_boundary(type)) return std::nullopt;
+    return HttpFault{415, format("the body must be a form and say so: content-type: multipart/form-data; boundary=..., "
+                                 "or JSON: application/json, not \"{}\"",
+                                 quoted(type))};
+  }
   return HttpFault{
       415, format("the body must be JSON and say so: content-type: application/json, not \"{}\"", quoted(type))};
 }

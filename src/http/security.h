@@ -5,7 +5,9 @@
 //   Origin        is absent or this server's own; "null" is nobody's. No CORS header is ever sent
 //   Sec-Fetch-Site  of a browser says that the request comes from here, or from the person, except on the page itself
 //   Authorization or x-api-key  is the key, where there is one
-//   Content-Type  of a body is application/json, which no page may send elsewhere without asking first
+//   Content-Type  of a body is application/json, which no page may send elsewhere without asking first; where files are
+//                 taken it is multipart/form-data, which any page may send: there Origin and Sec-Fetch-Site alone stand
+//                 between, of which every browser sends one with such a request
 #pragma once
 
 #include <optional>

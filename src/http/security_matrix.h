@@ -57,7 +57,7 @@ class SecurityMatrix {
       for (const std::string& origin :
            {std::string(), "http://" + here, std::string("http://evil.example"), std::string("null")}) {
         for (const char* site : {"", "same-origin", "cross-site"}) {
-          for (const char* type : {"application/json", "text/plain", ""}) {
+          for (const char* type : {"application/json", "text/plain", "", kForm}) {
             for (const std::string& key : {key_, std::string("a wrong key of some length")}) {
               cells.push_back({method, path_of(route.pattern), host, origin, site, type, key});
             }
@@ -67,6 +67,8 @@ class SecurityMatrix {
     }
     return cells;
   }
+
+  static constexpr const char* kForm = "multipart/form-data; boundary=x";
 
   // 0: it reaches its handler.
   int expected(const Route& route, const MatrixCell& cell) const {
@@ -78,7 +80,9 @@ class SecurityMatrix {
     const bool free_of_key = allowed && (route.page || route.open);
     if (!key_.empty() && cell.key != key_ && !free_of_key) return 401;
     if (!allowed) return 405;
-    if (route.body != BodyKind::kNone && cell.content_type != "application/json") return 415;
+    const bool takes =
+        cell.content_type == "application/json" || (cell.content_type == kForm && route.body == BodyKind::kForm);
+    if (route.body != BodyKind::kNone && !takes) return 415;
     return 0;
   }
 
@@ -88,7 +92,11 @@ class SecurityMatrix {
     if (!cell.site.empty()) bytes += format("Sec-Fetch-Site: {}\r\nSec-Fetch-Mode: cors\r\n", cell.site);
     if (!cell.content_type.empty()) bytes += format("Content-Type: {}\r\n", cell.content_type);
     if (!cell.key.empty()) bytes += format("Authorization: Bearer {}\r\n", cell.key);
-    bytes += route.body == BodyKind::kNone ? "\r\n" : "Content-Length: 2\r\n\r\n{}";
+    if (cell.content_type == kForm && route.body == BodyKind::kForm) {
+      bytes += "Content-Length: 5\r\n\r\n--x--";
+    } else {
+      bytes += route.body == BodyKind::kNone ? "\r\n" : "Content-Length: 2\r\n\r\n{}";
+    }
     RawClient client = at_.connect();
     client.send(bytes);
     const std::string head = client.until("\r\n\r\n");

@@ -102,6 +102,13 @@ inline std::vector<Route> test_routes(FakeEngine& engine) {
   routes.push_back({"POST", "/api/chat", echo, ErrorShape::kOllama, BodyKind::kImage});
   routes.push_back({"POST", "/v1/stream", stream, ErrorShape::kOpenAi, BodyKind::kText});
   routes.push_back({"POST", "/v1/stream2", stream, ErrorShape::kAnthropic, BodyKind::kText});
+  routes.push_back({"POST", "/v1/form",
+                    [](const HttpRequest& request, const Reply& reply) {
+                      std::string text;
+                      for (const FormPart& part : request.form) text += part.name + "=" + part.value + "\n";
+                      reply->send(200, "text/plain", text);
+                    },
+                    ErrorShape::kOpenAi, BodyKind::kForm});
   // Never answers by itself.
   routes.push_back({"POST", "/v1/hold",
                     [&engine](const HttpRequest&, const Reply& reply) { engine.submit(reply, "", -1); },

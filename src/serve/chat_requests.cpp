@@ -49,7 +49,9 @@ ChatAnswer removal_answer(const Store::Removal& removal) {
   removed.set("files", removal.removed.files);
   Json out = Json::object();
   out.set("removed", std::move(removed)).set("traces_gone", removal.traces_gone).set("runs", to_json(removal.runs));
-  return chat_answer(out);
+  ChatAnswer answer = chat_answer(out);
+  answer.runs = removal.runs;
+  return answer;
 }
 
 // The conversation that the path names.

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "http/http.h"
 #include "serve/api_error.h"
@@ -16,6 +17,7 @@ struct ChatAnswer {
   int status = 200;
   std::string_view content_type = "application/json";
   HttpFields headers = {};
+  std::vector<std::string> runs = {};  // that learned from chats which were removed
 };
 using ChatResult = ApiResult<ChatAnswer>;
 

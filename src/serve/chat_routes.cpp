@@ -11,6 +11,7 @@ namespace andiron {
 
 namespace {
 
+using Forget = std::function<void(std::span<const std::string> runs)>;
 using Handle = ChatResult (*)(Store& store, const HttpRequest& request);
 
 struct Row {
@@ -43,17 +44,16 @@ HttpFault busy() {
   return fault;
 }
 
-void answer(Store& store, Handle handle, const std::function<void()>& forget, const HttpRequest& request,
-            HttpReply& reply) {
+void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest& request, HttpReply& reply) {
   ChatResult result = handle(store, request);
-  if (result.ok() && request.method == "DELETE" && forget != nullptr) forget();
   if (!result.ok()) return send_error(reply, ErrorShape::kOpenAi, result.error());
+  if (forget && request.method == "DELETE") forget(result->runs);
   reply.send(result->status, result->content_type, std::move(result->body), std::move(result->headers));
 }
 
 }  // namespace
 
-std::vector<Route> chat_routes(Store& store, const std::function<void()>& forget) {
+std::vector<Route> chat_routes(Store& store, Forget forget) {
   auto thread = std::make_shared<TaskThread>(kStoreRequestsWaiting);
   std::vector<Route> routes;
   for (const Row& row : kRows) {
@@ -61,8 +61,8 @@ std::vector<Route> chat_routes(Store& store, const std::function<void()>& forget
     route.method = row.method;
     route.pattern = row.pattern;
     route.body = row.body;
-    route.handler = [&store, thread, forget = row.handle == remove_one_setting ? nullptr : forget, handle = row.handle](
-                        HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+    route.handler = [&store, thread, forget = row.handle == remove_one_setting ? Forget() : forget,
+                     handle = row.handle](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
       // The task holds nothing of the thread: it would be the one that waits for its own end.
       const bool taken = thread->post([&store, handle, forget, request = std::move(request), reply] {
         answer(store, handle, forget, request, *reply);

@@ -20,6 +20,8 @@
 #pragma once
 
 #include <functional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "http/http.h"
@@ -30,9 +32,9 @@ namespace andiron {
 // Requests to the store that may wait for the one that runs; what comes beyond gets 503 with a time to retry.
 inline constexpr size_t kStoreRequestsWaiting = 64;
 
-// `store` must outlive the routes. `forget`, if any, is called after something was removed, before the answer tells so:
-// what else remembers it is to forget it; it may wait. They share a thread of their own for whatever waits for the
-// disk, which ends with the last of them.
-std::vector<Route> chat_routes(Store& store, const std::function<void()>& forget = {});
+// `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
+// the last of them. `forget` is called after a chat or a message was removed, before the answer tells so, with the runs
+// that learned from it (Store::Removal::runs): what else remembers it is to forget it. It may wait, and may be empty.
+std::vector<Route> chat_routes(Store& store, std::function<void(std::span<const std::string> runs)> forget = {});
 
 }  // namespace andiron

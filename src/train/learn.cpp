@@ -39,10 +39,13 @@ class Run {
     TRY(open());
     TRY(study_documents());
     TRY(read_data());
+    TRY(choose_pass());
     TRY(make_pass());
     TRY(plan());
     return train();
   }
+
+  Result<LearnPlan> plan_only(double tokens_per_s);
 
  private:
   void say(std::string_view line) const { events_.tell(line); }
@@ -57,9 +60,11 @@ class Run {
   Status read_data();
   Status check_same_data() const;
   int64_t rows_per_pass(int64_t seq_len) const { return std::max<int64_t>(512, seq_len); }
+  Status choose_pass();
   Status make_pass();
   TrainerOptions trainer_options() const;
   double limit_measurements(double tokens_per_s);
+  PlanInput plan_input();
   Status plan();
   Json identity() const;
   RunRecord fresh_record() const;
@@ -79,6 +84,7 @@ class Run {
   std::optional<Json> studies_;  // what became of its study, where there was one now
   LearnData data_;
   std::string rows_hash_;
+  std::vector<int32_t> row_tokens_;  // of the rows to train on
   AdapterBase base_;
   std::unique_ptr<Subject> subject_;
   PassPlan pass_plan_;
@@ -189,12 +195,8 @@ Status Run::read_data() {
   return {};
 }
 
-Status Run::make_pass() {
-  // Adapters of small models want a higher rate, and bear it.
-  constexpr uint64_t kSmall = 100'000'000;
-  const double of_adapter = model_.parameters() < kSmall ? 1e-3 : 2e-4;
-  const double usual = o_.method == LearnMethod::kFull ? 2e-5 : of_adapter;
-  if (!o_.rate) o_.rate = o_.loss == LossKind::kNextToken ? usual : usual / 10;
+Status Run::choose_pass() {
+  if (!o_.rate) o_.rate = usual_rate(model_, o_);
   PassWishes wishes;
   TRY_ASSIGN(wishes.parameters, Subject::parameters_count(model_, base_, o_));
   wishes.optimizer_bytes = Optimizer::state_bytes(wishes.parameters, o_.optimizer.state_8bit);
@@ -207,6 +209,10 @@ Status Run::make_pass() {
   wishes.memory_bytes = o_.memory_bytes;
   wishes.advice = "ask for shorter sequences or a lower rank, or take a smaller model";
   TRY_ASSIGN(pass_plan_, plan_pass(model_, wishes, team_.size()));
+  return {};
+}
+
+Status Run::make_pass() {
   TRY_ASSIGN(subject_, Subject::create(model_, base_, kernels_, team_, o_));
   TRY_ASSIGN(pass_, TrainPass::create(model_, subject_->weights(), kernels_, team_, pass_plan_.limits));
   say(pass_plan_.describe());
@@ -256,15 +262,15 @@ double Run::limit_measurements(double tokens_per_s) {
   return 2 * static_cast<double>(positions_of(held_out()) + positions_of(data_.general)) / forward_per_s;
 }
 
-Status Run::plan() {
+PlanInput Run::plan_input() {
   PlanInput input;
-  std::vector<int32_t> lengths;
+  row_tokens_.clear();
   const TokenRows& rows = data_.set.train;
   for (size_t i = 0; i < rows.rows.size(); ++i) {
     const int64_t rejected = rows.rejected.empty() ? 0 : rows.rejected[i].positions();
-    lengths.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
+    row_tokens_.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
   }
-  input.row_tokens = lengths;
+  input.row_tokens = row_tokens_;
   for (const auto* side : {&rows.rows, &rows.rejected}) {
     for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
   }
@@ -276,6 +282,12 @@ Status Run::plan() {
   input.batch = o_.batch;
   input.grad_accum = o_.grad_accum;
   input.memory = pass_plan_.memory;
+  input.held_out_tokens = positions_of(held_out());
+  return input;
+}
+
+Status Run::plan() {
+  PlanInput input = plan_input();
   if (o_.budget_seconds > 0 && !o_.resume) {
     plan_.batch = plan_.grad_accum = 1;
     TRY_ASSIGN(input.tokens_per_s, measure_speed(*pass_, subject(), train_data(), trainer_options(), team_, events_));
@@ -297,6 +309,26 @@ Status Run::plan() {
   o_.held_out_rows = std::ssize(held_out().rows);
   o_.general_rows = std::ssize(data_.general.rows);
   return {};
+}
+
+Result<LearnPlan> Run::plan_only(double tokens_per_s) {
+  LearnPlan out;
+  TRY(check_learn_options(o_));
+  TRY_ASSIGN(base_, describe_base(model_.source()));
+  if (!o_.reading.now) o_.reading.now = local_now();
+  if (o_.study != StudyMode::kOff && o_.loss == LossKind::kNextToken) {
+    TRY_ASSIGN(const auto passages, read_passages(o_.data, o_.reading.format));
+    TRY_ASSIGN(const bool wanted, is_to_study(passages));
+    if (wanted) out.passages = std::ssize(passages);
+  }
+  TRY(read_data());
+  TRY(choose_pass());
+  PlanInput input = plan_input();
+  input.tokens_per_s = tokens_per_s;
+  if (tokens_per_s > 0) input.budget_seconds = o_.budget_seconds;
+  TRY_ASSIGN(out.plan, plan_run(input));
+  out.rate = *o_.rate;
+  return out;
 }
 
 // What must be the same for a run to go on.
@@ -355,6 +387,25 @@ Result<LearnResult> Run::train() {
 }
 
 }  // namespace
+
+double usual_rate(const Model& model, const LearnOptions& options) {
+  // Adapters of small models want a higher rate, and bear it.
+  constexpr uint64_t kSmall = 100'000'000;
+  const double of_adapter = model.parameters() < kSmall ? 1e-3 : 2e-4;
+  const double usual = options.method == LearnMethod::kFull ? 2e-5 : of_adapter;
+  return options.loss == LossKind::kNextToken ? usual : usual / 10;
+}
+
+Result<LearnPlan> plan_learning(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
+                                ThreadTeam& team, const LearnOptions& options, double tokens_per_s) {
+  std::vector<std::string> lines;
+  LearnEvents events;
+  events.say = [&](std::string_view line) { lines.emplace_back(line); };
+  TRY_ASSIGN(LearnPlan out, Run(model, tokenizer, kernels, team, options, events, {}).plan_only(tokens_per_s));
+  out.lines = std::move(lines);
+  out.lines.insert(out.lines.end(), out.plan.lines.begin(), out.plan.lines.end());
+  return out;
+}
 
 Result<LearnResult> learn(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
                           const LearnOptions& options, const LearnEvents& events, const StudyAnswererMaker& answerer) {

@@ -9,7 +9,10 @@
 // The library prints nothing: what there is to say goes to LearnEvents. One thread; `stop` may be set from any other.
 #pragma once
 
+#include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_team.h"
@@ -17,6 +20,7 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 #include "train/learn_options.h"
+#include "train/planner.h"
 #include "train/run_events.h"
 #include "train/study.h"
 
@@ -28,6 +32,21 @@ namespace andiron {
 Result<LearnResult> learn(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels, ThreadTeam& team,
                           const LearnOptions& options, const LearnEvents& events,
                           const StudyAnswererMaker& answerer = {});
+
+// What learn() would do, found out without doing it: the data is read, nothing is trained, written or measured.
+struct LearnPlan {
+  Plan plan;
+  double rate = 0;                 // of the optimiser
+  int64_t passages = 0;            // of documents that would be studied first; the rows that come of it are not planned
+  std::vector<std::string> lines;  // for people, those of the plan and of the data
+};
+// `tokens_per_s`: of training, as an earlier run had it; 0: unknown, and the plan then says nothing of time and keeps
+// to no budget. Errors as those of learn().
+Result<LearnPlan> plan_learning(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
+                                ThreadTeam& team, const LearnOptions& options, double tokens_per_s);
+
+// The rate where none is given.
+double usual_rate(const Model& model, const LearnOptions& options);
 
 // The text whose perplexity tells what was forgotten where no other is given: plain English of our own.
 std::string_view general_text();

@@ -1,0 +1,40 @@
+#include "cli/teaching.h"
+
+#include <utility>
+
+#include "base/user_folder.h"
+#include "cli/adapter_store.h"
+#include "cli/answering.h"
+#include "cli/shipped_model.h"
+#include "cli/version.h"
+
+namespace andiron {
+
+Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machine, const std::string& model,
+                               const ModelHost& host, Store& store, ThreadGate& gate) {
+  const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
+  if (data.empty()) {
+    return make_error("there is no place for what is learned: neither XDG_DATA_HOME nor HOME is an absolute path");
+  }
+  Teaching out;
+  TRY_ASSIGN(FileShelf shelf, FileShelf::open(data + "/files"));
+  out.shelf = std::make_unique<FileShelf>(std::move(shelf));
+  TrainingOptions options;
+  options.model_name = host.name();
+  options.base_path = model;
+  options.version = kVersion;
+  options.general = general_rows_of(model);
+  options.folder = data + "/jobs";
+  options.adapter_folder = [](const std::string& name) { return adapter_folder(name); };
+  options.answerer = [loaded = host.model(), &host, kernels = machine.kernels,
+                      session = session_options(global, machine, 512)](ThreadTeam& team) {
+    return study_answerer(loaded, host.tokenizer(), *kernels, team, session);
+  };
+  options.gate = &gate;
+  options.threads = machine.team->size();
+  TRY_ASSIGN(out.jobs, TrainingJobs::create(host.model(), host.tokenizer(), *machine.kernels, store, *out.shelf,
+                                            std::move(options)));
+  return out;
+}
+
+}  // namespace andiron

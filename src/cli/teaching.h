@@ -1,0 +1,30 @@
+// What `andiron serve` teaches its model with: the same folders, rows and questions as `andiron learn`.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/app.h"
+#include "engine/thread_gate.h"
+#include "http/http.h"
+#include "serve/file_shelf.h"
+#include "serve/model_host.h"
+#include "serve/training_jobs.h"
+#include "store/store.h"
+
+namespace andiron {
+
+struct Teaching {
+  std::unique_ptr<FileShelf> shelf;
+  std::unique_ptr<TrainingJobs> jobs;  // ends before the shelf
+};
+
+// `model`: as the command line names it. Files lie in files/, what is kept of jobs in jobs/, of the user's data folder.
+// All must outlive it.
+Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machine, const std::string& model,
+                               const ModelHost& host, Store& store, ThreadGate& gate);
+
+}  // namespace andiron

@@ -1,0 +1,64 @@
+// FileShelf: the files that people have sent to be learned from, in a folder that its user alone can enter, each in a
+// folder of its own: what is said of it (about.json) and its content, mode 0600. They stay until they are removed.
+//
+// Not in the store: that keeps files by their hash and of at most 16 MiB, for messages, and drops those that no message
+// has; and training reads files. Any thread: a file appears whole and goes at once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json_fields.h"
+#include "base/result.h"
+
+namespace andiron {
+
+struct ShelfFile {
+  std::string id;    // "file-" and 32 hexadecimal digits
+  std::string name;  // as its sender calls it, without folders
+  uint64_t bytes = 0;
+  int64_t created = 0;  // seconds since 1970
+  std::string content;  // the file's name in its folder, whose ending tells its kind
+};
+
+template <FieldsOf<ShelfFile> F, typename Fields>
+void fields(F& file, Fields&& at) {
+  at("id", file.id);
+  at("name", file.name);
+  at("bytes", file.bytes);
+  at("created", file.created);
+  at("content", file.content);
+}
+
+class FileShelf {
+ public:
+  static constexpr size_t kFilesMax = 1000;
+  static constexpr size_t kNameBytesMax = 255;
+
+  // The folder is made where it is not there, and closed to others.
+  static Result<FileShelf> open(std::string folder);
+
+  // An Error says why it cannot be kept: no text, nothing in it, too many already, no room on the disk.
+  Result<ShelfFile> add(std::string_view name, std::string_view content) const;
+  // The oldest first. What is no file of this shelf is left out.
+  Result<std::vector<ShelfFile>> list() const;
+  // None where there is none of this id, whatever the id looks like.
+  std::optional<ShelfFile> find(std::string_view id) const;
+  std::string path_of(const ShelfFile& file) const;
+  // Whether there was one.
+  Result<bool> remove(std::string_view id) const;
+
+ private:
+  explicit FileShelf(std::string folder) : folder_(std::move(folder)) {}
+  std::string folder_of(std::string_view id) const { return folder_ + "/" + std::string(id); }
+
+  std::string folder_;
+};
+
+// Makes a folder, and those above it, that its user alone may enter.
+Status make_private_folder(const std::string& path);
+
+}  // namespace andiron

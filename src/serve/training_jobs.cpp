@@ -1,0 +1,439 @@
+// Jobs as requests see them; the thread that works on them is in training_jobs_work.cpp.
+#include "serve/training_jobs.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "serve/api_tuning.h"
+#include "serve/training_jobs_entry.h"
+#include "train/run_folder.h"
+#include "train/run_record.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr std::string_view kPrefix = "ftjob-";
+
+ApiError no_job(std::string_view id) {
+  return {404,
+          format("there is no fine-tuning job \"{}\" here", andiron::quoted(id)),
+          "fine_tuning_job_id",
+          "not_found",
+          {}};
+}
+
+// What a file is called without its ending: a name for what is learned from it, where that is one.
+std::string stem_of(const std::string& name) { return std::filesystem::path(name).stem().string(); }
+
+}  // namespace
+
+std::string speed_setting(const std::string& model_name) { return "learning.tokens_per_s." + model_name; }
+
+TrainingJobs::TrainingJobs(std::shared_ptr<const Model> model, const Tokenizer& tokenizer, const KernelTable& kernels,
+                           Store& store, const FileShelf& shelf, TrainingOptions options)
+    : model_(std::move(model)),
+      tokenizer_(tokenizer),
+      kernels_(kernels),
+      store_(store),
+      shelf_(shelf),
+      options_(std::move(options)) {}
+
+Result<std::unique_ptr<TrainingJobs>> TrainingJobs::create(std::shared_ptr<const Model> model,
+                                                           const Tokenizer& tokenizer, const KernelTable& kernels,
+                                                           Store& store, const FileShelf& shelf,
+                                                           TrainingOptions options) {
+  std::unique_ptr<TrainingJobs> jobs(
+      new TrainingJobs(std::move(model), tokenizer, kernels, store, shelf, std::move(options)));
+  TRY(jobs->take_up());
+  jobs->thread_ = std::thread([made = jobs.get()] { made->run(); });
+  return jobs;
+}
+
+TrainingJobs::~TrainingJobs() {
+  closing_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, entry] : entries_) entry->stop = true;
+  }
+  changed_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+// A job that ran when the last process ended goes first.
+Status TrainingJobs::take_up() {
+  TRY(make_private_folder(options_.folder));
+  TRY_ASSIGN(const auto runs, store_.runs());
+  for (const StoredRun& run : runs) {
+    if (!run.id.starts_with(kPrefix)) continue;
+    TrainingJob job;
+    if (!from_json(run.details, job)) {
+      job = TrainingJob();
+      job.state = kJobFailed;
+      job.created = run.created_ms / 1000;
+      job.error = "what was kept of this job cannot be read";
+    }
+    job.id = run.id;
+    job.adapter = run.adapter;
+    const bool made_here = file_exists(events_path(run.id));
+    auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
+    entries_[run.id] = entry;
+    const bool ran = entry->job.state == kJobRunning;
+    if (ran) entry->job.state = kJobQueued;
+    // One that came with imported chats waits until somebody wants it here.
+    if (entry->job.state == kJobQueued && !made_here) entry->job.state = kJobPaused;
+    // One for another model waits for a server of that.
+    if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
+    queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
+  }
+  return {};
+}
+
+TrainingJobs::Found TrainingJobs::find_entry(std::string_view id) const {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : found->second;
+}
+
+Status TrainingJobs::save(Entry& entry) {
+  StoredRun run;
+  run.id = entry.job.id;
+  run.adapter = entry.job.adapter;
+  run.model = entry.job.ask.model;
+  run.state = entry.job.state;
+  run.details = to_json(entry.job);
+  TRY_ASSIGN(run, store_.put_run(std::move(run)));
+  return {};
+}
+
+void TrainingJobs::tell(Entry& entry, std::string_view level, std::string message, Json data) {
+  const JobEvent* event = entry.events.add(level, std::move(message), std::move(data));
+  if (event == nullptr) return;
+  std::erase_if(entry.watchers, [&](const Watcher& watcher) { return !watcher(event); });
+}
+
+void TrainingJobs::end_watch(Entry& entry) {
+  for (const Watcher& watcher : entry.watchers) watcher(nullptr);
+  entry.watchers.clear();
+}
+
+// ---- Asking --------------------------------------------------------------------------------------------------------
+
+std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
+  if (ask.model != options_.model_name) {
+    return ApiError{404,
+                    format("there is no model \"{}\" here to teach; there is \"{}\", without adapters",
+                           andiron::quoted(ask.model), options_.model_name),
+                    "model",
+                    "model_not_found",
+                    {}};
+  }
+  for (const std::string& id : ask.files) {
+    if (shelf_.find(id)) continue;
+    return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
+  }
+  if (ask.chats) {
+    const auto kind = ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
+    const auto report = store_.training_rows(kind, [](TrainingRow&&) { return Status(); });
+    if (!report.ok()) return cannot(report.error());
+    if (report->rows == 0) {
+      return refuse(
+          "training_file", "no_training_rows",
+          "there is nothing to learn from in the chats: of {} that are for training none has {}",
+          counted(report->conversations, "chat"),
+          ask.preferences ? "an answer that is better than another" : "an answer with a thumb up or an edited one");
+    }
+  }
+  TrainingJob job;
+  job.ask = ask;
+  const Status sound = check_learn_options(options_of(job));
+  if (!sound.ok()) return refuse("", "invalid_value", "{}", sound.error().message);
+  return std::nullopt;
+}
+
+bool TrainingJobs::is_name_taken(const std::string& name, const std::string& folder) const {
+  if (!check_free(folder).ok()) return true;
+  return std::any_of(entries_.begin(), entries_.end(), [&](const auto& one) {
+    return one.second->job.adapter == name && (!one.second->job.is_over() || one.second->working);
+  });
+}
+
+ApiResult<std::string> TrainingJobs::choose_name(const TrainingAsk& ask) const {
+  constexpr int kTries = 10'000;
+  const bool asked = !ask.suffix.empty();
+  std::string wanted = asked ? ask.suffix : "chats";
+  if (!asked && !ask.files.empty()) {
+    const auto file = shelf_.find(ask.files.front());
+    wanted = file ? stem_of(file->name) : "";
+    if (!options_.adapter_folder(wanted).ok()) wanted = "learned";
+  }
+  for (int i = 1; i <= kTries; ++i) {
+    std::string name = i == 1 ? wanted : format("{}-{}", wanted, i);
+    const auto folder = options_.adapter_folder(name);
+    if (!folder.ok()) return refuse("suffix", "invalid_value", "\"suffix\": {}", folder.error().message);
+    if (!is_name_taken(name, *folder)) return name;
+    if (asked) break;
+  }
+  ApiError error = conflict(
+      format("there is an adapter \"{}\" already; choose another name, or remove it first", wanted), "adapter_exists");
+  error.param = "suffix";
+  return error;
+}
+
+ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
+  if (auto error = check_ask(ask)) return std::move(*error);
+  const std::lock_guard lock(mutex_);
+  if (queue_.size() >= kWaitingMax) {
+    ApiError error = {
+        429, format("{} jobs wait already; come again when some are done", queue_.size()), "", "too_many_jobs", {}};
+    error.headers = {{"retry-after", "60"}};
+    return error;
+  }
+  auto name = choose_name(ask);
+  if (!name.ok()) return name.error();
+  TrainingJob job;
+  const auto id = new_id();
+  if (!id.ok()) return cannot(id.error());
+  job.id = std::string(kPrefix) + *id;
+  job.adapter = std::move(*name);
+  job.state = kJobQueued;
+  job.created = std::time(nullptr);
+  job.ask = ask;
+  auto entry = std::make_shared<Entry>(job, EventLog(events_path(job.id)), ++entries_made_);
+  if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
+  entries_[job.id] = entry;
+  tell(*entry, "info",
+       queue_.empty() ? "created" : format("created; {} before it", counted(std::ssize(queue_), "job")));
+  queue_.push_back(std::move(entry));
+  changed_.notify_all();
+  return job;
+}
+
+ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
+  if (auto error = check_ask(ask)) return std::move(*error);
+  TrainingJob job;
+  job.ask = ask;
+  {
+    const std::lock_guard lock(mutex_);
+    auto name = choose_name(ask);
+    if (!name.ok()) return name.error();
+    job.adapter = std::move(*name);
+  }
+  const std::lock_guard planning(planning_);
+  LearnOptions learning = options_of(job);
+  const std::string chats = chats_path("plan");
+  std::vector<Lesson> lessons;
+  auto data = data_of(job, chats, lessons);
+  if (!data.ok()) return cannot(data.error());
+  learning.data = std::move(*data);
+  const auto speed = store_.setting(speed_setting(options_.model_name));
+  ThreadTeam team(1);
+  make_way(team);
+  if (!options_.answerer) learning.study = StudyMode::kOff;
+  auto plan = plan_learning(*model_, tokenizer_, kernels_, team, learning, speed.ok() ? speed->number_or(0) : 0);
+  std::error_code ignored;
+  std::filesystem::remove(chats, ignored);
+  if (!plan.ok()) {
+    return refuse("training_file", "invalid_training_file", "{}", without_paths(ask, plan.error().message));
+  }
+  for (std::string& line : plan->lines) line = without_paths(ask, std::move(line));
+  return std::move(*plan);
+}
+
+// ---- Looking -------------------------------------------------------------------------------------------------------
+
+std::vector<TrainingJob> TrainingJobs::list() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<const Entry*> entries;
+  for (const auto& [id, entry] : entries_) entries.push_back(entry.get());
+  std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) { return a->order > b->order; });
+  std::vector<TrainingJob> out;
+  for (const Entry* entry : entries) out.push_back(entry->job);
+  return out;
+}
+
+ApiResult<TrainingJob> TrainingJobs::find(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const Found entry = find_entry(id);
+  if (entry == nullptr) return no_job(id);
+  return entry->job;
+}
+
+ApiResult<std::vector<JobEvent>> TrainingJobs::events(std::string_view id) const {
+  const std::lock_guard lock(mutex_);
+  const Found entry = find_entry(id);
+  if (entry == nullptr) return no_job(id);
+  return std::vector<JobEvent>(entry->events.all().begin(), entry->events.all().end());
+}
+
+std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher) {
+  const std::lock_guard lock(mutex_);
+  const Found entry = find_entry(id);
+  if (entry == nullptr) return no_job(id);
+  for (const JobEvent& event : entry->events.all()) {
+    if (!watcher(&event)) return std::nullopt;
+  }
+  if (entry->job.is_over() && !entry->working) {
+    watcher(nullptr);
+  } else {
+    entry->watchers.push_back(std::move(watcher));
+  }
+  return std::nullopt;
+}
+
+// ---- Deciding ------------------------------------------------------------------------------------------------------
+
+ApiResult<TrainingJob> TrainingJobs::change(std::string_view id,
+                                            const std::function<std::optional<ApiError>(const Found&)>& decide) {
+  const std::lock_guard lock(mutex_);
+  const Found entry = find_entry(id);
+  if (entry == nullptr) return no_job(id);
+  if (auto error = decide(entry)) return std::move(*error);
+  if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
+  return entry->job;
+}
+
+void TrainingJobs::leave_queue(const Entry& entry) {
+  std::erase_if(queue_, [&](const Found& waiting) { return waiting.get() == &entry; });
+}
+
+// The thread lets go of it after its step.
+void TrainingJobs::set_aside(const Found& entry, const char* state) {
+  leave_queue(*entry);
+  entry->job.state = state;
+  entry->stop = true;
+  tell(*entry, "info", state);
+  if (!entry->job.is_over()) return;
+  entry->job.finished = std::time(nullptr);
+  if (entry->working) return;
+  std::error_code ignored;
+  std::filesystem::remove(chats_path(entry->job.id), ignored);
+  end_watch(*entry);
+}
+
+ApiResult<TrainingJob> TrainingJobs::cancel(std::string_view id) {
+  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
+    if (entry->job.is_over()) return conflict(format("the job is over: it has {}", entry->job.state), "job_over");
+    set_aside(entry, kJobCancelled);
+    return std::nullopt;
+  });
+}
+
+ApiResult<TrainingJob> TrainingJobs::pause(std::string_view id) {
+  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
+    const std::string& state = entry->job.state;
+    if (state != kJobQueued && state != kJobRunning) {
+      return conflict(format("only a job that waits or runs can be paused; this one is {}", state), "job_not_running");
+    }
+    set_aside(entry, kJobPaused);
+    return std::nullopt;
+  });
+}
+
+ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
+  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
+    if (entry->job.state != kJobPaused) {
+      return conflict(format("only a job that is paused can go on; this one is {}", entry->job.state),
+                      "job_not_paused");
+    }
+    if (entry->job.ask.model != options_.model_name) {
+      return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(entry->job.ask.model)),
+                      "model_not_found");
+    }
+    entry->job.state = kJobQueued;
+    queue_.push_back(entry);
+    changed_.notify_all();
+    return std::nullopt;
+  });
+}
+
+ApiResult<TrainingJob> TrainingJobs::keep(std::string_view id) {
+  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
+    TrainingJob& job = entry->job;
+    if (job.state != kJobSucceeded || job.decision == "discarded") {
+      return conflict(
+          format("there is nothing to keep: the job is {}", job.decision.empty() ? job.state : job.decision),
+          "nothing_learned");
+    }
+    job.decision = "kept";
+    return std::nullopt;
+  });
+}
+
+ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
+  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
+    if (!entry->job.is_over() || entry->working) {
+      return conflict("the job is not over; cancel it first", "job_not_over");
+    }
+    if (entry->job.decision == "discarded") return std::nullopt;
+    if (auto error = remove_adapter(*entry)) return error;
+    entry->job.decision = "discarded";
+    tell(*entry, "info", "discarded");
+    return std::nullopt;
+  });
+}
+
+ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
+  for (const TrainingJob& job : list()) {
+    if (tuned_model_name(job) == model && job.state == kJobSucceeded && job.decision != "discarded") {
+      return discard(job.id);
+    }
+  }
+  return ApiError{
+      404, format("there is no \"{}\" that was learned here", andiron::quoted(model)), "model", "model_not_found", {}};
+}
+
+// Out of sight first: whatever happens then, no half of it is found under its name.
+std::optional<ApiError> TrainingJobs::remove_adapter(Entry& entry) {
+  const TrainingJob& job = entry.job;
+  const auto folder = options_.adapter_folder(job.adapter);
+  if (!folder.ok()) return cannot(folder.error());
+  if (job.begun == 0 || check_free(*folder).ok()) return std::nullopt;
+  const auto record = read_run_record(*folder + "/run.json");
+  if ((record.ok() ? record->started : "") != job.run_begun) {
+    return conflict(format("the adapter \"{}\" is another now than this job's", job.adapter), "adapter_exists");
+  }
+  RunFolder lock(*folder);
+  if (const Status taken = lock.open(record.ok()); !taken.ok()) {
+    return conflict(taken.error().message, "adapter_in_use");
+  }
+  std::error_code error;
+  const std::string removed = format("{}.part-{}-removed", *folder, ::getpid());
+  std::filesystem::rename(*folder, removed, error);
+  if (!error) std::filesystem::remove_all(removed, error);
+  if (error) return cannot(make_error("{}: cannot be removed: {}", *folder, error.message()));
+  return std::nullopt;
+}
+
+std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, entry] : entries_) {
+    const auto& files = entry->job.ask.files;
+    if (entry->job.is_over() || std::find(files.begin(), files.end(), id) == files.end()) continue;
+    return conflict(format("the job {} learns from this file; cancel it first, or wait", name), "file_in_use");
+  }
+  const auto removed = shelf_.remove(id);
+  if (!removed.ok()) return cannot(removed.error());
+  if (*removed) return std::nullopt;
+  return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
+}
+
+void TrainingJobs::forget(std::span<const std::string> runs) {
+  const std::lock_guard lock(mutex_);
+  for (const std::string& id : runs) {
+    const Found entry = find_entry(id);
+    if (entry == nullptr || entry->job.is_over() || entry->job.begun == 0) continue;
+    tell(*entry, "warn", "chats that it learns from were removed");
+    set_aside(entry, kJobCancelled);
+    std::error_code ignored;
+    std::filesystem::remove(chats_path(id), ignored);
+    [[maybe_unused]] const Status saved = save(*entry);
+  }
+}
+
+}  // namespace andiron

@@ -1,0 +1,38 @@
+// A job in memory. Internal to the training_jobs*.cpp files.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "serve/training_jobs.h"
+
+namespace andiron {
+
+// Under TrainingJobs::mutex_, but for `stop`.
+struct TrainingJobs::Entry {
+  Entry(TrainingJob kept, EventLog log, int64_t place) : job(std::move(kept)), events(std::move(log)), order(place) {}
+
+  TrainingJob job;
+  EventLog events;
+  std::vector<Watcher> watchers;
+  const int64_t order;   // later ones have higher numbers
+  bool working = false;  // the thread has it
+  // Of this time on the thread: the steps that were done before, and when the next one began, as now_seconds() says.
+  int64_t done_before = 0;
+  double began = 0;
+  std::atomic<bool> stop{false};
+};
+
+// The id under which the store keeps the speed of training, to plan by.
+std::string speed_setting(const std::string& model_name);
+
+inline ApiError conflict(std::string message, std::string code) {
+  return {409, std::move(message), "", std::move(code), {}};
+}
+// The machine's fault, not the request's.
+inline ApiError cannot(const Error& error) { return {500, error.message, "", "storage_error", {}}; }
+
+}  // namespace andiron

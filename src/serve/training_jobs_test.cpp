@@ -1,0 +1,326 @@
+// Whole jobs of a tiny model: what they leave is what `andiron learn` leaves, however often they are stopped.
+#include "serve/training_jobs.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "serve/learn_fixture.h"
+#include "train/run_record.h"
+
+namespace andiron {
+namespace {
+
+// What learn() makes of the same rows.
+std::vector<uint8_t> learned_alone(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
+                                   const std::string& data, const std::string& out, int64_t epochs) {
+  LearnOptions options;
+  options.data = {data};
+  options.out = out;
+  options.name = "alone";
+  options.rank = 2;
+  options.alpha = 4;
+  options.seed = 7;
+  options.batch = options.grad_accum = 1;
+  options.epochs = static_cast<double>(epochs);
+  ThreadTeam team(1);
+  EXPECT_TRUE(learn(model, tokenizer, kernels, team, options, {}).ok());
+  return read_bytes(out + "/adapter_model.safetensors");
+}
+
+TEST_F(LearningTest, LearnsWhatTheCommandLearns) {
+  const std::string id = file();
+  const TrainingJob begun = added(ask(id));
+  EXPECT_EQ(begun.state, kJobQueued);
+  EXPECT_EQ(begun.adapter, "birds") << "named after its file";
+  const TrainingJob job = ended(begun.id);
+  ASSERT_EQ(job.state, kJobSucceeded) << job.error;
+  EXPECT_GT(job.steps, 1);
+  EXPECT_EQ(job.step, job.steps);
+  EXPECT_GT(job.tokens, 0);
+  EXPECT_GT(job.finished, 0);
+  EXPECT_FALSE(job.plan.empty());
+  EXPECT_FALSE(job.verdict.empty());
+  EXPECT_FALSE(job.samples.items().empty());
+  EXPECT_EQ(job.batch, 1);
+  EXPECT_EQ(read_bytes(weights("birds")),
+            learned_alone(*model_, tokenizer_, kernels_, shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 2));
+  const auto kept = store_->run(job.id);
+  ASSERT_TRUE(kept.ok() && kept->has_value());
+  EXPECT_EQ((*kept)->state, "succeeded");
+  EXPECT_EQ((*kept)->adapter, "birds");
+
+  auto events = jobs_->events(job.id);
+  ASSERT_TRUE(events.ok());
+  int64_t steps = 0, number = 0;
+  for (const JobEvent& event : *events) {
+    EXPECT_GT(event.number, number);
+    number = event.number;
+    EXPECT_EQ(event.message.find(folder_.path()), std::string::npos) << "people know the file by its name";
+    if (event.data.is_null()) continue;
+    EXPECT_EQ(event.data.member("step").as_int(), ++steps);
+    EXPECT_EQ(event.data.member("total_steps").as_int(), job.steps);
+    EXPECT_TRUE(event.data.member("train_loss").is_number());
+  }
+  EXPECT_EQ(steps, job.steps);
+}
+
+TEST_F(LearningTest, PausesAndGoesOnToTheSameBytes) {
+  const std::string id = file(120);
+  TrainingAsk wanted = ask(id, "parts");
+  wanted.epochs = 12;
+  const TrainingJob begun = added(wanted);
+  for (int64_t steps = 1; steps <= 3; ++steps) {
+    wait_for_steps(begun.id, steps);
+    if (find(begun.id).is_over()) break;
+    const auto paused = jobs_->pause(begun.id);
+    ASSERT_TRUE(paused.ok()) << paused.error().message;
+    EXPECT_EQ(find(begun.id).state, kJobPaused);
+    EXPECT_EQ(jobs_->pause(begun.id).error().status, 409);
+    EXPECT_TRUE(jobs_->resume(begun.id).ok());
+  }
+  const TrainingJob job = ended(begun.id);
+  ASSERT_EQ(job.state, kJobSucceeded) << job.error;
+  EXPECT_EQ(read_bytes(weights("parts")), learned_alone(*model_, tokenizer_, kernels_,
+                                                        shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 12));
+  EXPECT_EQ(jobs_->resume(job.id).error().status, 409);
+  EXPECT_EQ(jobs_->cancel(job.id).error().status, 409);
+}
+
+TEST_F(LearningTest, GoesOnWhenTheServerStartsAgain) {
+  const std::string id = file(120);
+  TrainingAsk wanted = ask(id, "restarted");
+  wanted.epochs = 12;
+  const std::string first = added(wanted).id;
+  const std::string second = added(ask(file(10, "more.txt"))).id;
+  wait_for_steps(first, 2);
+  jobs_.reset();
+  const auto kept = store_->run(first);
+  ASSERT_TRUE(kept.ok() && kept->has_value());
+  ASSERT_EQ((*kept)->state, "running");
+  open();
+  EXPECT_EQ(find(first).ask.suffix, "restarted");
+  const TrainingJob job = ended(first);
+  ASSERT_EQ(job.state, kJobSucceeded) << job.error;
+  EXPECT_EQ(
+      read_bytes(weights("restarted")),
+      learned_alone(*model_, tokenizer_, kernels_, shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 12));
+  const auto said = messages(first);
+  EXPECT_TRUE(
+      std::any_of(said.begin(), said.end(), [](const std::string& one) { return one.starts_with("going on after"); }));
+  EXPECT_EQ(ended(second).adapter, "more");
+  // Those that are over stay so.
+  jobs_.reset();
+  open();
+  EXPECT_EQ(find(first).state, kJobSucceeded);
+  EXPECT_EQ(jobs_->list().size(), 2U);
+  EXPECT_EQ(jobs_->list().front().id, second) << "the newest first";
+  EXPECT_EQ(messages(first), said);
+}
+
+TEST_F(LearningTest, GivesWayToWhoeverIsAnswered) {
+  gate_.enter();
+  const std::string id = added(ask(file())).id;
+  ASSERT_TRUE(comes_true([&] { return find(id).state == kJobRunning; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(find(id).step, 0) << "no step without the gate's leave";
+  EXPECT_EQ(find(id).steps, 0);
+  gate_.leave();
+  EXPECT_EQ(ended(id).state, kJobSucceeded);
+  // Nor does it keep the server from ending.
+  gate_.enter();
+  const std::string other = added(ask(file(30, "other.jsonl"))).id;
+  ASSERT_TRUE(comes_true([&] { return find(other).state == kJobRunning; }));
+  jobs_.reset();
+  gate_.leave();
+  open();
+  EXPECT_EQ(ended(other).state, kJobSucceeded);
+}
+
+TEST_F(LearningTest, IsCancelledWhereverItIs) {
+  const std::string data = file();
+  const std::string running = added(ask(data, "first", true)).id;
+  const std::string waiting = added(ask(data, "second")).id;
+  wait_for_steps(running, 1);
+  ASSERT_TRUE(jobs_->cancel(waiting).ok());
+  EXPECT_EQ(find(waiting).state, kJobCancelled);
+  EXPECT_GT(find(waiting).finished, 0);
+  ASSERT_TRUE(jobs_->cancel(running).ok());
+  EXPECT_EQ(find(running).state, kJobCancelled);
+  EXPECT_EQ(jobs_->cancel(running).error().status, 409);
+  EXPECT_EQ(jobs_->keep(running).error().status, 409);
+  EXPECT_EQ(jobs_->cancel("ftjob-none").error().status, 404);
+  // What was learned until then is there, until it is discarded.
+  ASSERT_TRUE(comes_true([&] { return jobs_->discard(running).ok(); }));
+  EXPECT_FALSE(std::filesystem::exists(adapter("first")));
+  EXPECT_EQ(find(running).decision, "discarded");
+  EXPECT_FALSE(std::filesystem::exists(adapter("second")));
+  EXPECT_TRUE(jobs_->discard(waiting).ok()) << "there was nothing";
+  const std::string again = added(ask(data, "first")).id;
+  EXPECT_EQ(ended(again).state, kJobSucceeded) << "its name is free again";
+}
+
+TEST_F(LearningTest, KeepsAndDiscardsOnlyItsOwn) {
+  const std::string id = added(ask(file(), "mine")).id;
+  EXPECT_EQ(ended(id).decision, "");
+  EXPECT_TRUE(jobs_->keep(id).ok());
+  EXPECT_EQ(find(id).decision, "kept");
+  // Another run has taken its folder.
+  auto record = read_run_record(adapter("mine") + "/run.json");
+  ASSERT_TRUE(record.ok());
+  const std::string started = std::exchange(record->started, "2020-01-01T00:00:00+00:00");
+  ASSERT_TRUE(write_run_record(adapter("mine") + "/run.json", *record).ok());
+  EXPECT_EQ(jobs_->discard(id).error().status, 409);
+  EXPECT_TRUE(std::filesystem::exists(weights("mine")));
+  record->started = started;
+  ASSERT_TRUE(write_run_record(adapter("mine") + "/run.json", *record).ok());
+  EXPECT_EQ(jobs_->discard_model("tiny+other").error().status, 404);
+  ASSERT_TRUE(jobs_->discard_model("tiny+mine").ok());
+  EXPECT_FALSE(std::filesystem::exists(adapter("mine")));
+  EXPECT_EQ(jobs_->keep(id).error().status, 409);
+  EXPECT_EQ(jobs_->discard_model("tiny+mine").error().status, 404);
+}
+
+TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
+  chat(false);
+  TrainingAsk wanted = ask(file());
+  wanted.files.clear();
+  wanted.chats = true;
+  EXPECT_EQ(refused(wanted, "nothing to learn from in the chats"), 400);
+  for (int i = 0; i < 8; ++i) chat(true, format("It is four, for the {}th time.", i));
+  const std::string allowed = chat(true);
+  const TrainingJob job = ended(added(wanted).id);
+  ASSERT_EQ(job.state, kJobSucceeded) << job.error;
+  EXPECT_EQ(job.adapter, "chats");
+  const auto lessons = store_->lessons_of_run(job.id);
+  ASSERT_TRUE(lessons.ok());
+  EXPECT_EQ(lessons->size(), 9U);
+  EXPECT_EQ(lessons->front().kind, "chat");
+  EXPECT_EQ(store_->runs_that_learned(allowed).value(), std::vector<std::string>{job.id});
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.file("data/jobs"))) {
+    EXPECT_EQ(entry.path().string().find("chats.jsonl"), std::string::npos) << "what was written down is gone";
+  }
+  // Preferences are other rows of the same chats.
+  wanted.preferences = true;
+  const TrainingJob pairs = ended(added(wanted).id);
+  ASSERT_EQ(pairs.state, kJobSucceeded) << pairs.error;
+  EXPECT_EQ(pairs.adapter, "chats-2");
+  EXPECT_EQ(store_->lessons_of_run(pairs.id).value().front().kind, "preference");
+}
+
+TEST_F(LearningTest, ChatsThatAreRemovedAreNotLearned) {
+  for (int i = 0; i < 8; ++i) chat(true, format("It is four, for the {}th time.", i));
+  const std::string removed = chat(true);
+  TrainingAsk wanted = ask(file(), "chats", true);
+  wanted.files.clear();
+  wanted.chats = true;
+  const std::string id = added(wanted).id;
+  wait_for_steps(id, 1);
+  const auto removal = store_->remove_conversations({removed});
+  ASSERT_TRUE(removal.ok());
+  ASSERT_EQ(removal->runs, std::vector<std::string>{id});
+  jobs_->forget(removal->runs);
+  EXPECT_EQ(find(id).state, kJobCancelled);
+  EXPECT_FALSE(std::filesystem::exists(folder_.file(format("data/jobs/{}.chats.jsonl", id))));
+}
+
+TEST_F(LearningTest, RefusesWhatCannotBe) {
+  const std::string id = file();
+  TrainingAsk wanted = ask(id, "name");
+  wanted.model = "other";
+  EXPECT_EQ(refused(wanted, "there is no model \"other\" here to teach; there is \"tiny\""), 404);
+  EXPECT_EQ(refused(ask("file-none"), "there is no file \"file-none\" here"), 404);
+  EXPECT_EQ(refused(ask("../../etc/passwd"), "there is no file"), 404);
+  EXPECT_EQ(refused(ask(id, "no/name"), "is no name"), 400);
+  wanted = ask(id, "name");
+  wanted.preferences = true;
+  wanted.study = "on";
+  EXPECT_EQ(refused(wanted, "--study on"), 400);
+  std::filesystem::create_directories(adapter("name"));
+  EXPECT_EQ(refused(ask(id, "name"), "there is an adapter \"name\" already"), 409);
+  const std::string first = added(ask(id, "free", true)).id;
+  EXPECT_EQ(refused(ask(id, "free"), "there is an adapter \"free\" already"), 409);
+  // What cannot be trained on is told by the job.
+  wanted = ask(id, "pairs");
+  wanted.preferences = true;
+  const std::string pairs = added(wanted).id;
+  EXPECT_TRUE(jobs_->cancel(first).ok());
+  const TrainingJob failed = ended(pairs);
+  EXPECT_EQ(failed.state, kJobFailed);
+  EXPECT_NE(failed.error.find("birds.jsonl"), std::string::npos) << failed.error;
+  EXPECT_EQ(failed.error.find(folder_.path()), std::string::npos) << failed.error;
+}
+
+TEST_F(LearningTest, TooManyWaitingAreToldToComeAgain) {
+  gate_.enter();
+  const std::string id = file();
+  for (size_t i = 0; i <= TrainingJobs::kWaitingMax; ++i) {
+    added(ask(id, format("a{}", i)));
+    if (i > 0) continue;
+    ASSERT_TRUE(comes_true([&] { return jobs_->list().front().state == kJobRunning; }));
+  }
+  EXPECT_EQ(refused(ask(id, "more"), "32 jobs wait already"), 429);
+  for (const TrainingJob& job : jobs_->list()) EXPECT_TRUE(jobs_->cancel(job.id).ok());
+  gate_.leave();
+}
+
+TEST_F(LearningTest, PlansWithoutBeginning) {
+  const std::string id = file();
+  auto plan = jobs_->plan(ask(id, "planned"));
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  EXPECT_GT(plan->plan.steps, 1);
+  EXPECT_EQ(plan->plan.seconds, 0) << "nothing is known of the machine";
+  EXPECT_FALSE(plan->lines.empty());
+  bool named = false;
+  for (const std::string& line : plan->lines) {
+    named = named || line.find("birds.jsonl") != std::string::npos;
+    EXPECT_EQ(line.find(folder_.path()), std::string::npos) << line;
+  }
+  EXPECT_TRUE(named);
+  EXPECT_FALSE(std::filesystem::exists(adapter("planned")));
+  EXPECT_TRUE(jobs_->list().empty());
+  const TrainingJob job = ended(added(ask(id, "planned")).id);
+  EXPECT_EQ(job.steps, plan->plan.steps);
+  auto later = jobs_->plan(ask(id, "next"));
+  ASSERT_TRUE(later.ok());
+  EXPECT_GT(later->plan.seconds, 0);
+  EXPECT_EQ(jobs_->plan(ask(id, "planned")).error().status, 409);
+  const auto broken = shelf_->add("broken.jsonl", "{\"prompt\": ");
+  ASSERT_TRUE(broken.ok());
+  EXPECT_EQ(jobs_->plan(ask(broken->id)).error().status, 400);
+}
+
+TEST_F(LearningTest, FilesInUseStay) {
+  const std::string id = file();
+  const std::string job = added(ask(id, "long", true)).id;
+  ASSERT_TRUE(jobs_->remove_file(id));
+  EXPECT_EQ(jobs_->remove_file(id)->status, 409);
+  EXPECT_TRUE(jobs_->cancel(job).ok());
+  EXPECT_FALSE(jobs_->remove_file(id));
+  EXPECT_EQ(jobs_->remove_file(id)->status, 404);
+}
+
+TEST_F(LearningTest, WatchersHearEverythingInOrder) {
+  const std::string id = added(ask(file())).id;
+  std::mutex mutex;
+  std::vector<int64_t> numbers;
+  bool done = false;
+  const auto error = jobs_->watch(id, [&](const JobEvent* event) {
+    const std::lock_guard lock(mutex);
+    if (event == nullptr) done = true;
+    if (event != nullptr) numbers.push_back(event->number);
+    return true;
+  });
+  EXPECT_FALSE(error);
+  EXPECT_TRUE(comes_true([&] {
+    const std::lock_guard lock(mutex);
+    return done;
+  }));
+  auto events = jobs_->events(id);
+  ASSERT_EQ(events->size(), numbers.size());
+  for (size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], (*events)[i].number);
+  EXPECT_EQ(jobs_->watch("ftjob-none", [](const JobEvent*) { return true; })->status, 404);
+}
+
+}  // namespace
+}  // namespace andiron

@@ -1,0 +1,297 @@
+// The thread that works on jobs.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/strings.h"
+#include "serve/training_jobs.h"
+#include "serve/training_jobs_entry.h"
+#include "train/run_loop.h"
+#include "train/run_record.h"
+
+namespace andiron {
+
+namespace {
+
+constexpr uint64_t kChatsBytesMax = uint64_t{1} << 30;
+constexpr size_t kPlanLinesMax = 100;
+constexpr int64_t kStepsTold = 1000;  // events of steps, about, whatever the number of steps
+
+void replace_all(std::string& text, std::string_view what, std::string_view with) {
+  for (size_t at = 0; !what.empty() && (at = text.find(what, at)) != std::string::npos; at += with.size()) {
+    text.replace(at, what.size(), with);
+  }
+}
+
+// When the run in a folder was begun; "" where there is none.
+std::string run_begun_in(const std::string& folder) {
+  const auto record = read_run_record(folder + "/run.json");
+  return record.ok() ? record->started : "";
+}
+
+}  // namespace
+
+std::string TrainingJobs::chats_path(std::string_view id) const {
+  return format("{}/{}.chats.jsonl", options_.folder, id);
+}
+
+std::string TrainingJobs::events_path(std::string_view id) const {
+  return format("{}/{}.events.jsonl", options_.folder, id);
+}
+
+// Files under the names that people know.
+std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text) const {
+  for (const std::string& id : ask.files) {
+    if (const auto file = shelf_.find(id)) replace_all(text, shelf_.path_of(*file), file->name);
+  }
+  if (ask.chats) {
+    const size_t at = text.find(options_.folder + "/");
+    const size_t end = at == std::string::npos ? at : text.find(".chats.jsonl", at);
+    if (end != std::string::npos) text.replace(at, end + 12 - at, "the chats");
+  }
+  return text;
+}
+
+LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
+  const TrainingAsk& ask = job.ask;
+  LearnOptions out;
+  out.name = job.adapter;
+  out.base_path = options_.base_path;
+  out.version = options_.version;
+  out.loss = ask.preferences ? LossKind::kDpo : LossKind::kNextToken;
+  out.seed = static_cast<uint64_t>(ask.seed.value_or(0));
+  if (ask.rank) {
+    out.rank = *ask.rank;
+    out.alpha = 2 * static_cast<double>(*ask.rank);
+  }
+  if (ask.epochs) out.epochs = static_cast<double>(*ask.epochs);
+  if (ask.batch) {
+    out.batch = *ask.batch;
+    out.grad_accum = 1;
+  }
+  if (ask.rate_multiplier) out.rate = *ask.rate_multiplier * usual_rate(*model_, out);
+  out.beta = ask.beta.value_or(out.beta);
+  out.budget_seconds = ask.budget_seconds;
+  const auto study = study_mode_from_name(ask.study);
+  out.study = study.ok() && !ask.preferences ? *study : StudyMode::kOff;
+  if (ask.study == "on") out.study = StudyMode::kOn;
+  out.general = options_.general;
+  if (!out.general.empty() && !ask.preferences) out.kl_weight = kUsualPull;
+  out.memory_bytes = options_.memory_bytes;
+  return out;
+}
+
+// What a job learns from, as paths. What chats give is written down once, so that a job that goes on finds the same.
+Result<std::vector<std::string>> TrainingJobs::data_of(const TrainingJob& job, const std::string& chats_path,
+                                                       std::vector<Lesson>& lessons) {
+  std::vector<std::string> paths;
+  for (const std::string& id : job.ask.files) {
+    const auto file = shelf_.find(id);
+    if (!file) return make_error("the file {} is not there any more", id);
+    paths.push_back(shelf_.path_of(*file));
+  }
+  if (!job.ask.chats) return paths;
+  paths.push_back(chats_path);
+  if (job.begun != 0 && file_exists(chats_path)) return paths;
+  const TrainingKind kind = job.ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
+  std::string text;
+  TRY(store_.training_rows(kind, [&](TrainingRow&& row) -> Status {
+    text += row.row.dump() + "\n";
+    if (text.size() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
+    for (std::string& message : row.messages) {
+      lessons.push_back({job.id, row.conversation, std::move(message), training_kind_name(kind)});
+    }
+    return {};
+  }));
+  TRY(write_text_file(chats_path, text, true));
+  return paths;
+}
+
+void TrainingJobs::make_way(ThreadTeam& team) {
+  if (options_.gate == nullptr) return;
+  team.set_gate([this] { options_.gate->wait_for_idle(&closing_); });
+}
+
+void TrainingJobs::run() {
+  // The team's threads, made below, take after this one: they run where nobody else wants to.
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+  team_ = std::make_unique<ThreadTeam>(options_.threads);
+  make_way(*team_);
+  while (const Found entry = next()) work(*entry);
+  team_.reset();
+}
+
+// The next job, which is then at work; null when the server ends.
+TrainingJobs::Found TrainingJobs::next() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+  if (closing_) return nullptr;
+  Found entry = std::move(queue_.front());
+  queue_.pop_front();
+  entry->working = true;
+  entry->stop = false;
+  entry->job.state = kJobRunning;
+  entry->job.plan.clear();
+  return entry;
+}
+
+void TrainingJobs::work(Entry& entry) {
+  // Memory that runs out costs the job, not the server.
+  try {
+    finish(entry, train(entry));
+  } catch (const std::bad_alloc&) {
+    finish(entry, make_error("there is not enough memory to train"));
+  }
+}
+
+Result<LearnResult> TrainingJobs::train(Entry& entry) {
+  TrainingJob job;
+  {
+    const std::lock_guard lock(mutex_);
+    TRY(save(entry));
+    job = entry.job;
+  }
+  LearnOptions learning = options_of(job);
+  TRY_ASSIGN(learning.out, options_.adapter_folder(job.adapter));
+  if (job.begun == 0 && !check_free(learning.out).ok()) {
+    return make_error("there is an adapter \"{}\" by now, which is not overwritten", job.adapter);
+  }
+  std::vector<Lesson> lessons;
+  TRY_ASSIGN(learning.data, data_of(job, chats_path(job.id), lessons));
+  TRY(store_.add_lessons(lessons));
+  learning.resume = job.begun != 0 && file_exists(learning.out + "/run.json");
+  if (job.begun == 0) {
+    const std::lock_guard lock(mutex_);
+    entry.job.begun = std::time(nullptr);
+    TRY(save(entry));
+  }
+  StudyAnswererMaker answerer;
+  if (options_.answerer) answerer = [this] { return options_.answerer(*team_); };
+  return learn(*model_, tokenizer_, kernels_, *team_, learning, events_of(entry), answerer);
+}
+
+LearnEvents TrainingJobs::events_of(Entry& entry) {
+  LearnEvents events;
+  events.say = [this, &entry](std::string_view line) {
+    const std::lock_guard lock(mutex_);
+    std::string text = without_paths(entry.job.ask, std::string(line));
+    if (entry.job.plan.size() < kPlanLinesMax && entry.began == 0) entry.job.plan.push_back(text);
+    tell(entry, "info", std::move(text));
+  };
+  events.working = [this, &entry](std::string_view what, int64_t done, int64_t total) {
+    const std::lock_guard lock(mutex_);
+    entry.job.activity = done < total ? std::string(what) : "";
+  };
+  events.studying = events.working;
+  events.begin = [this, &entry](int64_t steps, int64_t done) {
+    const std::lock_guard lock(mutex_);
+    on_begin(entry, steps, done);
+  };
+  events.step = [this, &entry](const LossRow& row) {
+    const std::lock_guard lock(mutex_);
+    on_step(entry, row);
+  };
+  events.stop = &entry.stop;
+  return events;
+}
+
+void TrainingJobs::on_begin(Entry& entry, int64_t steps, int64_t done) {
+  entry.job.steps = steps;
+  entry.job.step = entry.done_before = done;
+  entry.began = now_seconds();
+  entry.events.forget_steps_after(done);
+}
+
+void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
+  TrainingJob& job = entry.job;
+  const bool measured = std::isfinite(row.held_out_loss);
+  job.step = row.step;
+  job.tokens = row.tokens;
+  job.loss = row.loss;
+  if (measured) job.held_out_loss = row.held_out_loss;
+  job.tokens_per_s = row.tokens_per_s;
+  const double each =
+      (now_seconds() - entry.began) / static_cast<double>(std::max<int64_t>(1, row.step - entry.done_before));
+  job.seconds_left = each * static_cast<double>(job.steps - row.step);
+  const int64_t stride = (job.steps + kStepsTold - 1) / kStepsTold;
+  if (!measured && row.step % stride != 0 && row.step != job.steps) return;
+  Json data = Json::object();
+  data.set("step", row.step).set("total_steps", job.steps).set("train_loss", row.loss);
+  if (measured) data.set("valid_loss", row.held_out_loss);
+  data.set("tokens_per_second", row.tokens_per_s).set("seconds_left", job.seconds_left);
+  tell(entry, "info",
+       format("Step {}/{}: training loss={:.4f}{}", row.step, job.steps, row.loss,
+              measured ? format(", validation loss={:.4f}", row.held_out_loss) : ""),
+       std::move(data));
+  // A disk that is full ends the run by itself.
+  if (measured) [[maybe_unused]]
+    const Status saved = save(entry);
+}
+
+void TrainingJobs::note_result(TrainingJob& job, const LearnResult& result) {
+  const RunRecord& record = result.record;
+  job.before = record.before;
+  job.after = record.after;
+  job.verdict = record.verdict;
+  job.reasons = record.reasons;
+  job.rate = record.options.member("lr").number_or(0);
+  job.batch = static_cast<int64_t>(record.options.member("batch").number_or(0) *
+                                   record.options.member("grad_accum").number_or(1));
+  job.seconds_left = kNotMeasured;
+  job.samples = Json::array();
+  for (const TokenRow& row : result.samples) {
+    const size_t cut = std::min(row.prompt_size(), row.tokens.size());
+    const std::span<const int32_t> tokens(row.tokens);
+    Json sample = Json::object(), ids = Json::array();
+    for (const int32_t id : tokens.first(cut)) ids.push(int64_t{id});
+    sample.set("prompt", tokenizer_.decode(tokens.first(cut))).set("prompt_tokens", std::move(ids));
+    sample.set("expected", tokenizer_.decode(tokens.subspan(cut)));
+    job.samples.push(std::move(sample));
+  }
+  double best = 0;
+  for (const LossRow& row : result.rows) best = std::max(best, std::isfinite(row.tokens_per_s) ? row.tokens_per_s : 0);
+  if (best > 0) [[maybe_unused]]
+    const Status kept = store_.put_setting(speed_setting(options_.model_name), Json(best));
+}
+
+void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
+  const std::lock_guard lock(mutex_);
+  TrainingJob& job = entry.job;
+  entry.working = false;
+  entry.began = 0;
+  job.activity.clear();
+  if (const auto folder = options_.adapter_folder(job.adapter); folder.ok() && job.begun != 0) {
+    job.run_begun = run_begun_in(*folder);
+  }
+  if (entry.stop && (!result.ok() || result->stopped)) {
+    // Where nobody has decided otherwise, the server ends, and the job stays one that runs.
+    if (!closing_) tell(entry, "info", format("stopped after step {}", job.step));
+  } else if (!result.ok()) {
+    if (!job.is_over()) {
+      job.state = kJobFailed;
+      job.error = without_paths(job.ask, result.error().message);
+      leave_queue(entry);
+    }
+    tell(entry, "error", without_paths(job.ask, result.error().message));
+  } else {
+    note_result(job, *result);
+    if (!job.is_over()) job.state = kJobSucceeded;
+    leave_queue(entry);
+    tell(entry, "info", format("{} after {}", job.verdict, counted(job.step, "step")));
+  }
+  if (job.is_over()) {
+    if (job.finished == 0) job.finished = std::time(nullptr);
+    std::error_code ignored;
+    std::filesystem::remove(chats_path(job.id), ignored);
+  }
+  if (const Status saved = save(entry); !saved.ok()) tell(entry, "warn", saved.error().message);
+  if (job.is_over()) end_watch(entry);
+}
+
+}  // namespace andiron
