@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "http/form.h"
 
 namespace andiron {
 
@@ -188,7 +189,7 @@ const ApiTable& tuning_numbers_fields() {
 }
 
 ApiResult<FileAsk> parse_file(const HttpRequest& request) {
-  if (!request.form.empty()) return parse_file_form(request.form);
+  if (form_boundary(request.header("content-type"))) return parse_file_form(request.form);
   FileAsk ask;
   std::optional<ApiError> error;
   FieldReader in(request.json, file_fields(), error);
