@@ -1,0 +1,154 @@
+// kill -9 at random moments: no message that was acknowledged is lost, and none is there twice; what was kept of
+// prompts is whole or gone.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { isSlow, launch, newFolder, randomNumbers, saySkipped, serve, sleep } from './server.mjs';
+
+const kKills = isSlow ? 6 : 30;
+const random = randomNumbers(17);
+const below = (n) => Math.floor(random() * n);
+
+const hasStore = await (async () => {
+  const server = await serve();
+  const { status } = await server.get('/api/store/conversations');
+  await server.stop();
+  return status === 200;
+})();
+if (!hasStore) saySkipped('chats, which this build does not keep');
+
+// Writes to one conversation, one message after another, until the server dies. `known`: what was acknowledged, by id;
+// `unsure`: what was asked for when the server died, which may be there or not.
+class Writer {
+  constructor(name) {
+    this.name = name;
+    this.created = false;
+    this.known = [];
+    this.unsure = undefined;
+    this.count = 0;
+  }
+  async write(server) {
+    while (!server.ended) {
+      if (!(await this.writeOne(server))) return;
+    }
+  }
+  async writeOne(server) {
+    try {
+      if (!this.created) {
+        const made = await server.post('/api/store/conversations', { id: this.name, title: this.name });
+        // An earlier request that was cut off may have made it.
+        assert.ok(
+          made.status === 201 ||
+            made.status === 409 ||
+            (await server.get(`/api/store/conversations/${this.name}`)).status === 200,
+          made.text,
+        );
+        this.created = true;
+      }
+      this.unsure ??= this.next();
+      const added = await server.post(`/api/store/conversations/${this.name}/messages`, this.unsure);
+      assert.ok(added.status === 200 || added.status === 201, added.text);
+      this.known.push(this.unsure);
+      this.unsure = undefined;
+      return true;
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      return false; // the connection broke
+    }
+  }
+  next() {
+    const id = `${this.name}-${this.count++}`;
+    const parent = this.known.at(-1)?.id ?? '';
+    const role = this.count % 2 === 1 ? 'user' : 'assistant';
+    return { id, parent, role, content: `${id}: ${'x'.repeat(below(3000))}` };
+  }
+  // Everything acknowledged is there once, as it was written, in its place.
+  async check(server) {
+    if (!this.created) return;
+    const answer = await server.get(`/api/store/conversations/${this.name}`);
+    assert.equal(answer.status, 200, `${this.name} is lost`);
+    const { messages } = await answer.json();
+    const ids = messages.map((message) => message.id);
+    assert.equal(new Set(ids).size, ids.length);
+    const found = new Map(messages.map((message) => [message.id, message]));
+    for (const message of this.known) {
+      const there = found.get(message.id);
+      assert.ok(there, `${message.id} was acknowledged and is lost`);
+      for (const key of ['parent', 'role', 'content']) assert.equal(there[key], message[key], message.id);
+      found.delete(message.id);
+    }
+    const rest = [...found.keys()];
+    assert.ok(
+      rest.every((id) => id === this.unsure?.id),
+      `${rest}`,
+    );
+  }
+}
+
+test('messages', { skip: !hasStore }, async (t) => {
+  const home = newFolder();
+  const writers = Array.from({ length: 4 }, (_, i) => new Writer(`chat${i}`));
+  for (let kill = 0; kill < kKills; ++kill) {
+    const server = await serve({ home });
+    for (const writer of writers) await writer.check(server);
+    const writing = writers.map((writer) => writer.write(server));
+    await sleep(random() * 150);
+    await server.kill();
+    await Promise.all(writing);
+  }
+  const server = await serve({ home });
+  let messages = 0;
+  for (const writer of writers) {
+    await writer.check(server);
+    // What was cut off is asked for again under its id, and is there once.
+    assert.ok(await writer.writeOne(server));
+    await writer.check(server);
+    messages += writer.known.length;
+  }
+  t.diagnostic(`${messages} messages acknowledged over ${kKills} kills`);
+  assert.ok(messages > kKills, `${messages} messages`);
+  await server.stop();
+});
+
+test('prompts', async (t) => {
+  const home = newFolder();
+  const story = (i) => ({
+    model: 'ember',
+    messages: [{ role: 'user', content: `Tell me of ${i} cats and the sea. `.repeat(20) }],
+    max_tokens: 4,
+    seed: 1,
+    logprobs: true,
+    top_logprobs: 2,
+  });
+  const bits = (answer) => JSON.stringify(answer.json.choices);
+  const bare = await serve({ args: ['--no-prefix-cache'] });
+  const expected = [];
+  for (let i = 0; i < 12; ++i) expected.push(bits(await bare.post('/v1/chat/completions', story(i))));
+  await bare.stop();
+  let reused = 0;
+  for (let kill = 0; kill < Math.min(kKills, 15); ++kill) {
+    const server = await serve({ home });
+    const end = Date.now() + 60 + random() * 200;
+    while (Date.now() < end) {
+      const i = below(expected.length);
+      const answer = await server.post('/v1/chat/completions', story(i));
+      assert.equal(bits(answer), expected[i]);
+      reused += answer.json.usage.prompt_tokens_details.cached_tokens;
+    }
+    await server.kill();
+  }
+  t.diagnostic(`${reused} tokens of prompts were known`);
+  assert.ok(reused > 0);
+});
+
+test('a server that is killed while it starts', async () => {
+  const home = newFolder();
+  for (let kill = 0; kill < 8; ++kill) {
+    const server = launch({ home });
+    await sleep(random() * 60);
+    await server.kill();
+  }
+  const server = await serve({ home });
+  assert.equal((await server.get('/health')).status, 200);
+  await server.stop();
+});
