@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "base/check.h"
 
@@ -123,6 +124,16 @@ void ThreadTeam::run_region(int64_t count, Raw function, void* context) {
     const std::atomic<uint32_t>& state = shares_[worker].state;
     while (state.load(std::memory_order_acquire) == present(region)) wait_for_change(state, present(region), spin_);
   }
+  if (!failed_.load(std::memory_order_relaxed)) return;
+  failed_.store(false, std::memory_order_relaxed);
+  std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+// Called while an exception is handled. It goes to the caller: of a worker's own thread nobody would catch it.
+void ThreadTeam::note_failure() {
+  const std::lock_guard lock(failure_mutex_);
+  if (!failure_) failure_ = std::current_exception();
+  failed_.store(true, std::memory_order_relaxed);
 }
 
 // Takes indices until none are left: of the worker's own share first, then of those that follow it in a circle.
@@ -152,7 +163,12 @@ void ThreadTeam::take_from(int64_t share, int worker, uint32_t region) {
   while (taken.load(std::memory_order_relaxed) - open < indices) {
     const uint64_t index = taken.fetch_add(1, std::memory_order_relaxed) - open;
     if (index >= indices) return;
-    function_(context_, begin + static_cast<int64_t>(index), worker);
+    if (failed_.load(std::memory_order_relaxed)) continue;  // the rest is taken and left undone
+    try {
+      function_(context_, begin + static_cast<int64_t>(index), worker);
+    } catch (...) {
+      note_failure();
+    }
   }
 }
 

@@ -10,8 +10,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -42,6 +44,7 @@ class ThreadTeam {
   // worker begins with its own share, the count / size() neighbours [count * worker / size(), ...), so that the same
   // indices meet the same caches each time, and then helps with what is left of the others'. `work`: what all calls
   // take together, in nanoseconds, roughly. Less than kWorthSharing is not worth a region, and the caller does it all.
+  // What f throws (memory may run out) is thrown here once no worker is at it any more; some indices are then not done.
   template <typename F>
   void parallel_for(int64_t count, int64_t work, F&& f) {
     if (gate_) gate_();
@@ -77,6 +80,7 @@ class ThreadTeam {
   void run_region(int64_t count, Raw function, void* context);
   void take_indices(int worker, uint32_t region);
   void take_from(int64_t share, int worker, uint32_t region);
+  void note_failure();
   void work(int worker);
 
   std::vector<Share> shares_;
@@ -84,6 +88,9 @@ class ThreadTeam {
   std::function<void()> gate_;
   bool spin_ = true;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> failed_{false};  // a call of the region at hand has thrown
+  std::mutex failure_mutex_;
+  std::exception_ptr failure_;  // the first that was thrown
   // The region at hand: its number, which wraps around, and what a worker reads only while it takes part. Together, so
   // that one cache line brings it all.
   alignas(64) std::atomic<uint32_t> region_{0};

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -77,6 +78,32 @@ TEST(ThreadTeam, EveryRegionWaitsAtTheGate) {
     team.set_gate(nullptr);
     team.parallel_for(10, [](int64_t, int) {});
     EXPECT_EQ(passed, 8);
+  }
+}
+
+TEST(ThreadTeam, WhatACallThrowsComesToTheCaller) {
+  for (const int size : {1, 2, 4}) {
+    ThreadTeam team(size);
+    for (int thrower = 0; thrower < size; ++thrower) {
+      std::atomic<int> here{0}, at_work{0};
+      try {
+        team.parallel_for(size, [&](int64_t, int worker) {
+          ++at_work;
+          for (++here; here < size;) std::this_thread::yield();
+          if (worker != thrower) std::this_thread::yield();
+          --at_work;
+          if (worker == thrower) throw std::bad_alloc();
+        });
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const std::bad_alloc&) {
+        EXPECT_EQ(at_work, 0) << "the region is over";
+      }
+      std::atomic<int> calls{0};
+      team.parallel_for(100, [&](int64_t, int) { ++calls; });
+      EXPECT_EQ(calls, 100) << "the team goes on";
+    }
+    // All of them at once: one is told of.
+    EXPECT_THROW(team.parallel_for(100, [](int64_t, int) { throw std::bad_alloc(); }), std::bad_alloc);
   }
 }
 

@@ -15,12 +15,13 @@ namespace andiron {
 
 class ThreadGate {
  public:
-  // Somebody has work that goes first. As many leave() as enter(); they may overlap.
+  // Somebody has work that goes first. As many leave() as enter(); they may overlap. Neither ever waits: those who train
+  // run at the lowest priority, and whoever waited for a lock of theirs would run at that too.
   void enter();
   void leave();
 
-  // Returns true once nobody has entered; at once, after a look at one number, where that is so already. False once
-  // `cancel` (may be null) is set, within 20 ms.
+  // Returns true once nobody has entered (as a rule at once, else within 20 ms); after a look at one number, where that
+  // is so already. False once `cancel` (may be null) is set, within 20 ms.
   bool wait_for_idle(const std::atomic<bool>* cancel = nullptr);
 
   bool is_busy() const { return entered_.load(std::memory_order_acquire) > 0; }
