@@ -16,8 +16,8 @@ void ThreadGate::leave() {
   const int64_t before = entered_.fetch_sub(1, std::memory_order_acq_rel);
   ANDIRON_CHECK(before > 0);
   if (before > 1) return;
-  // Without the lock, which a thread that trains may hold while the system lets it not run: one that is between its look
-  // and its sleep misses this and looks again after kLook.
+  // Without the lock, which a thread that trains may hold while the system lets it not run: one that is between its
+  // look and its sleep misses this and looks again after kLook.
   idle_.notify_all();
 }
 

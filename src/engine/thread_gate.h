@@ -15,8 +15,8 @@ namespace andiron {
 
 class ThreadGate {
  public:
-  // Somebody has work that goes first. As many leave() as enter(); they may overlap. Neither ever waits: those who train
-  // run at the lowest priority, and whoever waited for a lock of theirs would run at that too.
+  // Somebody has work that goes first. As many leave() as enter(); they may overlap. Neither ever waits: those who
+  // train run at the lowest priority, and whoever waited for a lock of theirs would run at that too.
   void enter();
   void leave();
 
