@@ -45,8 +45,9 @@ void remove_folder(const std::string& path) {
   ::rmdir(path.c_str());
 }
 
-// What killed processes left of folders for this path.
-void sweep(const std::string& path) {
+}  // namespace
+
+void remove_unfinished_folders(const std::string& path) {
   const auto names = list_folder(parent_of(path));
   if (!names.ok()) return;
   const std::string prefix = path.substr(path.rfind('/') + 1) + ".part-";
@@ -57,8 +58,6 @@ void sweep(const std::string& path) {
     remove_folder(format("{}/{}", parent_of(path), name));
   }
 }
-
-}  // namespace
 
 Result<std::vector<std::string>> list_folder(const std::string& path) {
   const std::unique_ptr<DIR, FolderCloser> folder(::opendir(path.c_str()));
@@ -77,7 +76,7 @@ Result<std::vector<std::string>> list_folder(const std::string& path) {
 Result<AtomicFolder> AtomicFolder::create(const std::string& wanted) {
   static std::atomic<uint32_t> counter{0};
   TRY_ASSIGN(std::string path, resolved(wanted));
-  sweep(path);
+  remove_unfinished_folders(path);
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string temporary = format("{}.part-{}-{}", path, getpid(), counter.fetch_add(1));
     if (::mkdir(temporary.c_str(), 0777) == 0) return AtomicFolder(std::move(path), std::move(temporary));

@@ -43,6 +43,9 @@ class AtomicFolder {
   mutable std::vector<std::unique_ptr<UnfinishedName>> unfinished_;  // it and its files
 };
 
+// Removes what killed processes left of folders that were to have this name.
+void remove_unfinished_folders(const std::string& path);
+
 // The names in a folder, sorted, without "." and "..".
 Result<std::vector<std::string>> list_folder(const std::string& path);
 

@@ -53,6 +53,21 @@ Status check_name(const std::string& name) {
                     andiron::quoted(name));
 }
 
+// What a process that was killed has left: of a file that came, or of one that went (see remove()).
+void remove_halves(const std::string& folder) {
+  const auto names = list_folder(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string id = name.substr(0, name.find('.'));
+    if (!is_id(id)) continue;
+    if (id != name) remove_unfinished_folders(folder + "/" + id);
+    std::error_code ignored;
+    if (id == name && !file_exists(format("{}/{}/{}", folder, id, kAbout))) {
+      std::filesystem::remove_all(folder + "/" + id, ignored);
+    }
+  }
+}
+
 }  // namespace
 
 Status make_private_folder(const std::string& path) {
@@ -65,6 +80,7 @@ Status make_private_folder(const std::string& path) {
 
 Result<FileShelf> FileShelf::open(std::string folder) {
   TRY(make_private_folder(folder));
+  remove_halves(folder);
   return FileShelf(std::move(folder));
 }
 

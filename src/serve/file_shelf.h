@@ -38,7 +38,8 @@ class FileShelf {
   static constexpr size_t kFilesMax = 1000;
   static constexpr size_t kNameBytesMax = 255;
 
-  // The folder is made where it is not there, and closed to others.
+  // The folder is made where it is not there, and closed to others. What a process that was killed has left of a file
+  // goes.
   static Result<FileShelf> open(std::string folder);
 
   // An Error says why it cannot be kept: no text, nothing in it, too many already, no room on the disk.

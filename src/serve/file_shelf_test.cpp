@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <string>
 
+#include "base/strings.h"
 #include "base/test_folder.h"
 
 namespace andiron {
@@ -62,6 +64,28 @@ TEST(FileShelf, ListsTheOldestFirst) {
   ASSERT_TRUE(list.ok());
   ASSERT_EQ(list->size(), 6U);
   for (size_t i = 1; i < list->size(); ++i) EXPECT_LE((*list)[i - 1].created, (*list)[i].created);
+}
+
+TEST(FileShelf, HalvesThatAKilledProcessLeftGo) {
+  const TestFolder folder;
+  const auto shelf = FileShelf::open(folder.file("files"));
+  ASSERT_TRUE(shelf.ok());
+  const auto whole = shelf->add("a.txt", "text");
+  ASSERT_TRUE(whole.ok());
+  const std::string other = "file-0123456789abcdef0123456789abcdef";
+  // No process has the largest number that a pid can be, and this one has its own.
+  const std::string left = "files/" + other + ".part-4194304-0", mine = format("files/{}.part-{}-7", other, ::getpid());
+  for (const std::string& name : {"files/" + other, left, mine, std::string("files/stranger")}) {
+    std::filesystem::create_directory(folder.file(name));
+    folder.write(name + "/content.txt", "text");
+  }
+  const auto again = FileShelf::open(folder.file("files"));
+  ASSERT_TRUE(again.ok());
+  EXPECT_FALSE(std::filesystem::exists(folder.file("files/" + other))) << "it was being removed";
+  EXPECT_FALSE(std::filesystem::exists(folder.file(left))) << "it was coming";
+  EXPECT_TRUE(std::filesystem::exists(folder.file(mine))) << "it may still be coming";
+  EXPECT_TRUE(std::filesystem::exists(folder.file("files/stranger")));
+  EXPECT_EQ(again->list().value().size(), 1U);
 }
 
 TEST(FileShelf, TakesOnlyTextsWithNames) {
