@@ -95,9 +95,7 @@ Result<std::vector<Sample>> sample_answers(const GlobalOptions& global, const Ma
   const StackEntry entry = {folder, 1};
   TRY_ASSIGN(const auto stack, AdapterStack::load({&entry, 1}, *model, *machine.kernels, *machine.team, notes));
   for (const TokenRow& row : result.samples) {
-    // A text has no prompt: its first sixteen tokens.
-    constexpr size_t kLeastPrompt = 3;  // of a text's row at most a bos and the first token are not trained
-    const size_t cut = row.prompt_size() >= kLeastPrompt ? row.prompt_size() : std::min<size_t>(16, row.tokens.size());
+    const size_t cut = sample_prompt_size(row);
     const std::span<const int32_t> prompt(row.tokens.data(), cut);
     Sample sample;
     sample.prompt = tokenizer.decode(prompt);

@@ -388,6 +388,12 @@ Result<LearnResult> Run::train() {
 
 }  // namespace
 
+size_t sample_prompt_size(const TokenRow& row) {
+  constexpr size_t kLeastPrompt = 3, kOfText = 16;  // of a text's row at most a bos and the first token are not trained
+  const size_t size = row.prompt_size() >= kLeastPrompt ? row.prompt_size() : kOfText;
+  return std::min(size, row.tokens.size());
+}
+
 double usual_rate(const Model& model, const LearnOptions& options) {
   // Adapters of small models want a higher rate, and bear it.
   constexpr uint64_t kSmall = 100'000'000;

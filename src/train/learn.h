@@ -9,6 +9,7 @@
 // The library prints nothing: what there is to say goes to LearnEvents. One thread; `stop` may be set from any other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/thread_team.h"
+#include "data/token_row.h"
 #include "kernels/kernel_table.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
@@ -44,6 +46,9 @@ struct LearnPlan {
 // to no budget. Errors as those of learn().
 Result<LearnPlan> plan_learning(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
                                 ThreadTeam& team, const LearnOptions& options, double tokens_per_s);
+
+// Where one of LearnResult::samples is cut: its prompt stands before that. A text has none: its first sixteen tokens.
+size_t sample_prompt_size(const TokenRow& row);
 
 // The rate where none is given.
 double usual_rate(const Model& model, const LearnOptions& options);

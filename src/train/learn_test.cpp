@@ -304,6 +304,19 @@ TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
   EXPECT_EQ(read_run_record(options_.out + "/run.json")->options.find("seq_len")->as_int(), 256);  // the context
 }
 
+TEST_F(LearnTest, SamplesAreCutBehindTheirPrompts) {
+  TokenRow row;
+  row.tokens.assign(40, 1);
+  row.trained.assign(40, 1);
+  row.trained[0] = 0;
+  EXPECT_EQ(sample_prompt_size(row), 16U) << "a text has no prompt";
+  std::fill_n(row.trained.begin(), 7, uint8_t{0});
+  EXPECT_EQ(sample_prompt_size(row), 7U);
+  row.tokens.resize(5);
+  row.trained.assign(5, 1);
+  EXPECT_EQ(sample_prompt_size(row), 5U) << "a short one has no more";
+}
+
 TEST_F(LearnTest, JudgesWhatWasLearned) {
   RunRecord record;
   record.before.set(std::string(kHeldOutLoss), 2.0).set(std::string(kGeneralPerplexity), 10.0);
