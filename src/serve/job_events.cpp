@@ -26,8 +26,8 @@ void append(const std::string& path, std::string_view line) {
 
 }  // namespace
 
-EventLog::EventLog(std::string path) : path_(std::move(path)) {
-  if (path_.empty() || !file_exists(path_)) return;
+void EventLog::fetch() {
+  if (!std::exchange(away_, false) || !file_exists(path_)) return;
   const auto text = read_text_file(path_, kFileBytesMax);
   if (!text.ok()) return;
   for (size_t at = 0, end; (end = text->find('\n', at)) != std::string::npos; at = end + 1) {
@@ -37,9 +37,22 @@ EventLog::EventLog(std::string path) : path_(std::move(path)) {
     const bool later = events_.empty() || event.number > events_.back().number;
     if (read && later && events_.size() < kEventsMax) events_.push_back(std::move(event));
   }
+  if (!text->empty() && text->back() != '\n') append(path_, "\n");  // half a line must not spoil the next one
+}
+
+std::span<const JobEvent> EventLog::all() {
+  fetch();
+  return events_;
+}
+
+void EventLog::put_away() {
+  if (path_.empty()) return;
+  std::vector<JobEvent>().swap(events_);
+  away_ = true;
 }
 
 const JobEvent* EventLog::add(std::string_view level, std::string message, Json data) {
+  fetch();
   if (events_.size() >= kEventsMax) return nullptr;
   const int64_t number = events_.empty() ? 1 : events_.back().number + 1;
   events_.push_back({number, std::time(nullptr), std::string(level), std::move(message), std::move(data)});
@@ -48,6 +61,7 @@ const JobEvent* EventLog::add(std::string_view level, std::string message, Json 
 }
 
 void EventLog::forget_steps_after(int64_t step) {
+  fetch();
   const size_t gone = std::erase_if(events_, [&](const JobEvent& event) {
     return event.data.member("step").number_or(0) > static_cast<double>(step);
   });

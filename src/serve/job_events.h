@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json_fields.h"
@@ -33,19 +34,26 @@ void fields(E& event, Fields&& at) {
 
 class EventLog {
  public:
-  static constexpr size_t kEventsMax = 5000;  // those that come then are dropped
+  // Those that come then are dropped. As a stream's first words they take less than Limit::kPendingBytes.
+  static constexpr size_t kEventsMax = 2000;
 
-  // Reads what is there; a file that is none of this kind counts as empty. "" for `path`: memory alone.
-  explicit EventLog(std::string path);
+  // What is in the file is read when it is asked for; one that is none of this kind counts as empty. "" for `path`:
+  // memory alone.
+  explicit EventLog(std::string path) : path_(std::move(path)), away_(!path_.empty()) {}
 
   // None where there are too many.
   const JobEvent* add(std::string_view level, std::string message, Json data = {});
-  std::span<const JobEvent> all() const { return events_; }
+  std::span<const JobEvent> all();  // valid until the next call
   // Removes the numbers of later steps, which will be taken again.
   void forget_steps_after(int64_t step);
+  // Gives the memory back until somebody asks: jobs that are over are kept, and looked at no more.
+  void put_away();
 
  private:
+  void fetch();
+
   std::string path_;
+  bool away_;  // in the file alone
   std::vector<JobEvent> events_;
 };
 
