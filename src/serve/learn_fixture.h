@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +39,8 @@ class LearningTest : public ::testing::Test {
     open();
   }
 
-  void open() {
+  // `nice` 0: other tests beside these must not keep them from going on.
+  void open(int nice = 0) {
     TrainingOptions options;
     options.model_name = "tiny";
     options.base_path = folder_.file("tiny.gguf");
@@ -50,6 +52,7 @@ class LearningTest : public ::testing::Test {
     };
     options.gate = &gate_;
     options.threads = 2;
+    options.nice = nice;
     auto jobs = TrainingJobs::create(model_, tokenizer_, kernels_, *store_, *shelf_, std::move(options));
     EXPECT_TRUE(jobs.ok()) << (jobs.ok() ? "" : jobs.error().message);
     jobs_ = std::move(jobs).value();
@@ -103,6 +106,37 @@ class LearningTest : public ::testing::Test {
   }
   void wait_for_steps(const std::string& id, int64_t steps) const {
     EXPECT_TRUE(comes_true([&] { return find(id).step >= steps; }));
+  }
+  // Has whoever is answered, which gate_ must have, leave and come again when the job has done this step: it goes no
+  // further then.
+  ::testing::AssertionResult trains_until(const std::string& id, int64_t step) {
+    const auto held = std::make_shared<std::atomic<bool>>(false);
+    const auto error = jobs_->watch(id, [this, held, step](const JobEvent* event) {
+      if (event == nullptr || event->data.member("step").number_or(0) < static_cast<double>(step)) return true;
+      gate_.enter();
+      *held = true;
+      return false;
+    });
+    if (error) return ::testing::AssertionFailure() << error->message;
+    gate_.leave();
+    return comes_true([&] { return held->load(); });
+  }
+  // What learn() makes of the same file, asked for the same: the adapter's name stands in its file too.
+  std::vector<uint8_t> learned_alone(const std::string& id, const TrainingAsk& asked, const std::string& name) const {
+    LearnOptions options;
+    options.data = {shelf_->path_of(*shelf_->find(id))};
+    options.out = folder_.file("alone");
+    options.name = name;
+    options.rank = *asked.rank;
+    options.alpha = 2 * static_cast<double>(*asked.rank);
+    options.seed = static_cast<uint64_t>(*asked.seed);
+    options.batch = *asked.batch;
+    options.grad_accum = 1;
+    options.epochs = static_cast<double>(*asked.epochs);
+    ThreadTeam team(1);
+    const auto learned = learn(*model_, tokenizer_, kernels_, team, options, {});
+    EXPECT_TRUE(learned.ok()) << (learned.ok() ? "" : learned.error().message);
+    return read_bytes(options.out + "/adapter_model.safetensors");
   }
   // The messages of a job's events.
   std::vector<std::string> messages(const std::string& id) const {

@@ -117,16 +117,19 @@ void stream_events(TrainingJobs& jobs, const std::string& id, const Reply& reply
   const auto gone = std::make_shared<std::atomic<bool>>(false);
   reply->on_gone([gone] { *gone = true; });
   reply->begin_stream("text/event-stream");
-  const auto error = jobs.watch(id, [id, reply, gone](const JobEvent* event) {
-    if (*gone) return false;
-    if (event != nullptr) {
-      reply->write(sse_event("", tuning_event_json(id, *event).dump()));
-      return true;
-    }
-    reply->write(sse_event("", "[DONE]"));
-    reply->end();
-    return false;
-  });
+  const auto error = jobs.watch(
+      id,
+      [id, reply, gone](const JobEvent* event) {
+        if (*gone) return false;
+        if (event != nullptr) {
+          reply->write(sse_event("", tuning_event_json(id, *event).dump()));
+          return true;
+        }
+        reply->write(sse_event("", "[DONE]"));
+        reply->end();
+        return false;
+      },
+      gone);
   if (error) reply->end();
 }
 

@@ -1,7 +1,12 @@
 // Teaching over a socket, as OpenAI's clients do it.
 #include "serve/learn_routes.h"
 
-#include <sys/stat.h>
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "http/security_matrix.h"
 #include "serve/api_fields_fixture.h"
@@ -43,6 +48,17 @@ class LearnRoutes : public LearningTest {
   static std::string text(const Json& object, std::string_view member) {
     return std::string(object.member(member).text_or(""));
   }
+  // What a stream has told, but for its last word.
+  static std::vector<Json> events_in(std::string_view stream) {
+    constexpr std::string_view kData = "data: ";
+    std::vector<Json> out;
+    for (size_t at = 0; (at = stream.find("data: {", at)) != std::string_view::npos;) {
+      const size_t end = stream.find('\n', at);
+      out.push_back(json(stream.substr(at + kData.size(), end - at - kData.size())));
+      at = std::min(end, stream.size());
+    }
+    return out;
+  }
   static std::string rows() {
     std::string out;
     for (int i = 0; i < 30; ++i)
@@ -74,7 +90,9 @@ TEST_F(LearnRoutes, FilesComeAndGo) {
   EXPECT_FALSE(list.member("has_more").as_bool());
   EXPECT_EQ(ask("GET", "/v1/files?limit=1").member("has_more").as_bool(), true);
   const Json gone = ask("DELETE", path);
-  EXPECT_EQ(gone.dump(), format(R"({{"id":"{}","object":"file","deleted":true}})", text(file, "id")));
+  EXPECT_EQ(text(gone, "id"), text(file, "id"));
+  EXPECT_EQ(text(gone, "object"), "file");
+  EXPECT_TRUE(gone.member("deleted").bool_or(false));
   EXPECT_EQ(text(ask("GET", path, "", 404).member("error"), "code"), "not_found");
   ask("GET", path + "/content", "", 404);
   ask("DELETE", path, "", 404);
@@ -101,7 +119,8 @@ TEST_F(LearnRoutes, FormsWithAnythingElseAreRefused) {
   EXPECT_EQ(refusal(file + purpose + named("user")), "\"user\" is not a field of a file");
   EXPECT_EQ(refusal(file + purpose + named("expires_after[anchor]")),
             "\"expires_after\" is not supported: files stay until they are deleted");
-  EXPECT_NE(refusal("--x\r\n").find("no content-disposition"), std::string::npos);
+  EXPECT_NE(refusal("--x\r\n\r\ntext\r\n").find("no content-disposition"), std::string::npos);
+  EXPECT_NE(refusal("--x\r\n").find("a header has no name"), std::string::npos);
   EXPECT_EQ(status_in(ask_raw("POST", "/v1/files", "a=b", "application/x-www-form-urlencoded")), 415);
   EXPECT_EQ(ask("GET", "/v1/files").member("data").items().size(), 0U);
 }
@@ -122,7 +141,8 @@ TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   const Json job = ask("POST", "/v1/fine_tuning/jobs", body);
   EXPECT_EQ(text(job, "object"), "fine_tuning.job");
   EXPECT_EQ(text(job, "training_file"), file);
-  EXPECT_EQ(job.member("metadata").dump(), R"({"who":"I"})");
+  EXPECT_EQ(job.member("metadata").members().size(), 1U);
+  EXPECT_EQ(text(job.member("metadata"), "who"), "I");
   EXPECT_EQ(job.member("seed").as_int(), 3);
   EXPECT_TRUE(job.member("fine_tuned_model").is_null());
   const std::string id = text(job, "id"), path = "/v1/fine_tuning/jobs/" + id;
@@ -133,7 +153,9 @@ TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   const std::string stream = watcher.until("data: [DONE]");
   EXPECT_EQ(status_in(stream), 200);
   EXPECT_NE(stream.find("content-type: text/event-stream"), std::string::npos);
-  EXPECT_NE(stream.find("\"type\":\"metrics\""), std::string::npos);
+  const std::vector<Json> streamed = events_in(stream);
+  EXPECT_TRUE(std::any_of(streamed.begin(), streamed.end(),
+                          [](const Json& event) { return text(event, "type") == "metrics"; }));
 
   const Json done = ended_job(id);
   EXPECT_EQ(text(done, "status"), "succeeded") << done.dump();
@@ -151,7 +173,10 @@ TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   // The newest first, in pages.
   const Json whole = ask("GET", path + "/events?limit=1000");
   const size_t count = whole.member("data").items().size();
-  EXPECT_NE(stream.find(whole.member("data").items().front().dump()), std::string::npos);
+  ASSERT_EQ(streamed.size(), count);
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(streamed[i].dump(), whole.member("data").items()[count - 1 - i].dump());
+  }
   size_t seen = 0;
   std::string after;
   for (bool more = true; more;) {
@@ -168,7 +193,10 @@ TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   EXPECT_EQ(text(checkpoints.member("data").items()[0], "fine_tuned_model_checkpoint"), "tiny+me");
 
   EXPECT_EQ(text(ask("POST", path + "/keep", "{}"), "verdict"), "kept");
-  EXPECT_EQ(ask("DELETE", "/v1/models/tiny+me").dump(), R"({"id":"tiny+me","object":"model","deleted":true})");
+  const Json deleted = ask("DELETE", "/v1/models/tiny+me");
+  EXPECT_EQ(text(deleted, "id"), "tiny+me");
+  EXPECT_EQ(text(deleted, "object"), "model");
+  EXPECT_TRUE(deleted.member("deleted").bool_or(false));
   const Json gone = ask("GET", path);
   EXPECT_EQ(text(gone, "verdict"), "discarded");
   EXPECT_TRUE(gone.member("fine_tuned_model").is_null());

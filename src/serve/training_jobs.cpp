@@ -20,6 +20,7 @@ namespace andiron {
 namespace {
 
 constexpr std::string_view kPrefix = "ftjob-";
+constexpr std::string_view kPlanId = "plan";  // in the place of a job's: what a plan reads of the chats
 
 ApiError no_job(std::string_view id) {
   return {404,
@@ -69,6 +70,7 @@ TrainingJobs::~TrainingJobs() {
 // A job that ran when the last process ended goes first.
 Status TrainingJobs::take_up() {
   TRY(make_private_folder(options_.folder));
+  remove_chats(kPlanId);  // of a process that was killed while it planned
   TRY_ASSIGN(const auto runs, store_.runs());
   for (const StoredRun& run : runs) {
     if (!run.id.starts_with(kPrefix)) continue;
@@ -84,6 +86,7 @@ Status TrainingJobs::take_up() {
     const bool made_here = file_exists(events_path(run.id));
     auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
     entries_[run.id] = entry;
+    if (entry->job.is_over()) remove_chats(run.id);
     const bool ran = entry->job.state == kJobRunning;
     if (ran) entry->job.state = kJobQueued;
     // One that came with imported chats waits until somebody wants it here.
@@ -114,12 +117,17 @@ Status TrainingJobs::save(Entry& entry) {
 void TrainingJobs::tell(Entry& entry, std::string_view level, std::string message, Json data) {
   const JobEvent* event = entry.events.add(level, std::move(message), std::move(data));
   if (event == nullptr) return;
-  std::erase_if(entry.watchers, [&](const Watcher& watcher) { return !watcher(event); });
+  std::erase_if(entry.watchers, [&](const Entry::Watch& watch) { return !watch.tell(event); });
 }
 
 void TrainingJobs::end_watch(Entry& entry) {
-  for (const Watcher& watcher : entry.watchers) watcher(nullptr);
+  for (const Entry::Watch& watch : entry.watchers) watch.tell(nullptr);
   entry.watchers.clear();
+}
+
+// Of a job that is over nobody but those who ask want the events: they stay in their file.
+void TrainingJobs::put_away(Entry& entry) {
+  if (entry.job.is_over() && !entry.working) entry.events.put_away();
 }
 
 // ---- Asking --------------------------------------------------------------------------------------------------------
@@ -226,9 +234,8 @@ ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
   }
   const std::lock_guard planning(planning_);
   LearnOptions learning = options_of(job);
-  const std::string chats = chats_path("plan");
   std::vector<Lesson> lessons;
-  auto data = data_of(job, chats, lessons);
+  auto data = data_of(job, chats_path(kPlanId), lessons);
   if (!data.ok()) return cannot(data.error());
   learning.data = std::move(*data);
   const auto speed = store_.setting(speed_setting(options_.model_name));
@@ -236,8 +243,7 @@ ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
   make_way(team);
   if (!options_.answerer) learning.study = StudyMode::kOff;
   auto plan = plan_learning(*model_, tokenizer_, kernels_, team, learning, speed.ok() ? speed->number_or(0) : 0);
-  std::error_code ignored;
-  std::filesystem::remove(chats, ignored);
+  remove_chats(kPlanId);
   if (!plan.ok()) {
     return refuse("training_file", "invalid_training_file", "{}", without_paths(ask, plan.error().message));
   }
@@ -268,21 +274,25 @@ ApiResult<std::vector<JobEvent>> TrainingJobs::events(std::string_view id) const
   const std::lock_guard lock(mutex_);
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
-  return std::vector<JobEvent>(entry->events.all().begin(), entry->events.all().end());
+  const auto all = entry->events.all();
+  std::vector<JobEvent> out(all.begin(), all.end());
+  put_away(*entry);
+  return out;
 }
 
-std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher) {
+std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher,
+                                            std::shared_ptr<const std::atomic<bool>> gone) {
   const std::lock_guard lock(mutex_);
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
-  for (const JobEvent& event : entry->events.all()) {
-    if (!watcher(&event)) return std::nullopt;
-  }
-  if (entry->job.is_over() && !entry->working) {
-    watcher(nullptr);
-  } else {
-    entry->watchers.push_back(std::move(watcher));
-  }
+  const auto all = entry->events.all();
+  const bool listens = std::all_of(all.begin(), all.end(), [&](const JobEvent& event) { return watcher(&event); });
+  const bool more = !entry->job.is_over() || entry->working;
+  if (listens && !more) watcher(nullptr);
+  put_away(*entry);
+  if (!listens || !more) return std::nullopt;
+  std::erase_if(entry->watchers, [](const Entry::Watch& watch) { return watch.gone != nullptr && *watch.gone; });
+  entry->watchers.push_back({std::move(watcher), std::move(gone)});
   return std::nullopt;
 }
 
@@ -294,6 +304,7 @@ ApiResult<TrainingJob> TrainingJobs::change(std::string_view id,
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
   if (auto error = decide(entry)) return std::move(*error);
+  put_away(*entry);
   if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
   return entry->job;
 }
@@ -311,8 +322,7 @@ void TrainingJobs::set_aside(const Found& entry, const char* state) {
   if (!entry->job.is_over()) return;
   entry->job.finished = std::time(nullptr);
   if (entry->working) return;
-  std::error_code ignored;
-  std::filesystem::remove(chats_path(entry->job.id), ignored);
+  remove_chats(entry->job.id);
   end_watch(*entry);
 }
 
@@ -427,11 +437,15 @@ void TrainingJobs::forget(std::span<const std::string> runs) {
   const std::lock_guard lock(mutex_);
   for (const std::string& id : runs) {
     const Found entry = find_entry(id);
-    if (entry == nullptr || entry->job.is_over() || entry->job.begun == 0) continue;
-    tell(*entry, "warn", "chats that it learns from were removed");
-    set_aside(entry, kJobCancelled);
-    std::error_code ignored;
-    std::filesystem::remove(chats_path(id), ignored);
+    if (entry == nullptr) continue;
+    if (!entry->job.is_over()) {
+      if (entry->job.begun == 0 && !entry->working) continue;  // it has read nothing yet
+      tell(*entry, "warn", "chats that it learns from were removed");
+      set_aside(entry, kJobCancelled);
+    }
+    entry->job.samples = Json::array();
+    remove_chats(id);
+    put_away(*entry);
     [[maybe_unused]] const Status saved = save(*entry);
   }
 }

@@ -51,6 +51,7 @@ struct TrainingOptions {
   std::function<Result<StudyAnswerer>(ThreadTeam& team)> answerer = {};
   ThreadGate* gate = nullptr;  // null: it gives way to nobody
   int threads = 1;
+  int nice = 19;              // of these threads, as setpriority(2) has it: 19 is the lowest; 0: as the process
   uint64_t memory_bytes = 0;  // LearnOptions::memory_bytes
 };
 
@@ -80,8 +81,10 @@ class TrainingJobs {
   std::vector<TrainingJob> list() const;  // the newest first
   ApiResult<TrainingJob> find(std::string_view id) const;
   ApiResult<std::vector<JobEvent>> events(std::string_view id) const;  // the oldest first
-  // All events so far, at once, and those that follow, in order.
-  std::optional<ApiError> watch(std::string_view id, Watcher watcher);
+  // All events so far, at once, and those that follow, in order. `gone`, where there is one, becomes true when nobody
+  // listens any more: of a job that rests no event would tell.
+  std::optional<ApiError> watch(std::string_view id, Watcher watcher,
+                                std::shared_ptr<const std::atomic<bool>> gone = nullptr);
 
   // Of a job that waits, runs or rests. What was learned until then stays until it is discarded. 409 for one that is
   // over. A job that runs finishes its step after this returns.
@@ -96,8 +99,8 @@ class TrainingJobs {
 
   // Removes a file from the shelf; 404 where it is not there, 409 where a job that is not over learns from it.
   std::optional<ApiError> remove_file(std::string_view id);
-  // Some of the chats that these runs learn from were removed (Store::Removal::runs): those that are not over are
-  // cancelled, and what was written down of the chats goes.
+  // Some of the chats that these runs learn from were removed (Store::Removal::runs): those that have begun and are not
+  // over are cancelled, and what was written down of the chats goes; of those that are over the samples.
   void forget(std::span<const std::string> runs);
 
  private:
@@ -113,6 +116,7 @@ class TrainingJobs {
   Status save(Entry& entry);
   void tell(Entry& entry, std::string_view level, std::string message, Json data = {});
   void end_watch(Entry& entry);
+  static void put_away(Entry& entry);
   ApiResult<std::string> choose_name(const TrainingAsk& ask) const;
   bool is_name_taken(const std::string& name, const std::string& folder) const;
   ApiResult<TrainingJob> change(std::string_view id,
@@ -125,8 +129,11 @@ class TrainingJobs {
   LearnOptions options_of(const TrainingJob& job) const;
   Result<std::vector<std::string>> data_of(const TrainingJob& job, const std::string& chats_path,
                                            std::vector<Lesson>& lessons);
+  Status write_chats(const TrainingJob& job, const std::string& path, std::vector<Lesson>& lessons);
+  Status keep_ledger(const std::vector<Lesson>& lessons);
   std::string chats_path(std::string_view id) const;
   std::string events_path(std::string_view id) const;
+  void remove_chats(std::string_view id) const;
   std::string without_paths(const TrainingAsk& ask, std::string text) const;
   void make_way(ThreadTeam& team);
 
@@ -139,6 +146,8 @@ class TrainingJobs {
   void on_begin(Entry& entry, int64_t steps, int64_t done);
   void on_step(Entry& entry, const LossRow& row);
   void finish(Entry& entry, const Result<LearnResult>& result);
+  void give_up(Entry& entry);
+  void note_run(TrainingJob& job) const;
   void note_result(TrainingJob& job, const LearnResult& result);
 
   const std::shared_ptr<const Model> model_;

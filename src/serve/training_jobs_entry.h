@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,9 +16,14 @@ namespace andiron {
 struct TrainingJobs::Entry {
   Entry(TrainingJob kept, EventLog log, int64_t place) : job(std::move(kept)), events(std::move(log)), order(place) {}
 
+  struct Watch {
+    Watcher tell;
+    std::shared_ptr<const std::atomic<bool>> gone;  // may be null
+  };
+
   TrainingJob job;
   EventLog events;
-  std::vector<Watcher> watchers;
+  std::vector<Watch> watchers;
   const int64_t order;   // later ones have higher numbers
   bool working = false;  // the thread has it
   // Of this time on the thread: the steps that were done before, and when the next one began, as now_seconds() says.

@@ -1,8 +1,15 @@
 // Whole jobs of a tiny model: what they leave is what `andiron learn` leaves, however often they are stopped.
 #include "serve/training_jobs.h"
 
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <thread>
 
 #include "serve/learn_fixture.h"
@@ -11,21 +18,14 @@
 namespace andiron {
 namespace {
 
-// What learn() makes of the same rows.
-std::vector<uint8_t> learned_alone(const Model& model, const Tokenizer& tokenizer, const KernelTable& kernels,
-                                   const std::string& data, const std::string& out, int64_t epochs) {
-  LearnOptions options;
-  options.data = {data};
-  options.out = out;
-  options.name = "alone";
-  options.rank = 2;
-  options.alpha = 4;
-  options.seed = 7;
-  options.batch = options.grad_accum = 1;
-  options.epochs = static_cast<double>(epochs);
-  ThreadTeam team(1);
-  EXPECT_TRUE(learn(model, tokenizer, kernels, team, options, {}).ok());
-  return read_bytes(out + "/adapter_model.safetensors");
+// Threads of this process that run at this priority.
+int threads_of_nice(int nice) {
+  int count = 0;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
+    const auto id = static_cast<id_t>(std::stoul(thread.path().filename().string()));
+    count += ::getpriority(PRIO_PROCESS, id) == nice;
+  }
+  return count;
 }
 
 TEST_F(LearningTest, LearnsWhatTheCommandLearns) {
@@ -43,8 +43,10 @@ TEST_F(LearningTest, LearnsWhatTheCommandLearns) {
   EXPECT_FALSE(job.verdict.empty());
   EXPECT_FALSE(job.samples.items().empty());
   EXPECT_EQ(job.batch, 1);
-  EXPECT_EQ(read_bytes(weights("birds")),
-            learned_alone(*model_, tokenizer_, kernels_, shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 2));
+  EXPECT_TRUE(read_bytes(weights("birds")) == learned_alone(id, ask(id), "birds"));
+  struct stat facts {};
+  ASSERT_EQ(::stat(adapter("birds").c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 0777U, 0700U) << "it may repeat what it is learned from";
   const auto kept = store_->run(job.id);
   ASSERT_TRUE(kept.ok() && kept->has_value());
   EXPECT_EQ((*kept)->state, "succeeded");
@@ -66,45 +68,54 @@ TEST_F(LearningTest, LearnsWhatTheCommandLearns) {
 }
 
 TEST_F(LearningTest, PausesAndGoesOnToTheSameBytes) {
-  const std::string id = file(120);
-  TrainingAsk wanted = ask(id, "parts");
-  wanted.epochs = 12;
-  const TrainingJob begun = added(wanted);
-  for (int64_t steps = 1; steps <= 3; ++steps) {
-    wait_for_steps(begun.id, steps);
-    if (find(begun.id).is_over()) break;
-    const auto paused = jobs_->pause(begun.id);
+  const std::string file_id = file();
+  gate_.enter();
+  const std::string id = added(ask(file_id, "parts")).id;
+  int64_t going_on = 0;
+  for (const int64_t step : {1, 4, 6}) {
+    ASSERT_TRUE(trains_until(id, step));
+    const auto paused = jobs_->pause(id);
     ASSERT_TRUE(paused.ok()) << paused.error().message;
-    EXPECT_EQ(find(begun.id).state, kJobPaused);
-    EXPECT_EQ(jobs_->pause(begun.id).error().status, 409);
-    EXPECT_TRUE(jobs_->resume(begun.id).ok());
+    EXPECT_EQ(find(id).state, kJobPaused);
+    EXPECT_EQ(jobs_->pause(id).error().status, 409);
+    // Before or after the thread has let go of it.
+    if (step == 4) {
+      gate_.leave();
+      ASSERT_TRUE(comes_true([&] { return messages(id).back().starts_with("stopped after step"); }));
+      gate_.enter();
+      EXPECT_EQ(find(id).state, kJobPaused);
+    }
+    EXPECT_TRUE(jobs_->resume(id).ok());
+    ++going_on;
   }
-  const TrainingJob job = ended(begun.id);
+  gate_.leave();
+  const TrainingJob job = ended(id);
   ASSERT_EQ(job.state, kJobSucceeded) << job.error;
-  EXPECT_EQ(read_bytes(weights("parts")), learned_alone(*model_, tokenizer_, kernels_,
-                                                        shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 12));
+  EXPECT_GT(job.steps, 7) << "it was over before the last pause";
+  const auto said = messages(id);
+  EXPECT_EQ(std::count_if(said.begin(), said.end(), [](const auto& one) { return one.starts_with("going on after"); }),
+            going_on);
+  EXPECT_TRUE(read_bytes(weights("parts")) == learned_alone(file_id, ask(file_id), "parts"));
   EXPECT_EQ(jobs_->resume(job.id).error().status, 409);
   EXPECT_EQ(jobs_->cancel(job.id).error().status, 409);
 }
 
 TEST_F(LearningTest, GoesOnWhenTheServerStartsAgain) {
-  const std::string id = file(120);
-  TrainingAsk wanted = ask(id, "restarted");
-  wanted.epochs = 12;
-  const std::string first = added(wanted).id;
+  const std::string file_id = file();
+  gate_.enter();
+  const std::string first = added(ask(file_id, "restarted")).id;
   const std::string second = added(ask(file(10, "more.txt"))).id;
-  wait_for_steps(first, 2);
+  ASSERT_TRUE(trains_until(first, 2));
   jobs_.reset();
   const auto kept = store_->run(first);
   ASSERT_TRUE(kept.ok() && kept->has_value());
   ASSERT_EQ((*kept)->state, "running");
   open();
+  gate_.leave();
   EXPECT_EQ(find(first).ask.suffix, "restarted");
   const TrainingJob job = ended(first);
   ASSERT_EQ(job.state, kJobSucceeded) << job.error;
-  EXPECT_EQ(
-      read_bytes(weights("restarted")),
-      learned_alone(*model_, tokenizer_, kernels_, shelf_->path_of(*shelf_->find(id)), folder_.file("alone"), 12));
+  EXPECT_TRUE(read_bytes(weights("restarted")) == learned_alone(file_id, ask(file_id), "restarted"));
   const auto said = messages(first);
   EXPECT_TRUE(
       std::any_of(said.begin(), said.end(), [](const std::string& one) { return one.starts_with("going on after"); }));
@@ -125,6 +136,9 @@ TEST_F(LearningTest, GivesWayToWhoeverIsAnswered) {
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(find(id).step, 0) << "no step without the gate's leave";
   EXPECT_EQ(find(id).steps, 0);
+  ASSERT_TRUE(trains_until(id, 2));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(find(id).step, 2) << "nor any later one";
   gate_.leave();
   EXPECT_EQ(ended(id).state, kJobSucceeded);
   // Nor does it keep the server from ending.
@@ -135,6 +149,18 @@ TEST_F(LearningTest, GivesWayToWhoeverIsAnswered) {
   gate_.leave();
   open();
   EXPECT_EQ(ended(other).state, kJobSucceeded);
+}
+
+TEST_F(LearningTest, RunsWhereNobodyElseWantsTo) {
+  jobs_.reset();
+  gate_.enter();
+  open(/*nice=*/19);
+  const std::string id = added(ask(file())).id;
+  ASSERT_TRUE(comes_true([&] { return find(id).state == kJobRunning; }));
+  EXPECT_GE(threads_of_nice(19), 2) << "the job's thread, and the other one of its team";
+  EXPECT_TRUE(jobs_->cancel(id).ok());
+  jobs_.reset();
+  gate_.leave();
 }
 
 TEST_F(LearningTest, IsCancelledWhereverItIs) {
@@ -192,6 +218,7 @@ TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   const TrainingJob job = ended(added(wanted).id);
   ASSERT_EQ(job.state, kJobSucceeded) << job.error;
   EXPECT_EQ(job.adapter, "chats");
+  EXPECT_FALSE(job.samples.items().empty());
   const auto lessons = store_->lessons_of_run(job.id);
   ASSERT_TRUE(lessons.ok());
   EXPECT_EQ(lessons->size(), 9U);
@@ -206,6 +233,16 @@ TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   ASSERT_EQ(pairs.state, kJobSucceeded) << pairs.error;
   EXPECT_EQ(pairs.adapter, "chats-2");
   EXPECT_EQ(store_->lessons_of_run(pairs.id).value().front().kind, "preference");
+  // Where a chat is removed, what was shown of the chats goes too.
+  const auto removal = store_->remove_conversations({allowed});
+  ASSERT_TRUE(removal.ok());
+  EXPECT_EQ(removal->runs.size(), 2U);
+  jobs_->forget(removal->runs);
+  for (const std::string& run : removal->runs) {
+    EXPECT_EQ(find(run).state, kJobSucceeded);
+    EXPECT_TRUE(find(run).samples.items().empty());
+    EXPECT_TRUE(store_->run(run).value()->details.member("samples").items().empty());
+  }
 }
 
 TEST_F(LearningTest, ChatsThatAreRemovedAreNotLearned) {
@@ -248,6 +285,7 @@ TEST_F(LearningTest, RefusesWhatCannotBe) {
   const TrainingJob failed = ended(pairs);
   EXPECT_EQ(failed.state, kJobFailed);
   EXPECT_NE(failed.error.find("birds.jsonl"), std::string::npos) << failed.error;
+  EXPECT_FALSE(std::filesystem::exists(adapter("pairs"))) << "nothing was learned";
   EXPECT_EQ(failed.error.find(folder_.path()), std::string::npos) << failed.error;
 }
 
@@ -320,6 +358,21 @@ TEST_F(LearningTest, WatchersHearEverythingInOrder) {
   ASSERT_EQ(events->size(), numbers.size());
   for (size_t i = 0; i < numbers.size(); ++i) EXPECT_EQ(numbers[i], (*events)[i].number);
   EXPECT_EQ(jobs_->watch("ftjob-none", [](const JobEvent*) { return true; })->status, 404);
+}
+
+TEST_F(LearningTest, WatchersThatHaveGoneAreLetGo) {
+  gate_.enter();
+  const std::string id = added(ask(file())).id;
+  const auto held = std::make_shared<int>(0);
+  for (int i = 0; i < 10; ++i) {
+    const auto gone = std::make_shared<std::atomic<bool>>(false);
+    EXPECT_FALSE(jobs_->watch(
+        id, [held](const JobEvent*) { return true; }, gone));
+    *gone = true;
+  }
+  EXPECT_LE(held.use_count(), 2) << "but for the last one";
+  EXPECT_TRUE(jobs_->cancel(id).ok());
+  gate_.leave();
 }
 
 }  // namespace

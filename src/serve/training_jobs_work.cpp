@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <exception>
 #include <filesystem>
 #include <utility>
 
@@ -50,12 +51,20 @@ std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text
   for (const std::string& id : ask.files) {
     if (const auto file = shelf_.find(id)) replace_all(text, shelf_.path_of(*file), file->name);
   }
-  if (ask.chats) {
-    const size_t at = text.find(options_.folder + "/");
-    const size_t end = at == std::string::npos ? at : text.find(".chats.jsonl", at);
-    if (end != std::string::npos) text.replace(at, end + 12 - at, "the chats");
+  constexpr std::string_view kEnd = ".chats.jsonl", kChats = "the chats";
+  for (size_t at = 0; ask.chats && (at = text.find(options_.folder + "/", at)) != std::string::npos;) {
+    const size_t end = text.find(kEnd, at);
+    if (end == std::string::npos) break;
+    text.replace(at, end + kEnd.size() - at, kChats);
+    at += kChats.size();
   }
   return text;
+}
+
+// What was written down of the chats.
+void TrainingJobs::remove_chats(std::string_view id) const {
+  std::error_code ignored;
+  std::filesystem::remove(chats_path(id), ignored);
 }
 
 LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
@@ -87,7 +96,7 @@ LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
   return out;
 }
 
-// What a job learns from, as paths. What chats give is written down once, so that a job that goes on finds the same.
+// What a job learns from, as paths.
 Result<std::vector<std::string>> TrainingJobs::data_of(const TrainingJob& job, const std::string& chats_path,
                                                        std::vector<Lesson>& lessons) {
   std::vector<std::string> paths;
@@ -98,19 +107,35 @@ Result<std::vector<std::string>> TrainingJobs::data_of(const TrainingJob& job, c
   }
   if (!job.ask.chats) return paths;
   paths.push_back(chats_path);
-  if (job.begun != 0 && file_exists(chats_path)) return paths;
+  if (job.begun == 0 || !file_exists(chats_path)) TRY(write_chats(job, chats_path, lessons));
+  return paths;
+}
+
+// What the chats give, once, so that a job that goes on finds the same.
+Status TrainingJobs::write_chats(const TrainingJob& job, const std::string& path, std::vector<Lesson>& lessons) {
   const TrainingKind kind = job.ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
-  std::string text;
+  TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
   TRY(store_.training_rows(kind, [&](TrainingRow&& row) -> Status {
-    text += row.row.dump() + "\n";
-    if (text.size() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
+    TRY(file.write(std::string_view(row.row.dump() + "\n")));
+    if (file.offset() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
     for (std::string& message : row.messages) {
       lessons.push_back({job.id, row.conversation, std::move(message), training_kind_name(kind)});
     }
     return {};
   }));
-  TRY(write_text_file(chats_path, text, true));
-  return paths;
+  return file.commit();
+}
+
+// From here on whoever removes one of these messages learns of the job. Those that went after they were read, and
+// before this, are looked for.
+Status TrainingJobs::keep_ledger(const std::vector<Lesson>& lessons) {
+  if (lessons.empty()) return {};
+  TRY(store_.add_lessons(lessons));
+  for (const Lesson& lesson : lessons) {
+    TRY_ASSIGN(const auto message, store_.message(lesson.message));
+    if (!message) return make_error("chats that it was to learn from have just been removed; begin another job");
+  }
+  return {};
 }
 
 void TrainingJobs::make_way(ThreadTeam& team) {
@@ -120,7 +145,7 @@ void TrainingJobs::make_way(ThreadTeam& team) {
 
 void TrainingJobs::run() {
   // The team's threads, made below, take after this one: they run where nobody else wants to.
-  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 19);
+  if (options_.nice > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options_.nice);
   team_ = std::make_unique<ThreadTeam>(options_.threads);
   make_way(*team_);
   while (const Found entry = next()) work(*entry);
@@ -144,10 +169,24 @@ TrainingJobs::Found TrainingJobs::next() {
 void TrainingJobs::work(Entry& entry) {
   // Memory that runs out costs the job, not the server.
   try {
-    finish(entry, train(entry));
-  } catch (const std::bad_alloc&) {
-    finish(entry, make_error("there is not enough memory to train"));
+    return finish(entry, train(entry));
+  } catch (const std::exception&) {
+    // Told below, when what it held has been given back.
   }
+  try {
+    finish(entry, make_error("there is not enough memory to train"));
+  } catch (const std::exception&) {
+    give_up(entry);
+  }
+}
+
+// Where there is not even memory to say so.
+void TrainingJobs::give_up(Entry& entry) {
+  const std::lock_guard lock(mutex_);
+  entry.working = false;
+  entry.began = 0;
+  if (!entry.job.is_over()) entry.job.state = kJobFailed;
+  leave_queue(entry);
 }
 
 Result<LearnResult> TrainingJobs::train(Entry& entry) {
@@ -164,7 +203,7 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
   }
   std::vector<Lesson> lessons;
   TRY_ASSIGN(learning.data, data_of(job, chats_path(job.id), lessons));
-  TRY(store_.add_lessons(lessons));
+  TRY(keep_ledger(lessons));
   learning.resume = job.begun != 0 && file_exists(learning.out + "/run.json");
   if (job.begun == 0) {
     const std::lock_guard lock(mutex_);
@@ -173,7 +212,12 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
   }
   StudyAnswererMaker answerer;
   if (options_.answerer) answerer = [this] { return options_.answerer(*team_); };
-  return learn(*model_, tokenizer_, kernels_, *team_, learning, events_of(entry), answerer);
+  // What is learned may repeat what it is learned from.
+  if (!file_exists(learning.out)) TRY(make_private_folder(learning.out));
+  auto result = learn(*model_, tokenizer_, kernels_, *team_, learning, events_of(entry), answerer);
+  // A run that came to nothing leaves no folder, as where it makes it itself: neither is removed unless it is empty.
+  for (const std::string& folder : {learning.out + "/checkpoints", learning.out}) ::rmdir(folder.c_str());
+  return result;
 }
 
 LearnEvents TrainingJobs::events_of(Entry& entry) {
@@ -206,6 +250,15 @@ void TrainingJobs::on_begin(Entry& entry, int64_t steps, int64_t done) {
   entry.job.step = entry.done_before = done;
   entry.began = now_seconds();
   entry.events.forget_steps_after(done);
+  note_run(entry.job);
+  // A disk that is full ends the run by itself.
+  [[maybe_unused]] const Status saved = save(entry);
+}
+
+// Which run its folder holds, so that no other one is ever removed in its place.
+void TrainingJobs::note_run(TrainingJob& job) const {
+  const auto folder = options_.adapter_folder(job.adapter);
+  if (folder.ok() && job.begun != 0) job.run_begun = run_begun_in(*folder);
 }
 
 void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
@@ -246,7 +299,8 @@ void TrainingJobs::note_result(TrainingJob& job, const LearnResult& result) {
   job.seconds_left = kNotMeasured;
   job.samples = Json::array();
   for (const TokenRow& row : result.samples) {
-    const size_t cut = std::min(row.prompt_size(), row.tokens.size());
+    if (job.is_over()) break;  // it was cancelled, perhaps because its chats were removed
+    const size_t cut = sample_prompt_size(row);
     const std::span<const int32_t> tokens(row.tokens);
     Json sample = Json::object(), ids = Json::array();
     for (const int32_t id : tokens.first(cut)) ids.push(int64_t{id});
@@ -266,9 +320,7 @@ void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
   entry.working = false;
   entry.began = 0;
   job.activity.clear();
-  if (const auto folder = options_.adapter_folder(job.adapter); folder.ok() && job.begun != 0) {
-    job.run_begun = run_begun_in(*folder);
-  }
+  note_run(job);
   if (entry.stop && (!result.ok() || result->stopped)) {
     // Where nobody has decided otherwise, the server ends, and the job stays one that runs.
     if (!closing_) tell(entry, "info", format("stopped after step {}", job.step));
@@ -287,11 +339,12 @@ void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
   }
   if (job.is_over()) {
     if (job.finished == 0) job.finished = std::time(nullptr);
-    std::error_code ignored;
-    std::filesystem::remove(chats_path(job.id), ignored);
+    remove_chats(job.id);
   }
   if (const Status saved = save(entry); !saved.ok()) tell(entry, "warn", saved.error().message);
-  if (job.is_over()) end_watch(entry);
+  if (!job.is_over()) return;
+  end_watch(entry);
+  put_away(entry);
 }
 
 }  // namespace andiron
