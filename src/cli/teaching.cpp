@@ -14,7 +14,9 @@ Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machi
                                const ModelHost& host, Store& store, ThreadGate& gate) {
   const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
   if (data.empty()) {
-    return make_error("there is no place for what is learned: neither XDG_DATA_HOME nor HOME is an absolute path");
+    return make_error(
+        "there is no place for what is learned: neither XDG_DATA_HOME nor HOME is an absolute path; --no-learn serves "
+        "without teaching");
   }
   Teaching out;
   TRY_ASSIGN(FileShelf shelf, FileShelf::open(data + "/files"));

@@ -84,14 +84,19 @@ Result<FileShelf> FileShelf::open(std::string folder) {
   return FileShelf(std::move(folder));
 }
 
+Status FileShelf::check(std::string_view sent_name, std::string_view content) {
+  const std::string name = last_part(sent_name);
+  TRY(check_name(name));
+  if (is_blank(content)) return make_error("{}: there is nothing in this file", andiron::quoted(name));
+  const std::string why = why_not_text(content, name);
+  if (why.empty()) return {};
+  return make_error("{}: only text can be learned from, and this is {}", andiron::quoted(name), why);
+}
+
 Result<ShelfFile> FileShelf::add(std::string_view name, std::string_view content) const {
+  TRY(check(name, content));
   ShelfFile file;
   file.name = last_part(name);
-  TRY(check_name(file.name));
-  if (is_blank(content)) return make_error("{}: there is nothing in this file", andiron::quoted(file.name));
-  if (const std::string why = why_not_text(content, file.name); !why.empty()) {
-    return make_error("{}: only text can be learned from, and this is {}", andiron::quoted(file.name), why);
-  }
   TRY_ASSIGN(const auto there, list());
   if (there.size() >= kFilesMax) {
     return make_error("there are {} files already; remove some of them first", there.size());

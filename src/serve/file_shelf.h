@@ -42,7 +42,9 @@ class FileShelf {
   // goes.
   static Result<FileShelf> open(std::string folder);
 
-  // An Error says why it cannot be kept: no text, nothing in it, too many already, no room on the disk.
+  // Whether it could be learned from: it has a name, and it is text with something in it.
+  static Status check(std::string_view name, std::string_view content);
+  // An Error says why it cannot be kept: check(), too many already, no room on the disk.
   Result<ShelfFile> add(std::string_view name, std::string_view content) const;
   // The oldest first. What is no file of this shelf is left out.
   Result<std::vector<ShelfFile>> list() const;

@@ -105,6 +105,8 @@ TEST(FileShelf, TakesOnlyTextsWithNames) {
   EXPECT_NE(refusal("a\nb", "text").find("1 to 255 bytes"), std::string::npos);
   EXPECT_NE(refusal("\xff", "text").find("1 to 255 bytes"), std::string::npos);
   EXPECT_NE(refusal(std::string(256, 'a'), "text").find("1 to 255 bytes"), std::string::npos);
+  EXPECT_TRUE(FileShelf::check("../../name", "text").ok());
+  EXPECT_FALSE(FileShelf::check("a.pdf", "%PDF-1.7").ok());
   EXPECT_TRUE(shelf->add("../../name", "text").ok());
   EXPECT_EQ(shelf->list().value().front().name, "name");
 }

@@ -42,8 +42,10 @@ ApiResult<Json> job_or_error(ApiResult<TrainingJob> job) {
 ApiResult<Json> add_file(const FileShelf& shelf, const HttpRequest& request) {
   auto ask = parse_file(request);
   if (!ask.ok()) return ask.error();
+  const Status sound = FileShelf::check(ask->name, ask->content);
+  if (!sound.ok()) return refuse("file", "invalid_file", "{}", sound.error().message);
   auto file = shelf.add(ask->name, ask->content);
-  if (!file.ok()) return refuse("file", "invalid_file", "{}", file.error().message);
+  if (!file.ok()) return ApiError{507, file.error().message, "", "storage_error", {}};
   return file_json(*file);
 }
 

@@ -125,6 +125,13 @@ TEST_F(LearnRoutes, FormsWithAnythingElseAreRefused) {
   EXPECT_EQ(ask("GET", "/v1/files").member("data").items().size(), 0U);
 }
 
+TEST_F(LearnRoutes, ADiskThatTakesNoMoreIsNotTheFilesFault) {
+  std::filesystem::remove_all(folder_.file("data/files"));
+  const Json error = upload("a.jsonl", rows(), 507).member("error");
+  EXPECT_EQ(text(error, "code"), "storage_error");
+  EXPECT_EQ(text(error, "type"), "server_error");
+}
+
 TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   const std::string file = text(upload("birds.jsonl", rows()), "id");
   const std::string body = format(

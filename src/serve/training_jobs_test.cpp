@@ -367,7 +367,7 @@ TEST_F(LearningTest, WatchersThatHaveGoneAreLetGo) {
   for (int i = 0; i < 10; ++i) {
     const auto gone = std::make_shared<std::atomic<bool>>(false);
     EXPECT_FALSE(jobs_->watch(
-        id, [held](const JobEvent*) { return true; }, gone));
+        id, [held](const JobEvent*) { return *held == 0; }, gone));
     *gone = true;
   }
   EXPECT_LE(held.use_count(), 2) << "but for the last one";
