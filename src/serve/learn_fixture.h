@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,7 @@ class LearningTest : public ::testing::Test {
     options.version = "1.2.3";
     options.folder = folder_.file("data/jobs");
     options.adapter_folder = [this](const std::string& name) -> Result<std::string> {
+      if (on_folder_) on_folder_();
       if (name.empty() || name.find_first_of("/. ") != std::string::npos) return make_error("\"{}\" is no name", name);
       return adapter(name);
     };
@@ -177,6 +179,9 @@ class LearningTest : public ::testing::Test {
   std::unique_ptr<Store> store_;
   std::optional<FileShelf> shelf_;
   ThreadGate gate_;
+  // Called whenever the jobs ask where an adapter lies, on whichever thread; under their lock too, but the first time
+  // that their thread does.
+  std::function<void()> on_folder_;
   std::unique_ptr<TrainingJobs> jobs_;
 };
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "serve/learn_fixture.h"
 #include "train/run_record.h"
@@ -259,6 +260,29 @@ TEST_F(LearningTest, ChatsThatAreRemovedAreNotLearned) {
   jobs_->forget(removal->runs);
   EXPECT_EQ(find(id).state, kJobCancelled);
   EXPECT_FALSE(std::filesystem::exists(folder_.file(format("data/jobs/{}.chats.jsonl", id))));
+}
+
+TEST_F(LearningTest, NorThoseThatAreRemovedBeforeItHasBegun) {
+  for (int i = 0; i < 8; ++i) chat(true, format("It is four, for the {}th time.", i));
+  TrainingAsk wanted = ask(file(), "chats");
+  wanted.files.clear();
+  wanted.chats = true;
+  // On the job's thread, which has the job and is about to read.
+  const auto asker = std::this_thread::get_id();
+  bool removed = false;
+  on_folder_ = [&] {
+    if (std::this_thread::get_id() == asker || std::exchange(removed, true)) return;
+    const std::string id = jobs_->list().front().id;
+    jobs_->forget({&id, 1});
+  };
+  const TrainingJob job = ended(added(wanted).id);
+  EXPECT_EQ(job.state, kJobCancelled);
+  ASSERT_TRUE(comes_true([&] { return messages(job.id).back() == "stopped after step 0"; }));
+  EXPECT_TRUE(job.samples.items().empty());
+  EXPECT_FALSE(std::filesystem::exists(adapter("chats")));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.file("data/jobs"))) {
+    EXPECT_EQ(entry.path().string().find("chats.jsonl"), std::string::npos);
+  }
 }
 
 TEST_F(LearningTest, RefusesWhatCannotBe) {

@@ -204,6 +204,7 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
   std::vector<Lesson> lessons;
   TRY_ASSIGN(learning.data, data_of(job, chats_path(job.id), lessons));
   TRY(keep_ledger(lessons));
+  if (entry.stop) return make_error("stopped before it began");
   learning.resume = job.begun != 0 && file_exists(learning.out + "/run.json");
   if (job.begun == 0) {
     const std::lock_guard lock(mutex_);
