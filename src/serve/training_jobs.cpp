@@ -117,11 +117,11 @@ Status TrainingJobs::save(Entry& entry) {
 void TrainingJobs::tell(Entry& entry, std::string_view level, std::string message, Json data) {
   const JobEvent* event = entry.events.add(level, std::move(message), std::move(data));
   if (event == nullptr) return;
-  std::erase_if(entry.watchers, [&](const Entry::Watch& watch) { return !watch.tell(event); });
+  std::erase_if(entry.watchers, [&](const Entry::Watch& one) { return !one.tell(event); });
 }
 
 void TrainingJobs::end_watch(Entry& entry) {
-  for (const Entry::Watch& watch : entry.watchers) watch.tell(nullptr);
+  for (const Entry::Watch& one : entry.watchers) one.tell(nullptr);
   entry.watchers.clear();
 }
 
@@ -291,7 +291,7 @@ std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher
   if (listens && !more) watcher(nullptr);
   put_away(*entry);
   if (!listens || !more) return std::nullopt;
-  std::erase_if(entry->watchers, [](const Entry::Watch& watch) { return watch.gone != nullptr && *watch.gone; });
+  std::erase_if(entry->watchers, [](const Entry::Watch& one) { return one.gone != nullptr && *one.gone; });
   entry->watchers.push_back({std::move(watcher), std::move(gone)});
   return std::nullopt;
 }
