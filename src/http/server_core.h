@@ -37,6 +37,7 @@ struct ServerCore {
 
   ServerOptions options;
   Router router{{}};
+  HttpServer::Gauges gauges;
   Metrics metrics;
   uint16_t port = 0;  // set before anything runs
   std::atomic<size_t> connections_open{0}, requests_open{0};

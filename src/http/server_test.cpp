@@ -316,6 +316,28 @@ TEST(Server, SaysWhichPortIsTaken) {
   EXPECT_NE(second.error().message.find(std::to_string(server.port())), std::string::npos);
 }
 
+// As the server's program does while it loads its model.
+TEST(Server, ListensBeforeItServes) {
+  FakeEngine engine;
+  ServerOptions options;
+  options.addresses = {"127.0.0.1"};
+  options.port = 0;
+  auto listener = HttpListener::open(options);
+  ASSERT_TRUE(listener.ok()) << listener.error().message;
+  const uint16_t port = listener->port();
+  options.port = port;
+  EXPECT_FALSE(HttpListener::open(options).ok()) << "it is taken";
+  RawClient early(port);
+  ASSERT_TRUE(early.send(format("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", port)));
+  auto server = HttpServer::create(std::move(*listener), test_routes(engine));
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  EXPECT_EQ((*server)->port(), port);
+  std::thread serving([&] { (*server)->run(); });
+  EXPECT_EQ(status_in(early.answer()), 200) << "who came early has waited";
+  (*server)->stop();
+  serving.join();
+}
+
 // What is said to the server is in no line of its log, and in no metric.
 TEST(Server, LogsNothingThatWasSaid) {
   FakeEngine engine;
