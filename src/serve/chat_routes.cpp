@@ -5,7 +5,7 @@
 
 #include "http/errors.h"
 #include "serve/chat_requests.h"
-#include "serve/task_thread.h"
+#include "serve/workers.h"
 
 namespace andiron {
 
@@ -54,7 +54,7 @@ void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest
 }  // namespace
 
 std::vector<Route> chat_routes(Store& store, Forget forget) {
-  auto thread = std::make_shared<TaskThread>(kStoreRequestsWaiting);
+  auto thread = std::make_shared<Workers>(1, kStoreRequestsWaiting);
   std::vector<Route> routes;
   for (const Row& row : kRows) {
     Route route;
