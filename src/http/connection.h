@@ -61,6 +61,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool advance_body();
   bool accept_head();
   std::optional<HttpFault> check_head();
+  bool hold(uint64_t body_bytes);
+  void give_back();
   void dispatch();
   std::optional<HttpFault> parse_body(HttpRequest& request);
   std::optional<HttpFault> parse_form_body(HttpRequest& request);
@@ -100,6 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string in_;         // came and is not yet used
   size_t scanned_ = 0;     // of it, without a head's end in it
   uint64_t received_ = 0;  // of a body, since its timer was set; while lingering, in all
+  uint64_t held_ = 0;      // of ServerCore::body_bytes
   uint64_t number_ = 0;    // of the request
   Current current_;
 

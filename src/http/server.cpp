@@ -162,6 +162,7 @@ void add_own_routes(ServerCore& core, std::vector<Route>& routes) {
                       const auto count = [](const std::atomic<size_t>& of) { return static_cast<double>(of.load()); };
                       gauges.push_back({"andiron_http_connections", "Open now.", count(core.connections_open)});
                       gauges.push_back({"andiron_http_requests", "Not answered yet.", count(core.requests_open)});
+                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.body_bytes)});
                       reply->send(200, "text/plain; version=0.0.4", core.metrics.text(gauges));
                     }});
 }
@@ -254,6 +255,8 @@ void HttpServer::stop() {
   });
 }
 
-HttpServer::Counts HttpServer::counts() const { return {core_->connections_open, core_->requests_open}; }
+HttpServer::Counts HttpServer::counts() const {
+  return {core_->connections_open, core_->requests_open, core_->body_bytes};
+}
 
 }  // namespace andiron

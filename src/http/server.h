@@ -90,6 +90,7 @@ class HttpServer {
 
   struct Counts {
     size_t connections = 0, requests = 0;
+    size_t body_bytes = 0;  // of requests that have not been answered, as far as they have come
   };
   Counts counts() const;  // any thread, of a moment ago
 
