@@ -357,6 +357,10 @@ void Connection::on_gone(uint64_t number, std::function<void()> callback) {
   if (is_current(number)) current_.gone = std::move(callback);
 }
 
+void Connection::keep(uint64_t number, std::shared_ptr<void> thing) {
+  if (is_current(number)) kept_ = std::move(thing);
+}
+
 void Connection::abandon(uint64_t number) {
   if (!is_current(number)) return;
   if (current_.streaming) return lost();  // without the last chunk: the client sees that it was cut
@@ -446,6 +450,7 @@ void Connection::on_written(bool failed, size_t bytes) {
 
 void Connection::on_drained() {
   if (state_ != State::kAnswer || current_.answering) return;
+  kept_ = nullptr;
   if (close_when_drained_) return linger();
   next_request();
 }
@@ -490,6 +495,7 @@ void Connection::close() {
   read_timer_.cancel();
   write_timer_.cancel();
   give_back();
+  kept_ = nullptr;
   core_.forget(shared_from_this());
 }
 

@@ -38,6 +38,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write(uint64_t number, std::string_view piece);
   void end(uint64_t number);
   void on_gone(uint64_t number, std::function<void()> callback);
+  void keep(uint64_t number, std::shared_ptr<void> thing);
   void abandon(uint64_t number);
 
  private:
@@ -106,9 +107,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t number_ = 0;    // of the request
   Current current_;
 
-  std::string out_, flight_;  // to be written; being written
-  size_t flown_ = 0;          // of flight_
-  uint64_t taken_ = 0;        // by the client since the timer was set
+  std::string out_, flight_;    // to be written; being written
+  size_t flown_ = 0;            // of flight_
+  uint64_t taken_ = 0;          // by the client since the timer was set
+  std::shared_ptr<void> kept_;  // until all is written
   bool close_when_drained_ = false;
 };
 

@@ -39,6 +39,8 @@ ChatResult import_chats(Store& store, const HttpRequest& request);
 // An export is made in memory, as the store must not be read at the pace of a slow client. What is larger is asked for
 // a few conversations at a time.
 inline constexpr size_t kExportBytes = size_t{256} << 20;
+// It stays there until its client has taken it: no more than these at a time, each from its request on.
+inline constexpr size_t kExportsAtOnce = 2;
 
 // What two files of these share.
 

@@ -8,6 +8,7 @@
 
 #include "http/raw_client.h"
 #include "http/security_matrix.h"
+#include "serve/chat_requests.h"
 #include "store/store_fixture.h"
 
 namespace andiron {
@@ -225,6 +226,28 @@ TEST_F(ChatRoutesTest, WhatIsExportedComesBack) {
   body.set("keep_consent", true);
   ask("POST", "import", body.dump());
   EXPECT_TRUE(must(store_->conversation(one))->for_training);
+}
+
+// An export that nobody reads lies in memory; those who begin many and read none must not fill it.
+TEST_F(ChatRoutesTest, ExportsThatNobodyReadsAreFew) {
+  const std::string id = create();
+  add(id, format(R"({{"role": "user", "content": "{}"}})", std::string(3 << 20, 'x')));
+  const std::string request = format("GET /api/store/export HTTP/1.1\r\n{}\r\n", server_.host());
+  std::vector<RawClient> slow;
+  for (size_t i = 0; i < kExportsAtOnce; ++i) {
+    slow.emplace_back(server_.port(), 4096);
+    slow.back().send(request);
+    EXPECT_EQ(status_in(slow.back().until("\r\n\r\n")), 200);
+  }
+  const Answer refused = ask("GET", "export");
+  EXPECT_EQ(fault(refused), "429 too_many_exports -");
+  EXPECT_NE(refused.head.find("retry-after: "), std::string::npos);
+  EXPECT_EQ(ask("GET", "conversations/" + id).status, 200) << "everything else is answered";
+  slow.pop_back();
+  // Each of these is taken to its end, and makes room for the next.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(comes_true([&] { return ask("GET", "export").status == 200; }));
+  }
 }
 
 // A disk of which every such call fails; `full`: because there is no room.
