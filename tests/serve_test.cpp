@@ -124,6 +124,16 @@ TEST_F(ServeProgramTest, OtherMachinesNeedTheKey) {
   EXPECT_EQ(status_in(answer("GET", "/health")), 200);
 }
 
+// It does not come as far as to the model, which may take minutes to load: there is none.
+TEST_F(ServeProgramTest, SaysThatAPortIsTakenBeforeItLoadsTheModel) {
+  serve({model(), "--host", "127.0.0.1"});
+  const Outcome second = program_.run(
+      {"serve", program_.file("none.gguf"), "--host", "127.0.0.1", "--port", std::to_string(port_), "--no-store"});
+  EXPECT_EQ(second.status, 1);
+  EXPECT_NE(second.err.find(format("cannot listen at 127.0.0.1 port {}: ", port_)), std::string::npos) << second.err;
+  EXPECT_EQ(second.err.find("none.gguf"), std::string::npos) << second.err;
+}
+
 TEST_F(ServeProgramTest, EndsItsStreamsWhenItEnds) {
   serve({model(), "--ctx", "200000"});
   RawClient client(port_);

@@ -6,9 +6,11 @@
 //
 // Everything that can fail because of a file, a request or the machine returns a Result. An Error's message is for
 // people: it names the thing, what was expected, what came and what to do. It may quote untrusted text, with control
-// characters escaped. The library throws nothing of its own (running out of memory may throw std::bad_alloc).
+// characters escaped. Its kind is for programs. The library throws nothing of its own (running out of memory may throw
+// std::bad_alloc).
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,8 +18,19 @@
 
 namespace andiron {
 
+// What kind of thing went wrong, for a program that has to choose what to do. Most errors say no more than their
+// message.
+enum class ErrorKind : uint8_t {
+  kOther,
+  kNotFound,  // what was named is not there
+  kConflict,  // something else has the name already
+  kDiskFull,  // nothing is wrong with what was asked: there is no room for it
+  kMachine,   // likewise: the disk, the memory or what lies on the disk has failed, or something else holds it
+};
+
 struct Error {
   std::string message;
+  ErrorKind kind = ErrorKind::kOther;
 };
 
 template <typename T>

@@ -24,6 +24,11 @@ template <typename... Args>
 Error make_error(fmt::format_string<Args...> pattern, Args&&... args) {
   return Error{fmt::format(pattern, std::forward<Args>(args)...)};
 }
+// The same of a kind.
+template <typename... Args>
+Error make_error(ErrorKind kind, fmt::format_string<Args...> pattern, Args&&... args) {
+  return Error{fmt::format(pattern, std::forward<Args>(args)...), kind};
+}
 
 // "3.7 GiB", "512 B": powers of 1024, three significant digits.
 std::string human_bytes(uint64_t bytes);

@@ -252,14 +252,12 @@ std::vector<Route> all_routes(const ServeCommandOptions& options, Service& servi
   return routes;
 }
 
-ServerOptions server_options(const GlobalOptions& global, const ServeCommandOptions& options, SecurityPolicy policy,
-                             const Service& service) {
+ServerOptions server_options(const GlobalOptions& global, const ServeCommandOptions& options, SecurityPolicy policy) {
   ServerOptions out;
   out.addresses = options.hosts;
   out.port = static_cast<uint16_t>(options.port);
   out.security = std::move(policy);
   out.metrics = options.metrics;
-  out.gauges = [&service] { return service.gauges(); };
   if (!global.quiet) {
     out.log = [](std::string_view line) { std::fprintf(stderr, "%s\n", printable(line).c_str()); };
   }
@@ -283,6 +281,8 @@ void say_where(const ModelHost& host, const Scheduler& scheduler, const ServeCom
 Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions& options) {
   if (options.systemd) return print_unit(global, options);
   TRY_ASSIGN(SecurityPolicy policy, security_policy(options));
+  // Before the model, which may take minutes: a port that another program has is known at once.
+  TRY_ASSIGN(HttpListener listener, HttpListener::open(server_options(global, options, std::move(policy))));
   TRY_ASSIGN(const auto store, open_store(options));
   TRY_ASSIGN(const Machine machine, make_machine(global));
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
@@ -292,8 +292,9 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
              make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host, gate)));
   TRY_ASSIGN(const Teaching teaching, open_teaching(global, options, machine, *host, store.get(), gate));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
-  TRY_ASSIGN(const auto server, HttpServer::create(server_options(global, options, std::move(policy), service),
-                                                   all_routes(options, service, *scheduler, store.get(), teaching)));
+  TRY_ASSIGN(const auto server,
+             HttpServer::create(std::move(listener), all_routes(options, service, *scheduler, store.get(), teaching),
+                                [&service] { return service.gauges(); }));
   say_where(*host, *scheduler, options, *server);
   server->run();
   return 0;

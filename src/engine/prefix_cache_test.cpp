@@ -252,6 +252,35 @@ TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
   }
 }
 
+// Files come and go on a thread of their own, without a lock; what is known of them is true once that has settled.
+TEST_F(PrefixFolderTest, WhatIsHeldIsThereAndNothingElse) {
+  std::vector<std::shared_ptr<const PrefixBlock>> blocks;
+  for (uint64_t i = 0; i < 20; ++i) blocks.push_back(shared(block_of(some_tokens(64, i), 0)));
+  const uint64_t each = prefix_file_bytes(*blocks[0]);
+  const auto folder = open(4 * each);
+  for (size_t round = 0; round < 20; ++round) {
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      folder->put(blocks[(7 * i + round) % blocks.size()]);
+      const auto& another = blocks[(3 * i + round) % blocks.size()];
+      if (const auto found = folder->read(another->key)) {
+        EXPECT_EQ(found->data, another->data);
+      }
+      if (i % 5 == 0) folder->use(another);
+    }
+    if (round % 7 == 6) folder->clear();
+    folder->settle();
+    size_t held = 0;
+    for (const auto& block : blocks) {
+      if (!folder->holds(block->key)) continue;
+      ++held;
+      EXPECT_NE(folder->read(block->key), nullptr) << "round " << round;
+    }
+    EXPECT_EQ(held, round % 7 == 6 ? 0U : 4U);
+    EXPECT_EQ(files(), held);
+    EXPECT_EQ(folder->bytes(), held * each);
+  }
+}
+
 TEST_F(PrefixFolderTest, AFolderThatCannotBeIsAnError) {
   folder_.write("some", "a file");
   const auto refused = PrefixFolder::open(path_, 1000);

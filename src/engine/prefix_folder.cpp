@@ -87,7 +87,7 @@ Status PrefixFolder::find_files() {
     order_.use(file.key, "", file.bytes);
     unread_.insert(file.key);
   }
-  make_room();
+  remove_files(make_room());
   return {};
 }
 
@@ -144,15 +144,21 @@ std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
   const std::string path = path_of(key);
   const auto bytes = read_text_file(path, bytes_max_);
   auto block = bytes.ok() ? parse_prefix_file(*bytes, path) : Result<PrefixBlock>(bytes.error());
-  const std::lock_guard lock(mutex_);
-  unread_.erase(key);
-  if (!block.ok() || block->key != key) {
-    order_.forget(key);
-    std::error_code ignored;
-    fs::remove(path, ignored);
+  const bool is_whole = block.ok() && block->key == key;
+  {
+    const std::lock_guard lock(mutex_);
+    unread_.erase(key);
+    if (!is_whole) {
+      order_.forget(key);
+    } else if (order_.holds(key)) {  // else it has had to make room since
+      order_.use(key, block->parent, bytes->size());
+    }
+  }
+  if (!is_whole) {
+    // Should the writer have made it anew since, that one goes, and is found missing when it is asked for.
+    remove_files({key});
     return nullptr;
   }
-  order_.use(key, block->parent, bytes->size());
   return std::make_shared<const PrefixBlock>(std::move(block).value());
 }
 
@@ -164,12 +170,12 @@ void PrefixFolder::clear() {
   }
   waiting_.clear();
   settled_.wait(lock, [&] { return waiting_keys_.empty(); });  // the one that is being written
-  order_.for_each([&](const std::string& key) {
-    std::error_code ignored;
-    fs::remove(path_of(key), ignored);
-  });
+  std::vector<std::string> keys;
+  order_.for_each([&](const std::string& key) { keys.push_back(key); });
   order_ = {};
   unread_.clear();
+  lock.unlock();
+  remove_files(keys);
 }
 
 void PrefixFolder::settle() {
@@ -188,13 +194,17 @@ void PrefixFolder::write_all() {
     lock.unlock();
     const bool written = is_useful && write(*block);
     lock.lock();
-    waiting_keys_.erase(block->key);
-    waiting_bytes_ -= block->bytes();
     if (written) {
       order_.use(block->key, block->parent, prefix_file_bytes(*block));
       unread_.erase(block->key);
     }
-    make_room();
+    const std::vector<std::string> gone = make_room();
+    lock.unlock();
+    // What is put again under one of these names is written by this thread, after this.
+    remove_files(gone);
+    lock.lock();
+    waiting_keys_.erase(block->key);
+    waiting_bytes_ -= block->bytes();
     if (waiting_keys_.empty()) settled_.notify_all();
   }
 }
@@ -206,11 +216,19 @@ bool PrefixFolder::write(const PrefixBlock& block) const {
   return free.ok() && *free >= bytes + kDiskReserve && write_prefix_file(block, path_of(block.key)).ok();
 }
 
-void PrefixFolder::make_room() {
+// Forgets what is too much, whose files are to be removed then.
+std::vector<std::string> PrefixFolder::make_room() {
+  std::vector<std::string> gone;
   while (!order_.empty() && order_.bytes() > bytes_max_) {
-    const std::string key = order_.last();
-    order_.forget(key);
-    unread_.erase(key);
+    gone.push_back(order_.last());
+    order_.forget(gone.back());
+    unread_.erase(gone.back());
+  }
+  return gone;
+}
+
+void PrefixFolder::remove_files(const std::vector<std::string>& keys) const {
+  for (const std::string& key : keys) {
     std::error_code ignored;
     fs::remove(path_of(key), ignored);
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 #include <unordered_set>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/prefix_block.h"
@@ -54,12 +55,14 @@ class PrefixFolder {
   void put_locked(std::shared_ptr<const PrefixBlock> block);
   void write_all();
   bool write(const PrefixBlock& block) const;
-  void make_room();
+  std::vector<std::string> make_room();
+  void remove_files(const std::vector<std::string>& keys) const;
   void keep_order() const;
 
   const std::string folder_;
   const uint64_t bytes_max_;
-  mutable std::mutex mutex_;  // of all below
+  // Of all below. Not held while files are written, read or removed: a disk is slow, and decoding waits for this.
+  mutable std::mutex mutex_;
   std::condition_variable work_, settled_;
   PrefixOrder order_;
   std::unordered_set<std::string> unread_;  // of these, files of an earlier start: they may be damaged

@@ -164,14 +164,33 @@ bool Connection::advance_body() {
     refuse(fault);
     return false;
   }
-  received_ += std::get<size_t>(taken);
-  in_.erase(0, std::get<size_t>(taken));
+  const size_t bytes = std::get<size_t>(taken);
+  received_ += bytes;
+  in_.erase(0, bytes);
+  if (!hold(bytes)) {
+    refuse(beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second"));
+    return false;
+  }
   if (!current_.body->done()) {
     read();
     return false;
   }
   dispatch();
   return state_ == State::kAnswer;
+}
+
+// Counts what has come of a body, framing included, as of all; false where there is too much already.
+bool Connection::hold(uint64_t body_bytes) {
+  if (core_.body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
+  core_.body_bytes += body_bytes;
+  held_ += body_bytes;
+  return true;
+}
+
+// The request has been answered, or never will be.
+void Connection::give_back() {
+  current_.body.reset();
+  core_.body_bytes -= std::exchange(held_, 0);
 }
 
 std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
@@ -338,6 +357,10 @@ void Connection::on_gone(uint64_t number, std::function<void()> callback) {
   if (is_current(number)) current_.gone = std::move(callback);
 }
 
+void Connection::keep(uint64_t number, std::shared_ptr<void> thing) {
+  if (is_current(number)) kept_ = std::move(thing);
+}
+
 void Connection::abandon(uint64_t number) {
   if (!is_current(number)) return;
   if (current_.streaming) return lost();  // without the last chunk: the client sees that it was cut
@@ -353,6 +376,7 @@ void Connection::finish(int status) {
   core_.metrics.answered(name, status, seconds);
   if (core_.options.log) core_.options.log(format("{} {} {:.3f} s", name, status, seconds));
   if (current_.answering) --core_.requests_open;
+  give_back();
   current_.answering = false;
   current_.gone = nullptr;
   since_ = Clock::now();
@@ -426,6 +450,7 @@ void Connection::on_written(bool failed, size_t bytes) {
 
 void Connection::on_drained() {
   if (state_ != State::kAnswer || current_.answering) return;
+  kept_ = nullptr;
   if (close_when_drained_) return linger();
   next_request();
 }
@@ -469,6 +494,8 @@ void Connection::close() {
   socket_.close(ignored);
   read_timer_.cancel();
   write_timer_.cancel();
+  give_back();
+  kept_ = nullptr;
   core_.forget(shared_from_this());
 }
 

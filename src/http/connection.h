@@ -38,6 +38,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void write(uint64_t number, std::string_view piece);
   void end(uint64_t number);
   void on_gone(uint64_t number, std::function<void()> callback);
+  void keep(uint64_t number, std::shared_ptr<void> thing);
   void abandon(uint64_t number);
 
  private:
@@ -61,6 +62,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool advance_body();
   bool accept_head();
   std::optional<HttpFault> check_head();
+  bool hold(uint64_t body_bytes);
+  void give_back();
   void dispatch();
   std::optional<HttpFault> parse_body(HttpRequest& request);
   std::optional<HttpFault> parse_form_body(HttpRequest& request);
@@ -100,12 +103,14 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string in_;         // came and is not yet used
   size_t scanned_ = 0;     // of it, without a head's end in it
   uint64_t received_ = 0;  // of a body, since its timer was set; while lingering, in all
+  uint64_t held_ = 0;      // of ServerCore::body_bytes
   uint64_t number_ = 0;    // of the request
   Current current_;
 
-  std::string out_, flight_;  // to be written; being written
-  size_t flown_ = 0;          // of flight_
-  uint64_t taken_ = 0;        // by the client since the timer was set
+  std::string out_, flight_;    // to be written; being written
+  size_t flown_ = 0;            // of flight_
+  uint64_t taken_ = 0;          // by the client since the timer was set
+  std::shared_ptr<void> kept_;  // until all is written
   bool close_when_drained_ = false;
 };
 

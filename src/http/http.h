@@ -76,6 +76,9 @@ class HttpReply {
   // Called once, on the network's thread, when the client has gone, takes nothing any more, or the server stops, before
   // the answer's end; at once where that was before this call.
   virtual void on_gone(std::function<void()> callback) = 0;
+  // Keeps this until the client has taken the last byte of the answer, or never will. What is handed out with answers
+  // can so be counted: an answer lies in memory as long as its client is slow.
+  virtual void keep(std::shared_ptr<void> thing) = 0;
 };
 
 enum class BodyKind : uint8_t {

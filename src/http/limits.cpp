@@ -13,6 +13,9 @@ constexpr LimitRow kTable[] = {
      "A million tokens of text, several times what any context takes."},
     {Limit::kImageBodyBytes, "image_body_bytes", "bytes", 32 << 20, 413,
      "A message with images in base64, a file to learn from, chats to import."},
+    {Limit::kBodiesBytes, "bodies_bytes", "bytes", 256 << 20, 429,
+     "Of the bodies of all requests together, from the first byte that comes until the answer: eight of the largest, "
+     "thousands of the usual. Without it each connection could hold a body that is never whole."},
     {Limit::kChunkLineBytes, "chunk_line_bytes", "bytes", 64, 400,
      "The size of a chunk has at most 16 digits; what extensions say after it is of no use here."},
     {Limit::kJsonDepth, "json_depth", "levels", 64, 400,

@@ -15,6 +15,7 @@ enum class Limit : uint8_t {
   kTargetBytes,
   kTextBodyBytes,
   kImageBodyBytes,
+  kBodiesBytes,
   kChunkLineBytes,
   kJsonDepth,
   kJsonValues,
@@ -53,7 +54,7 @@ class Limits {
   void set(Limit limit, int64_t value) { values_[static_cast<size_t>(limit)] = value; }
 
  private:
-  std::array<int64_t, 21> values_;
+  std::array<int64_t, 22> values_;
 };
 
 }  // namespace andiron

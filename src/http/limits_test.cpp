@@ -94,6 +94,34 @@ void body_bytes(Limit limit, const std::string& path) {
 void text_body_bytes(Limit limit) { body_bytes(limit, "/v1/echo"); }
 void image_body_bytes(Limit limit) { body_bytes(limit, "/api/chat"); }
 
+// What has come of a body counts before it is whole, and no longer once the request is answered or its client gone.
+void bodies_bytes(Limit limit) {
+  Limited low({{limit, 30}});
+  const auto held = [&] { return low.server().server().counts().body_bytes; };
+  const std::string body = R"({"a":"0123456789ab"})";
+  ASSERT_EQ(body.size(), 20U);
+  const std::string request = low.post("/v1/echo", body);
+  EXPECT_EQ(low.status(request), 200);
+  RawClient slow = low.connect();
+  slow.send(std::string_view(request).substr(0, request.size() - 5));
+  ASSERT_TRUE(comes_true([&] { return held() == 15; }));
+  const std::string refused = low.server().ask(request);
+  EXPECT_EQ(status_in(refused), 429) << refused;
+  EXPECT_NE(refused.find("retry-after: 1\r\n"), std::string::npos);
+  EXPECT_TRUE(low.counted(limit));
+  EXPECT_EQ(low.status(low.get("/health")), 200);
+  slow.send(std::string_view(request).substr(request.size() - 5));
+  EXPECT_EQ(status_in(slow.answer()), 200);
+  ASSERT_TRUE(comes_true([&] { return held() == 0; }));
+  {
+    RawClient gone = low.connect();
+    gone.send(std::string_view(request).substr(0, request.size() - 5));
+    ASSERT_TRUE(comes_true([&] { return held() == 15; }));
+  }
+  ASSERT_TRUE(comes_true([&] { return held() == 0; }));
+  EXPECT_EQ(low.status(request), 200);
+}
+
 void chunk_line_bytes(Limit limit) {
   Limited low({{limit, 8}});
   const auto chunked = [&](const std::string& extension) {
@@ -277,6 +305,7 @@ TEST(Limits, EachIsEnforced) {
                                                    {Limit::kTargetBytes, target_bytes},
                                                    {Limit::kTextBodyBytes, text_body_bytes},
                                                    {Limit::kImageBodyBytes, image_body_bytes},
+                                                   {Limit::kBodiesBytes, bodies_bytes},
                                                    {Limit::kChunkLineBytes, chunk_line_bytes},
                                                    {Limit::kJsonDepth, json_depth},
                                                    {Limit::kJsonValues, json_values},

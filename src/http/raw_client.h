@@ -109,9 +109,9 @@ inline int status_in(std::string_view answer) {
 // Serves until it is destroyed.
 class TestServer {
  public:
-  explicit TestServer(std::vector<Route> routes, ServerOptions options = {}) {
+  explicit TestServer(std::vector<Route> routes, ServerOptions options = {}, HttpServer::Gauges gauges = {}) {
     options.port = 0;
-    auto server = HttpServer::create(std::move(options), std::move(routes));
+    auto server = HttpServer::create(std::move(options), std::move(routes), std::move(gauges));
     EXPECT_TRUE(server.ok()) << (server.ok() ? "" : server.error().message);
     server_ = std::move(server).value();
     thread_ = std::thread([this] { server_->run(); });

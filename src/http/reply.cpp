@@ -49,6 +49,11 @@ class Reply final : public HttpReply {
                         }
                       });
   }
+  void keep(std::shared_ptr<void> thing) override {
+    post([number = number_, thing = std::move(thing)](Connection& connection) mutable {
+      connection.keep(number, std::move(thing));
+    });
+  }
 
  private:
   template <typename Call>

@@ -158,10 +158,11 @@ void add_own_routes(ServerCore& core, std::vector<Route>& routes) {
   routes.back().open = true;
   if (!core.options.metrics) return;
   routes.push_back({"GET", "/metrics", [&core](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
-                      std::vector<Gauge> gauges = core.options.gauges ? core.options.gauges() : std::vector<Gauge>();
+                      std::vector<Gauge> gauges = core.gauges ? core.gauges() : std::vector<Gauge>();
                       const auto count = [](const std::atomic<size_t>& of) { return static_cast<double>(of.load()); };
                       gauges.push_back({"andiron_http_connections", "Open now.", count(core.connections_open)});
                       gauges.push_back({"andiron_http_requests", "Not answered yet.", count(core.requests_open)});
+                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.body_bytes)});
                       reply->send(200, "text/plain; version=0.0.4", core.metrics.text(gauges));
                     }});
 }
@@ -174,6 +175,22 @@ void ServerCore::forget(const std::shared_ptr<Connection>& connection) {
   finish_if_empty(*this);
 }
 
+HttpListener::HttpListener(std::unique_ptr<ServerCore> core) : core_(std::move(core)) {}
+HttpListener::HttpListener(HttpListener&& other) noexcept = default;
+HttpListener::~HttpListener() = default;
+
+Result<HttpListener> HttpListener::open(ServerOptions options) {
+  auto core = std::make_unique<ServerCore>(std::move(options));
+  ANDIRON_CHECK(!core->options.addresses.empty());
+  for (const std::string& address : core->options.addresses) {
+    TRY(check_may_listen(address, core->options.security));
+    TRY(listen(*core, address));
+  }
+  return HttpListener(std::move(core));
+}
+
+uint16_t HttpListener::port() const { return core_->port; }
+
 HttpServer::HttpServer(std::unique_ptr<ServerCore> core) : core_(std::move(core)) {}
 
 HttpServer::~HttpServer() {
@@ -182,16 +199,20 @@ HttpServer::~HttpServer() {
   door->core = nullptr;
 }
 
-Result<std::unique_ptr<HttpServer>> HttpServer::create(ServerOptions options, std::vector<Route> routes) {
-  auto core = std::make_unique<ServerCore>(std::move(options));
-  ANDIRON_CHECK(!core->options.addresses.empty());
-  for (const std::string& address : core->options.addresses) {
-    TRY(check_may_listen(address, core->options.security));
-    TRY(listen(*core, address));
-  }
+Result<std::unique_ptr<HttpServer>> HttpServer::create(HttpListener listener, std::vector<Route> routes,
+                                                       Gauges gauges) {
+  std::unique_ptr<ServerCore> core = std::move(listener.core_);
+  ANDIRON_CHECK(core != nullptr);
+  core->gauges = std::move(gauges);
   add_own_routes(*core, routes);
   core->router = Router(std::move(routes));
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::create(ServerOptions options, std::vector<Route> routes,
+                                                       Gauges gauges) {
+  TRY_ASSIGN(HttpListener listener, HttpListener::open(std::move(options)));
+  return create(std::move(listener), std::move(routes), std::move(gauges));
 }
 
 uint16_t HttpServer::port() const { return core_->port; }
@@ -234,6 +255,8 @@ void HttpServer::stop() {
   });
 }
 
-HttpServer::Counts HttpServer::counts() const { return {core_->connections_open, core_->requests_open}; }
+HttpServer::Counts HttpServer::counts() const {
+  return {core_->connections_open, core_->requests_open, core_->body_bytes};
+}
 
 }  // namespace andiron

@@ -4,6 +4,12 @@
 //   TRY_ASSIGN(auto server, HttpServer::create(options, routes));
 //   server->run();  // until stop(), Ctrl-C or SIGTERM
 //
+// or, where there is much to make ready first,
+//
+//   TRY_ASSIGN(HttpListener listener, HttpListener::open(options));  // the port is free, and taken now
+//   ...
+//   TRY_ASSIGN(auto server, HttpServer::create(std::move(listener), routes));
+//
 // A client that half-closes its connection counts as gone.
 #pragma once
 
@@ -30,8 +36,6 @@ struct ServerOptions {
   SecurityPolicy security = {};
   Limits limits = {};
   bool metrics = false;  // GET /metrics
-  // What else /metrics tells; called on the network's thread.
-  std::function<std::vector<Gauge>()> gauges = {};
   // Of each request: "POST /v1/chat/completions 200 0.532 s". The route's pattern, never what was sent.
   std::function<void(std::string_view line)> log = {};
   bool stops_on_signals = false;  // SIGINT and SIGTERM: gracefully, a second one at once
@@ -39,10 +43,36 @@ struct ServerOptions {
 
 struct ServerCore;
 
+// The addresses and ports of a server that is still to come. Clients that connect meanwhile wait, in the system's
+// queue, and are answered once it runs.
+class HttpListener {
+ public:
+  // Listens; an Error names the address.
+  static Result<HttpListener> open(ServerOptions options);
+  HttpListener(HttpListener&& other) noexcept;
+  HttpListener& operator=(HttpListener&&) = delete;
+  HttpListener(const HttpListener&) = delete;
+  ~HttpListener();
+
+  uint16_t port() const;
+
+ private:
+  friend class HttpServer;
+  explicit HttpListener(std::unique_ptr<ServerCore> core);
+  std::unique_ptr<ServerCore> core_;
+};
+
 class HttpServer {
  public:
-  // Listens; an Error names the address. `routes` get GET /health beside them and, where options say, GET /metrics.
-  static Result<std::unique_ptr<HttpServer>> create(ServerOptions options, std::vector<Route> routes);
+  // What /metrics tells beside the server's own; called on the network's thread.
+  using Gauges = std::function<std::vector<Gauge>()>;
+
+  // `routes` get GET /health beside them and, where the options say, GET /metrics.
+  static Result<std::unique_ptr<HttpServer>> create(HttpListener listener, std::vector<Route> routes,
+                                                    Gauges gauges = {});
+  // Listens first.
+  static Result<std::unique_ptr<HttpServer>> create(ServerOptions options, std::vector<Route> routes,
+                                                    Gauges gauges = {});
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
   ~HttpServer();
@@ -60,6 +90,7 @@ class HttpServer {
 
   struct Counts {
     size_t connections = 0, requests = 0;
+    size_t body_bytes = 0;  // of requests that have not been answered, as far as they have come
   };
   Counts counts() const;  // any thread, of a moment ago
 

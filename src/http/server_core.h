@@ -37,9 +37,11 @@ struct ServerCore {
 
   ServerOptions options;
   Router router{{}};
+  HttpServer::Gauges gauges;
   Metrics metrics;
   uint16_t port = 0;  // set before anything runs
   std::atomic<size_t> connections_open{0}, requests_open{0};
+  std::atomic<size_t> body_bytes{0};  // of requests that have not been answered, as far as they have come
   bool stopping = false;
 
   // Before all that waits on it, so that it is destroyed after that; what it still has to call may use what is above.

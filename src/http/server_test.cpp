@@ -164,6 +164,36 @@ TEST_F(ServerTest, AnAnswerThatEndedIsNotGone) {
   EXPECT_EQ(engine_.gone, 0);
 }
 
+// What is kept with an answer goes when the client has taken it, or has gone; not when the handler has sent it.
+TEST(Server, KeepsSomethingAsLongAsAnAnswerIsNotTaken) {
+  std::atomic<int> kept{0}, sent{0};
+  const std::string large(3 << 20, 'x');
+  const auto handler = [&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+    ++kept;
+    reply->keep(std::shared_ptr<void>(&kept, [](void* count) { --*static_cast<std::atomic<int>*>(count); }));
+    reply->send(200, "text/plain", large);
+    ++sent;
+  };
+  std::vector<Route> routes;
+  routes.push_back({"GET", "/large", handler});
+  const TestServer server(std::move(routes));
+  for (const bool leaves : {false, true}) {
+    RawClient client(server.port(), 4096);
+    client.send(format("GET /large HTTP/1.1\r\n{}\r\n", server.host()));
+    size_t got = client.some().size();
+    ASSERT_GT(got, 0U);
+    EXPECT_EQ(sent, leaves ? 2 : 1);
+    EXPECT_EQ(kept, 1) << "most of it has not been taken";
+    while (!leaves && got < large.size()) {
+      const std::string more = client.some();
+      ASSERT_FALSE(more.empty());
+      got += more.size();
+    }
+    if (leaves) client.close();
+    EXPECT_TRUE(comes_true([&] { return kept == 0; }));
+  }
+}
+
 // Raw bytes that two programs might read differently: the server answers once, with an error, and closes.
 TEST_F(ServerTest, SmuggledRequestsAreNeverAnswered) {
   const std::string here = server_.host(), json = "Content-Type: application/json\r\n";
@@ -314,6 +344,28 @@ TEST(Server, SaysWhichPortIsTaken) {
   const auto second = HttpServer::create(options, {});
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.error().message.find(std::to_string(server.port())), std::string::npos);
+}
+
+// As the server's program does while it loads its model.
+TEST(Server, ListensBeforeItServes) {
+  FakeEngine engine;
+  ServerOptions options;
+  options.addresses = {"127.0.0.1"};
+  options.port = 0;
+  auto listener = HttpListener::open(options);
+  ASSERT_TRUE(listener.ok()) << listener.error().message;
+  const uint16_t port = listener->port();
+  options.port = port;
+  EXPECT_FALSE(HttpListener::open(options).ok()) << "it is taken";
+  RawClient early(port);
+  ASSERT_TRUE(early.send(format("GET /health HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", port)));
+  auto server = HttpServer::create(std::move(*listener), test_routes(engine));
+  ASSERT_TRUE(server.ok()) << server.error().message;
+  EXPECT_EQ((*server)->port(), port);
+  std::thread serving([&] { (*server)->run(); });
+  EXPECT_EQ(status_in(early.answer()), 200) << "who came early has waited";
+  (*server)->stop();
+  serving.join();
 }
 
 // What is said to the server is in no line of its log, and in no metric.

@@ -14,6 +14,7 @@ constexpr auto kRefused = FieldUse::kRefused;
 constexpr std::string_view kFixed = "memory and threads are set when the server starts";
 constexpr std::string_view kLoaded = "the model stays as long as the server runs";
 constexpr std::string_view kNoImages = "models here write text only";
+constexpr std::string_view kShown = "what is shown is the model as it is";
 
 const ApiTable kMessage = {
     "a message", {{"role"}, {"content"}, {"thinking"}, {"tool_calls"}, {"tool_name"}, {"tool_call_id"}, {"images"}}};
@@ -161,17 +162,39 @@ void read_think(FieldReader& in, ChatAsk& ask) {
   }
 }
 
-void read_answer(FieldReader& in, AnswerAsk& ask, std::optional<ApiError>& error) {
-  ask.stream = true;
-  read_model(in, ask.model);
-  in.flag("stream", ask.stream);
-  read_format(in, ask);
-  read_options(in, ask, error);
+// What a chat and a generate request have in common: the fields, and reading them.
+ApiTable answer_table(std::string_view name, std::vector<ApiField> own) {
+  static const std::vector<ApiField> kCommon = {
+      {"model"},
+      {"adapters"},
+      {"format"},
+      {"options"},
+      {"stream"},
+      {"think"},
+      {"logprobs"},
+      {"top_logprobs"},
+      {"keep_alive", kIgnored, kLoaded},
+      {"truncate", kIgnored, "a prompt that does not fit is always refused, with the numbers"},
+      {"shift", kIgnored, "a context is never shifted; an answer ends where it is full"}};
+  own.insert(own.begin(), kCommon.begin(), kCommon.end());
+  return {name, std::move(own)};
+}
+
+void read_answer(FieldReader& in, Api api, const ApiDefaults& defaults, ChatAsk& ask, std::optional<ApiError>& error) {
+  AnswerAsk& answer = ask.answer;
+  answer.api = api;
+  answer.sampling = defaults.sampling;
+  answer.stream = true;
+  read_model(in, answer.model);
+  in.flag("stream", answer.stream);
+  read_format(in, answer);
+  read_options(in, answer, error);
   bool logprobs = false;
   int32_t top = 0;
   in.flag("logprobs", logprobs);
   in.whole("top_logprobs", top, 0, kLogprobsMax);
-  if (logprobs) ask.logprobs_top = top;
+  if (logprobs) answer.logprobs_top = top;
+  read_think(in, ask);
 }
 
 // An embedding's options that change nothing, and Ollama's silent cut, which is not made.
@@ -221,21 +244,7 @@ const ApiTable& ollama_options_fields() {
 }
 
 const ApiTable& ollama_chat_fields() {
-  static const ApiTable kTable = {
-      "a chat",
-      {{"model"},
-       {"adapters"},
-       {"messages"},
-       {"tools"},
-       {"format"},
-       {"options"},
-       {"stream"},
-       {"think"},
-       {"logprobs"},
-       {"top_logprobs"},
-       {"keep_alive", kIgnored, kLoaded},
-       {"truncate", kIgnored, "a prompt that does not fit is always refused, with the numbers"},
-       {"shift", kIgnored, "a context is never shifted; an answer ends where it is full"}}};
+  static const ApiTable kTable = answer_table("a chat", {{"messages"}, {"tools"}});
   return kTable;
 }
 
@@ -243,39 +252,25 @@ ApiResult<ChatAsk> parse_ollama_chat(const Json& body, const ApiDefaults& defaul
   std::optional<ApiError> error;
   FieldReader in(body, ollama_chat_fields(), error);
   ChatAsk ask;
-  ask.answer.api = Api::kOllamaChat;
-  ask.answer.sampling = defaults.sampling;
-  read_answer(in, ask.answer, error);
-  read_think(in, ask);
+  read_answer(in, Api::kOllamaChat, defaults, ask, error);
   read_messages(in, ask, error);
   read_tools(in, ask, error);
   return finished(std::move(ask), error);
 }
 
 const ApiTable& ollama_generate_fields() {
-  static const ApiTable kTable = {
-      "a generate request",
-      {{"model"},
-       {"adapters"},
-       {"prompt"},
-       {"system"},
-       {"raw"},
-       {"images"},
-       {"format"},
-       {"options"},
-       {"stream"},
-       {"think"},
-       {"logprobs"},
-       {"top_logprobs"},
-       {"keep_alive", kIgnored, kLoaded},
-       {"truncate", kIgnored, "a prompt that does not fit is always refused, with the numbers"},
-       {"shift", kIgnored, "a context is never shifted; an answer ends where it is full"},
-       {"suffix", kRefused, "models here write on from the prompt's end; they fill no gaps"},
-       {"template", kRefused, "the model's own template is used; send the whole text with \"raw\""},
-       {"context", kRefused, "use /api/chat, which took its place"},
-       {"width", kRefused, kNoImages},
-       {"height", kRefused, kNoImages},
-       {"steps", kRefused, kNoImages}}};
+  static const ApiTable kTable =
+      answer_table("a generate request",
+                   {{"prompt"},
+                    {"system"},
+                    {"raw"},
+                    {"images"},
+                    {"suffix", kRefused, "models here write on from the prompt's end; they fill no gaps"},
+                    {"template", kRefused, "the model's own template is used; send the whole text with \"raw\""},
+                    {"context", kRefused, "use /api/chat, which took its place"},
+                    {"width", kRefused, kNoImages},
+                    {"height", kRefused, kNoImages},
+                    {"steps", kRefused, kNoImages}});
   return kTable;
 }
 
@@ -283,11 +278,7 @@ ApiResult<GenerateAsk> parse_ollama_generate(const Json& body, const ApiDefaults
   std::optional<ApiError> error;
   FieldReader in(body, ollama_generate_fields(), error);
   GenerateAsk ask;
-  AnswerAsk& answer = ask.chat.answer;
-  answer.api = Api::kOllamaGenerate;
-  answer.sampling = defaults.sampling;
-  read_answer(in, answer, error);
-  read_think(in, ask.chat);
+  read_answer(in, Api::kOllamaGenerate, defaults, ask.chat, error);
   refuse_images(in);
   std::string prompt, system;
   bool raw = false;
@@ -298,7 +289,7 @@ ApiResult<GenerateAsk> parse_ollama_generate(const Json& body, const ApiDefaults
   if (!system.empty()) ask.chat.messages.push(chat_message("system", std::move(system)));
   if (!prompt.empty()) ask.chat.messages.push(chat_message("user", prompt));
   ask.is_chat = !raw;
-  ask.text.answer = answer;
+  ask.text.answer = ask.chat.answer;
   ask.text.raw = raw;
   ask.text.prompts.emplace_back(std::move(prompt));
   return finished(std::move(ask), error);
@@ -310,9 +301,9 @@ const ApiTable& ollama_show_fields() {
                                    {"name"},
                                    {"verbose"},
                                    {"adapters"},
-                                   {"system", kIgnored, "what is shown is the model as it is"},
-                                   {"template", kIgnored, "what is shown is the model as it is"},
-                                   {"options", kIgnored, "what is shown is the model as it is"}}};
+                                   {"system", kIgnored, kShown},
+                                   {"template", kIgnored, kShown},
+                                   {"options", kIgnored, kShown}}};
   return kTable;
 }
 

@@ -165,6 +165,32 @@ TEST(ApiParse, OllamaStreamsUnlessTold) {
   EXPECT_EQ(show->model.model, "ember:latest");
 }
 
+// What chat and generate have in common is read in one place; each says by itself which API it is.
+TEST(ApiParse, OllamaReadsChatsAndPromptsAlike) {
+  const std::string common = R"("model": "m+me", "think": true, "format": "json", "logprobs": true, "top_logprobs": 3,
+                                "keep_alive": "5m", "options": {"temperature": 0.25, "num_predict": -2}})";
+  ApiDefaults defaults = kDefaults;
+  defaults.sampling.top_k = 7;
+  auto chat = parse_ollama_chat(json(R"({"messages": [], )" + common), defaults);
+  auto generate = parse_ollama_generate(json(R"({"prompt": "p", )" + common), defaults);
+  ASSERT_TRUE(chat.ok()) << chat.error().message;
+  ASSERT_TRUE(generate.ok()) << generate.error().message;
+  EXPECT_EQ(chat->answer.api, Api::kOllamaChat);
+  EXPECT_EQ(generate->chat.answer.api, Api::kOllamaGenerate);
+  EXPECT_EQ(generate->text.answer.api, Api::kOllamaGenerate);
+  for (const ChatAsk& ask : {*chat, generate->chat}) {
+    EXPECT_EQ(ask.answer.model.model, "m");
+    EXPECT_EQ(ask.answer.model.adapters.size(), 1u);
+    EXPECT_EQ(ask.answer.format.kind, AnswerFormat::Kind::kJsonObject);
+    EXPECT_EQ(ask.answer.logprobs_top, 3);
+    EXPECT_EQ(ask.answer.tokens_max, -1);
+    EXPECT_EQ(ask.answer.sampling.temperature, 0.25);
+    EXPECT_EQ(ask.answer.sampling.top_k, 7);
+    EXPECT_TRUE(ask.answer.stream);
+    EXPECT_EQ(ask.think, true);
+  }
+}
+
 TEST(ApiParse, PromptsOfFourKinds) {
   const auto prompts = [](const char* prompt) {
     auto ask = parse_openai_completion(with(json(R"({"model": "m"})"), "prompt", json(prompt)), kDefaults);

@@ -142,10 +142,25 @@ ApiResult<Message> read_message(const HttpRequest& request) {
 
 ChatAnswer chat_answer(const Json& body, int status) { return {body.dump(), status}; }
 
-ApiError store_failed(const Error& error) { return {500, error.message, "", "store_failed", {}}; }
+ApiError store_failed(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::kDiskFull: return {507, error.message, "", "disk_full", {}};
+    case ErrorKind::kNotFound: return {404, error.message, "", "not_found", {}};
+    case ErrorKind::kConflict: return {409, error.message, "id", "exists", {}};
+    case ErrorKind::kMachine:
+    case ErrorKind::kOther: break;
+  }
+  return {500, error.message, "", "store_failed", {}};
+}
 
 ApiError bad_record(const Error& error, std::string param) {
   return {400, error.message, std::move(param), "invalid_value", {}};
+}
+
+ApiError store_refused(const Error& error, ApiError refusal) {
+  const bool is_machine = error.kind == ErrorKind::kDiskFull || error.kind == ErrorKind::kMachine;
+  if (is_machine) return store_failed(error);
+  return refusal;
 }
 
 std::optional<ApiError> check_query(const HttpRequest& request, std::initializer_list<std::string_view> known) {
@@ -210,13 +225,6 @@ ChatResult create_chat(Store& store, const HttpRequest& request) {
   in.flag("for_training", conversation.for_training);
   if (error) return std::move(*error);
   if (const auto valid = check_record(conversation); !valid.ok()) return bad_record(valid.error());
-  if (!conversation.id.empty()) {
-    const auto there = store.conversation(conversation.id);
-    if (!there.ok()) return store_failed(there.error());
-    if (there->has_value()) {
-      return ApiError{409, format("there is a conversation \"{}\" already", conversation.id), "id", "exists", {}};
-    }
-  }
   const auto added = store.add_conversation(std::move(conversation));
   if (!added.ok()) return store_failed(added.error());
   return chat_answer(to_json(*added), 201);
@@ -277,12 +285,10 @@ ChatResult add_chat_message(Store& store, const HttpRequest& request) {
   if (!message.ok()) return message.error();
   if (auto conversation = find_chat(store, request); !conversation.ok()) return conversation.error();
   if (auto wrong = check_message(store, *message)) return std::move(*wrong);
-  const std::string id = message->id;
   const auto added = store.add_message(std::move(*message));
   if (added.ok()) return chat_answer(to_json(*added), 201);
-  // The one thing left that is the request's fault: another text under this id.
-  const auto there = id.empty() ? Result<std::optional<Message>>(std::optional<Message>()) : store.message(id);
-  if (there.ok() && there->has_value()) return ApiError{409, added.error().message, "id", "exists", {}};
+  // What is left of what a request can do wrong: a conversation that has as many messages as one may have.
+  if (added.error().kind == ErrorKind::kOther) return bad_record(added.error());
   return store_failed(added.error());
 }
 

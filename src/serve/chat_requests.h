@@ -39,15 +39,20 @@ ChatResult import_chats(Store& store, const HttpRequest& request);
 // An export is made in memory, as the store must not be read at the pace of a slow client. What is larger is asked for
 // a few conversations at a time.
 inline constexpr size_t kExportBytes = size_t{256} << 20;
+// It stays there until its client has taken it: no more than these at a time, each from its request on.
+inline constexpr size_t kExportsAtOnce = 2;
 
 // What two files of these share.
 
 // The whole answer.
 ChatAnswer chat_answer(const Json& body, int status = 200);
-// A 500: the disk, not the request.
+// What the store could not do with a request that has been looked at: 507 where the disk is full, 404 and 409 where
+// what it names has gone or come since, else 500.
 ApiError store_failed(const Error& error);
 // A 400 about the whole request.
 ApiError bad_record(const Error& error, std::string param = "");
+// Of a request that only the store can judge: `refusal`, unless it was the machine that failed.
+ApiError store_refused(const Error& error, ApiError refusal);
 // The first parameter of the query that is not one of these is refused.
 std::optional<ApiError> check_query(const HttpRequest& request, std::initializer_list<std::string_view> known);
 // A whole number of the query; `value` where there is none.

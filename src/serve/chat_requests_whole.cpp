@@ -47,7 +47,7 @@ ChatResult search_chats(Store& store, const HttpRequest& request) {
   if (auto wrong = read_query(request, "offset", 0, int64_t{1} << 40, offset)) return std::move(*wrong);
   const auto hits = store.search(request.query_value("q"), limit, offset);
   // Too many words, above all.
-  if (!hits.ok()) return bad_record(hits.error(), "q");
+  if (!hits.ok()) return store_refused(hits.error(), bad_record(hits.error(), "q"));
   Json list = Json::array();
   for (const SearchHit& hit : *hits) {
     Json out = Json::object();
@@ -130,7 +130,9 @@ ChatResult import_chats(Store& store, const HttpRequest& request) {
   in.flag("keep_consent", keep_consent);
   if (error) return std::move(*error);
   const auto report = store.import(lines, keep_consent);
-  if (!report.ok()) return ApiError{400, report.error().message, "lines", "import_failed", {}};
+  if (!report.ok()) {
+    return store_refused(report.error(), {400, report.error().message, "lines", "import_failed", {}});
+  }
   Json out = Json::object();
   out.set("lines", report->lines).set("conversations", report->conversations).set("messages", report->messages);
   out.set("files", report->files).set("runs", report->runs).set("settings", report->settings);

@@ -1,11 +1,12 @@
 #include "serve/chat_routes.h"
 
+#include <array>
 #include <memory>
 #include <utility>
 
 #include "http/errors.h"
 #include "serve/chat_requests.h"
-#include "serve/task_thread.h"
+#include "serve/workers.h"
 
 namespace andiron {
 
@@ -44,6 +45,28 @@ HttpFault busy() {
   return fault;
 }
 
+HttpFault too_many_exports() {
+  HttpFault fault{429,
+                  format("{} exports are being taken already; ask again when one of them has come", kExportsAtOnce), "",
+                  "too_many_exports"};
+  fault.headers = {{"retry-after", "5"}};
+  return fault;
+}
+
+// Each is taken as long as somebody holds what it points to. On the network's thread alone.
+using ExportPlaces = std::array<std::weak_ptr<void>, kExportsAtOnce>;
+
+// A free one, or null.
+std::shared_ptr<void> take_place(ExportPlaces& places) {
+  for (std::weak_ptr<void>& place : places) {
+    if (!place.expired()) continue;
+    const std::shared_ptr<void> taken = std::make_shared<char>();
+    place = taken;
+    return taken;
+  }
+  return nullptr;
+}
+
 void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest& request, HttpReply& reply) {
   ChatResult result = handle(store, request);
   if (!result.ok()) return send_error(reply, ErrorShape::kOpenAi, result.error());
@@ -54,17 +77,22 @@ void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest
 }  // namespace
 
 std::vector<Route> chat_routes(Store& store, Forget forget) {
-  auto thread = std::make_shared<TaskThread>(kStoreRequestsWaiting);
+  auto thread = std::make_shared<Workers>(1, kStoreRequestsWaiting);
   std::vector<Route> routes;
   for (const Row& row : kRows) {
     Route route;
     route.method = row.method;
     route.pattern = row.pattern;
     route.body = row.body;
-    route.handler = [&store, thread, forget = row.handle == remove_one_setting ? Forget() : forget,
+    std::shared_ptr<ExportPlaces> places;
+    if (row.handle == export_chats) places = std::make_shared<ExportPlaces>();
+    route.handler = [&store, thread, places, forget = row.handle == remove_one_setting ? Forget() : forget,
                      handle = row.handle](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+      const std::shared_ptr<void> place = places ? take_place(*places) : nullptr;
+      if (places && !place) return send_error(*reply, ErrorShape::kOpenAi, too_many_exports());
+      if (place) reply->keep(place);
       // The task holds nothing of the thread: it would be the one that waits for its own end.
-      const bool taken = thread->post([&store, handle, forget, request = std::move(request), reply] {
+      const bool taken = thread->post([&store, handle, forget, place, request = std::move(request), reply] {
         answer(store, handle, forget, request, *reply);
       });
       if (!taken) send_error(*reply, ErrorShape::kOpenAi, busy());

@@ -13,7 +13,8 @@
 //   GET    settings                           {"settings": {NAME: VALUE}}
 //   PUT    settings/{name}                    {"value"}
 //   DELETE settings/{name}
-//   GET    export                             JSON lines: everything or, with conversation=ID (again and again), these
+//   GET    export                             JSON lines: everything or, with conversation=ID (again and again), these;
+//                                             two at a time, then 429
 //   POST   import                             {"lines": JSON lines, "keep_consent": false}; an ImportReport
 //
 // Errors have OpenAI's shape. A field or a parameter that stands in no table is refused by name.

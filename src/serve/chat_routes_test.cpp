@@ -8,6 +8,7 @@
 
 #include "http/raw_client.h"
 #include "http/security_matrix.h"
+#include "serve/chat_requests.h"
 #include "store/store_fixture.h"
 
 namespace andiron {
@@ -227,18 +228,60 @@ TEST_F(ChatRoutesTest, WhatIsExportedComesBack) {
   EXPECT_TRUE(must(store_->conversation(one))->for_training);
 }
 
-TEST_F(ChatRoutesTest, AFailingDiskIsNoFaultOfTheRequest) {
+// An export that nobody reads lies in memory; those who begin many and read none must not fill it.
+TEST_F(ChatRoutesTest, ExportsThatNobodyReadsAreFew) {
   const std::string id = create();
-  FaultyVfs::Fault fault_of_disk;
-  fault_of_disk.calls[FaultyVfs::kWrite] = true;
-  fault_of_disk.at = 1;
-  fault_of_disk.persistent = true;
-  fault_of_disk.full = true;
-  vfs_.set(fault_of_disk);
-  EXPECT_EQ(fault(ask("POST", "conversations/" + id + "/messages", R"({"role": "user", "content": "x"})")),
-            "500 store_failed -");
+  add(id, format(R"({{"role": "user", "content": "{}"}})", std::string(3 << 20, 'x')));
+  const std::string request = format("GET /api/store/export HTTP/1.1\r\n{}\r\n", server_.host());
+  std::vector<RawClient> slow;
+  for (size_t i = 0; i < kExportsAtOnce; ++i) {
+    slow.emplace_back(server_.port(), 4096);
+    slow.back().send(request);
+    EXPECT_EQ(status_in(slow.back().until("\r\n\r\n")), 200);
+  }
+  const Answer refused = ask("GET", "export");
+  EXPECT_EQ(fault(refused), "429 too_many_exports -");
+  EXPECT_NE(refused.head.find("retry-after: "), std::string::npos);
+  EXPECT_EQ(ask("GET", "conversations/" + id).status, 200) << "everything else is answered";
+  slow.pop_back();
+  // Each of these is taken to its end, and makes room for the next.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(comes_true([&] { return ask("GET", "export").status == 200; }));
+  }
+}
+
+// A disk of which every such call fails; `full`: because there is no room.
+FaultyVfs::Fault failing(FaultyVfs::Call call, bool full = false) {
+  FaultyVfs::Fault fault;
+  fault.calls[call] = true;
+  fault.at = 1;
+  fault.persistent = true;
+  fault.full = full;
+  return fault;
+}
+
+TEST_F(ChatRoutesTest, AFailingDiskIsNoFaultOfTheRequest) {
+  const std::string id = create(), other = create();
+  const std::string hello = R"({"role": "user", "content": "Hello"})";
+  add(other, hello);
+  Json lines = Json::object();
+  lines.set("lines", ask("GET", "export").body);
+  ASSERT_EQ(ask("DELETE", "conversations/" + other).status, 200);
+  for (const bool full : {true, false}) {
+    const std::string expected = full ? "507 disk_full -" : "500 store_failed -";
+    vfs_.set(failing(FaultyVfs::kWrite, full));
+    EXPECT_EQ(fault(ask("POST", "conversations", "{}")), expected);
+    EXPECT_EQ(fault(ask("POST", "conversations/" + id + "/messages", hello)), expected);
+    EXPECT_EQ(fault(ask("PUT", "settings/page", R"({"value": 1})")), expected);
+    EXPECT_EQ(fault(ask("POST", "import", lines.dump())), expected);
+    EXPECT_EQ(fault(ask("DELETE", "conversations/" + id)), expected);
+  }
+  vfs_.set(failing(FaultyVfs::kRead));
+  EXPECT_EQ(fault(ask("GET", "search?q=hello")), "500 store_failed -");
   vfs_.set({});
   EXPECT_EQ(ask("GET", "conversations/" + id).json.member("messages").items_or_none().size(), 0U);
+  EXPECT_EQ(ask("GET", "search?q=hello").json.member("hits").items_or_none().size(), 0U);
+  EXPECT_EQ(ask("POST", "import", lines.dump()).status, 200);
 }
 
 TEST_F(ChatRoutesTest, EveryRouteRefusesStrangers) {

@@ -100,8 +100,7 @@ class ServeTest : public EngineTest {
     service_ = std::make_unique<Service>(*host_, *scheduler_, ServiceOptions{.sampling = {}, .version = "1.2.3"});
     ServerOptions http;
     http.metrics = true;
-    http.gauges = [this] { return service_->gauges(); };
-    server_ = std::make_unique<TestServer>(service_->routes(), std::move(http));
+    server_ = std::make_unique<TestServer>(service_->routes(), std::move(http), [this] { return service_->gauges(); });
   }
   void TearDown() override {
     server_.reset();

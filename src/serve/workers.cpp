@@ -5,7 +5,7 @@
 
 namespace andiron {
 
-Workers::Workers(int count) {
+Workers::Workers(int count, size_t waiting_max) : waiting_max_(waiting_max) {
   for (int i = 0; i < count; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -18,28 +18,31 @@ Workers::~Workers() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Workers::post(std::function<void()> work) {
+bool Workers::post(std::function<void()> task) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(work));
+    if (waiting_.size() >= waiting_max_) return false;
+    waiting_.push_back(std::move(task));
   }
   changed_.notify_one();
+  return true;
 }
 
 void Workers::run() {
   for (;;) {
-    std::function<void()> work;
+    std::function<void()> task;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
       if (stopping_) return;
-      work = std::move(waiting_.front());
+      task = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    // Memory that runs out costs the one request: its reply is destroyed without an answer, which is a 500.
     try {
-      work();
+      task();
     } catch (const std::exception&) {
+      // Memory that runs out costs the one request. What the task held is given back: its reply is destroyed without an
+      // answer, which is a 500.
       continue;
     }
   }

@@ -95,8 +95,12 @@ Result<std::vector<Message>> read_messages(SqliteConnection& db, const std::stri
   return out;
 }
 
-Error no_conversation(std::string_view id) { return make_error("there is no conversation \"{}\"", quoted(id)); }
-Error no_message(std::string_view id) { return make_error("there is no message \"{}\"", quoted(id)); }
+Error no_conversation(std::string_view id) {
+  return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", quoted(id));
+}
+Error no_message(std::string_view id) {
+  return make_error(ErrorKind::kNotFound, "there is no message \"{}\"", quoted(id));
+}
 
 Result<int64_t> conversation_number(SqliteConnection& db, std::string_view id) {
   TRY_ASSIGN(const auto number, db.find_number("SELECT number FROM conversation WHERE id = ?", {id}));
@@ -199,7 +203,7 @@ Result<Conversation> add_conversation(SqliteConnection& db, Conversation convers
   if (conversation.created_ms == 0) conversation.created_ms = now_ms;
   if (conversation.changed_ms == 0) conversation.changed_ms = conversation.created_ms;
   TRY_ASSIGN(const auto there, db.find_number("SELECT number FROM conversation WHERE id = ?", {conversation.id}));
-  if (there) return make_error("there is a conversation \"{}\" already", conversation.id);
+  if (there) return make_error(ErrorKind::kConflict, "there is a conversation \"{}\" already", conversation.id);
   conversation.shown.clear();
   const std::string sampling = conversation.sampling.dump();
   TRY(db.run(
@@ -251,7 +255,7 @@ Result<Message> add_message(SqliteConnection& db, Message message, int64_t now_m
   }
   TRY_ASSIGN(auto kept, find_message(db, message.id));
   if (kept && is_same(*kept, message)) return std::move(*kept);
-  if (kept) return make_error("there is another message \"{}\" already", message.id);
+  if (kept) return make_error(ErrorKind::kConflict, "there is another message \"{}\" already", message.id);
   if (message.created_ms == 0) message.created_ms = now_ms;
   TRY_ASSIGN(const int64_t conversation, conversation_number(db, message.conversation));
   TRY_ASSIGN(const auto parent, number_within(db, conversation, message.parent, "the parent"));

@@ -51,7 +51,7 @@ class Exporter {
   }
   Status conversation(const std::string& id) {
     TRY_ASSIGN(const auto conversation, find_conversation(db_, id));
-    if (!conversation) return make_error("there is no conversation \"{}\"", quoted(id));
+    if (!conversation) return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", quoted(id));
     TRY_ASSIGN(const auto messages, list_messages(db_, id));
     for (const Message& message : messages) {
       for (const std::string& hash : message.files) TRY(file(hash));
@@ -279,11 +279,13 @@ Result<ImportReport> import_store(SqliteConnection& db, std::string_view text, b
     if (end == std::string_view::npos) return make_error("line {}: it has no end: the export was cut off", number + 1);
     ++number;
     auto read = importer.read_line(text.substr(0, end));
-    if (!read.ok()) return make_error("line {}: {}; nothing was imported", number, read.error().message);
+    if (!read.ok()) {
+      return make_error(read.error().kind, "line {}: {}; nothing was imported", number, read.error().message);
+    }
     text.remove_prefix(end + 1);
   }
   auto report = importer.finish();
-  if (!report.ok()) return make_error("{}; nothing was imported", report.error().message);
+  if (!report.ok()) return make_error(report.error().kind, "{}; nothing was imported", report.error().message);
   return report;
 }
 

@@ -6,6 +6,9 @@
 //   {"conversation": {...}}  {"message": {...}}                  the members of store/records.h, in their order
 //   {"run": {...}}  {"lesson": {...}}
 //   {"end": N}                                                   last: N lines before it, so that a cut file is known
+//
+// Messages may follow in a later export, without the line of their conversation, which is there by then: so what is too
+// large for one request comes in several. The first must not show ("shown") what is not in it.
 #pragma once
 
 #include <cstdint>

@@ -230,6 +230,37 @@ TEST_F(ExchangeTest, HostileLinesAreRefusedByNumberAndReason) {
       << "the cases begin from good";
 }
 
+// What is larger than a request comes in several exports: the first names the chat, the others go on with its messages.
+TEST_F(ExchangeTest, AChatMayComeInParts) {
+  Conversation conversation;
+  conversation.title = "long";
+  const std::string c = converse(conversation);
+  const std::string one = say(c, "", "user", "one"), two = say(c, one, "assistant", "two");
+  const std::string edited = say(c, one, "assistant", "three", two), last = say(c, two, "user", "four");
+  std::vector<std::string> all;
+  const std::string text = exported();
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = text.find('\n', at);
+    all.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  ASSERT_EQ(all.size(), 7U) << "a head, a conversation, four messages, an end";
+  std::string first = all[1];
+  const std::string shown = format("\"shown\": \"{}\"", last);
+  ASSERT_NE(first.find(shown), std::string::npos) << first;
+  EXPECT_NE(refusal(lines({first, all[2], all[3]})).find("is no message of this conversation"), std::string::npos)
+      << "what it shows is in a later part";
+  first.replace(first.find(shown), shown.size(), "\"shown\": \"\"");
+  EXPECT_EQ(must(other_->import(lines({first, all[2], all[3]}), true)).messages, 2);
+  EXPECT_EQ(must(other_->import(lines({all[4], all[5]}), true)).messages, 2);
+  ConversationChange change;
+  change.shown = last;
+  must(other_->change_conversation(c, change));
+  EXPECT_EQ(must(other_->message(edited))->edit_of, two);
+  EXPECT_EQ(must(other_->messages(c)).size(), 4U);
+  EXPECT_EQ(must(other_->conversation(c))->shown, last);
+}
+
 TEST_F(ExchangeTest, TheLargestMessageComesBack) {
   const std::string c = converse();
   // Every byte takes six in JSON.

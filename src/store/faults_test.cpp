@@ -157,12 +157,34 @@ TEST_F(FaultsTest, AFullDiskIsSaidAndCanBeHealed) {
   fault.at = 1;
   fault.full = true;
   vfs_.set(fault);
-  EXPECT_EQ(error_of(store_->add_message(message_of("m1", "m0"))),
-            path_ + ": the disk is full; nothing of this change is kept");
+  const auto refused = store_->add_message(message_of("m1", "m0"));
+  EXPECT_EQ(error_of(refused), path_ + ": the disk is full; nothing of this change is kept");
+  EXPECT_EQ(kind_of(refused), ErrorKind::kDiskFull);
   EXPECT_EQ(must(store_->messages("c")).size(), 1U) << "what is there can be read";
   vfs_.set({});
   must(store_->add_message(message_of("m1", "m0")));
   EXPECT_EQ(must(store_->messages("c")).size(), 2U);
+}
+
+TEST_F(FaultsTest, AnErrorTellsAFailingDiskFromWhatWasAsked) {
+  open();
+  EXPECT_EQ(kind_of(store_->set_thumb("none", 1)), ErrorKind::kNotFound);
+  EXPECT_EQ(kind_of(store_->set_thumb("m0", 2)), ErrorKind::kOther);
+  Message other = message_of("m0", "");
+  other.content = "another text";
+  EXPECT_EQ(kind_of(store_->add_message(other)), ErrorKind::kConflict);
+  EXPECT_EQ(kind_of(store_->import("{}\n", false)), ErrorKind::kOther);
+  const std::string lines = exported();
+  must(store_->remove_conversations({"c"}));
+  for (const bool full : {true, false}) {
+    auto fault = on({FaultyVfs::kWrite}, true);
+    fault.at = 1;
+    fault.full = full;
+    vfs_.set(fault);
+    EXPECT_EQ(kind_of(store_->import(lines, false)), full ? ErrorKind::kDiskFull : ErrorKind::kMachine);
+  }
+  vfs_.set({});
+  must(store_->import(lines, false));
 }
 
 TEST_F(FaultsTest, AfterASyncThatFailedNothingIsWrittenUntilItIsOpenedAnew) {
@@ -173,6 +195,7 @@ TEST_F(FaultsTest, AfterASyncThatFailedNothingIsWrittenUntilItIsOpenedAnew) {
   EXPECT_NE(error_of(store_->add_message(message_of("m1", "m0"))).find("cannot sync to disk"), std::string::npos);
   EXPECT_NE(error_of(store_->add_message(message_of("m1", "m0"))).find("nothing more is written"), std::string::npos);
   EXPECT_NE(error_of(store_->put_setting("a", Json(1))).find("nothing more is written"), std::string::npos);
+  EXPECT_EQ(kind_of(store_->put_setting("a", Json(1))), ErrorKind::kMachine);
   EXPECT_EQ(must(store_->messages("c")).size(), 1U) << "what is there can be read";
   reopen();
   must(store_->add_message(message_of("m1", "m0")));

@@ -147,7 +147,7 @@ Status check_file(std::string_view media, size_t bytes) {
 Result<std::string> new_id() {
   std::array<uint64_t, 2> words = {};
   if (::getentropy(words.data(), sizeof words) != 0) {
-    return make_error("the system gives no random numbers: {}", std::strerror(errno));
+    return make_error(ErrorKind::kMachine, "the system gives no random numbers: {}", std::strerror(errno));
   }
   return format("{:016x}{:016x}", words[0], words[1]);
 }

@@ -65,7 +65,7 @@ Status add_lessons(SqliteConnection& db, const std::vector<Lesson>& lessons) {
   for (const Lesson& lesson : lessons) {
     TRY(check_record(lesson));
     TRY_ASSIGN(const auto run, db.find_number("SELECT number FROM run WHERE id = ?", {lesson.run}));
-    if (!run) return make_error("there is no run \"{}\"", lesson.run);
+    if (!run) return make_error(ErrorKind::kNotFound, "there is no run \"{}\"", lesson.run);
     TRY(db.run("INSERT OR IGNORE INTO lesson (run, conversation, message, kind) VALUES (?, ?, ?, ?)",
                {*run, lesson.conversation, lesson.message, lesson.kind}));
   }

@@ -2,6 +2,7 @@
 
 #include <sqlite3.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "base/check.h"
@@ -16,6 +17,20 @@ using Statement = std::unique_ptr<sqlite3_stmt, decltype([](sqlite3_stmt* s) { s
 
 bool is_sync_failure(int code) { return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC; }
 
+// SQLite says so of a write; of what it does beside (the log's index grows) it tells the system's number alone.
+bool is_disk_full(int code, sqlite3* database) {
+  if ((code & 0xff) == SQLITE_FULL) return true;
+  const int number = sqlite3_system_errno(database);
+  return (code & 0xff) == SQLITE_IOERR && !is_sync_failure(code) && (number == ENOSPC || number == EDQUOT);
+}
+
+// Of a statement that is wrong, or of values that are too large, nothing is said: that is the caller's to know.
+ErrorKind kind_of(int code, sqlite3* database) {
+  if (is_disk_full(code, database)) return ErrorKind::kDiskFull;
+  const int primary = code & 0xff;
+  return primary == SQLITE_ERROR || primary == SQLITE_TOOBIG ? ErrorKind::kOther : ErrorKind::kMachine;
+}
+
 std::string input_output_reason(sqlite3* database) {
   const int number = sqlite3_system_errno(database);
   return number == 0 ? sqlite3_errmsg(database) : std::strerror(number);
@@ -27,8 +42,8 @@ std::string reason(int code, sqlite3* database) {
         "cannot sync to disk: {}; nobody knows now what is on it, so nothing more is written until it is opened anew",
         input_output_reason(database));
   }
+  if (is_disk_full(code, database)) return "the disk is full; nothing of this change is kept";
   switch (code == SQLITE_IOERR_NOMEM ? SQLITE_NOMEM : code & 0xff) {
-    case SQLITE_FULL: return "the disk is full; nothing of this change is kept";
     case SQLITE_READONLY: return "it cannot be written: the file, its folder or its disk is read-only";
     case SQLITE_CORRUPT:
       return "the database is damaged; it is left as it is: keep a copy, and see what sqlite3's .recover saves";
@@ -99,7 +114,7 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   if (options.create) flags |= SQLITE_OPEN_CREATE;
   sqlite3* database = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &database, flags, options.vfs.empty() ? nullptr : options.vfs.c_str());
-  if (database == nullptr) return make_error("{}: there is not enough memory", path);
+  if (database == nullptr) return make_error(ErrorKind::kMachine, "{}: there is not enough memory", path);
   std::unique_ptr<SqliteConnection> connection(new SqliteConnection(path, database));
   if (code != SQLITE_OK) return connection->fail(code);
   sqlite3_busy_timeout(database, options.busy_ms);
@@ -120,9 +135,9 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
 SqliteConnection::~SqliteConnection() { sqlite3_close_v2(database_); }
 
 Error SqliteConnection::fail(int code) {
-  Error error = make_error("{}: {}", path_, reason(code, database_));
-  const int kind = code & 0xff;
-  if (is_sync_failure(code) || kind == SQLITE_CORRUPT || kind == SQLITE_NOTADB) {
+  Error error = make_error(kind_of(code, database_), "{}: {}", path_, reason(code, database_));
+  const int primary = code & 0xff;
+  if (is_sync_failure(code) || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) {
     if (stopped_.empty()) stopped_ = error.message;
   }
   return error;
@@ -156,7 +171,9 @@ Status SqliteConnection::step_all(sqlite3_stmt* statement, const RowReader& read
     if (code != SQLITE_ROW) return fail(code);
     SqliteRow row(statement);
     TRY(read(row));
-    if (!row.problem().empty()) return make_error("{}: {}: the database is damaged", path_, row.problem());
+    if (!row.problem().empty()) {
+      return make_error(ErrorKind::kMachine, "{}: {}: the database is damaged", path_, row.problem());
+    }
   }
 }
 
@@ -192,7 +209,7 @@ Result<std::optional<int64_t>> SqliteConnection::find_number(std::string_view sq
 Result<int64_t> SqliteConnection::number(std::string_view sql, std::initializer_list<SqlValue> values) {
   TRY_ASSIGN(const auto found, find_number(sql, values));
   if (found) return *found;
-  return make_error("{}: expected a number from \"{}\": the database is damaged", path_, sql);
+  return make_error(ErrorKind::kMachine, "{}: expected a number from \"{}\": the database is damaged", path_, sql);
 }
 
 int64_t SqliteConnection::last_number() const { return sqlite3_last_insert_rowid(database_); }

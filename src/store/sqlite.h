@@ -1,5 +1,5 @@
 // Thin ownership over SQLite's C interface: a connection, the rows of a query, a transaction. What fails is an Error
-// that names the file and gives the reason.
+// that names the file, gives the reason and has a kind: kDiskFull, kMachine, or kOther for a statement that is wrong.
 //
 // A connection belongs to one thread at a time.
 #pragma once

@@ -114,7 +114,7 @@ class Store::Impl {
  private:
   template <typename Change>
   auto write_now(const Change& change) -> decltype(change(std::declval<SqliteConnection&>())) {
-    if (!writer_->stopped().empty()) return Error{writer_->stopped()};
+    if (!writer_->stopped().empty()) return Error{writer_->stopped(), ErrorKind::kMachine};
     TRY_ASSIGN(auto transaction, SqliteTransaction::begin(*writer_, SqliteTransaction::Kind::kWrite));
     auto result = change(*writer_);
     if (!result.ok()) return result;

@@ -7,6 +7,9 @@
 // twice.) After a sync that failed, or damage that was met, it can be read and no more written to until it is opened
 // anew: what a disk holds after such a thing, nobody knows.
 //
+// An Error's kind tells kDiskFull and kMachine (the disk, damage, another program that holds it) from what the caller
+// asked for: kNotFound, kConflict (another thing has the id), and kOther for whatever else is wrong with it.
+//
 // One process has it open at a time; a second one is refused. Within the process any thread may call anything: changes
 // take turns and wait for the disk; reads do not wait for changes, and see each whole or not at all.
 //

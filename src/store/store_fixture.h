@@ -30,6 +30,12 @@ std::string error_of(const Result<T>& result) {
   return result.ok() ? "" : result.error().message;
 }
 
+template <typename T>
+ErrorKind kind_of(const Result<T>& result) {
+  EXPECT_FALSE(result.ok());
+  return result.ok() ? ErrorKind::kOther : result.error().kind;
+}
+
 class StoreTest : public testing::Test {
  protected:
   StoreTest() { open(); }

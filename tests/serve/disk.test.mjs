@@ -127,8 +127,8 @@ test('chats: a full disk is an error, and nothing is lost', async (t) => {
     const answer = await add(server, `full${i}`, known, 32);
     if (answer.status >= 300) refused = answer;
   }
-  assert.ok(refused && refused.status >= 500, refused?.text);
-  assert.ok(refused.json.error.message.length > 0);
+  assert.equal(refused?.status, 507, refused?.text);
+  assert.equal(refused.json.error.code, 'disk_full');
   assert.deepEqual((await storedIds(server)).sort(), [...known].sort());
   makeRoom();
   await until(

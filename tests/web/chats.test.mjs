@@ -110,6 +110,30 @@ test('an export is imported, in pieces that the server takes', async () => {
   await done();
 });
 
+test('a chat that is larger than a request is imported in parts, and shows what it showed', async () => {
+  const { server, page, done } = await visit({ prepare: two });
+  await page.getByRole('button', { name: 'Settings', exact: true }).click();
+  const message = (id) => JSON.stringify({ message: { id, conversation: 'chat1', content: 'x'.repeat(16 << 20) } });
+  const conversation = { id: 'chat1', title: 'Tea', shown: 'chat1m1' };
+  const lines = ['{"andiron": "store", "version": 1}', JSON.stringify({ conversation })];
+  lines.push(message('a'), message('b'), message('c'));
+  lines.push(JSON.stringify({ end: lines.length }));
+  const buffer = Buffer.from(`${lines.join('\n')}\n`);
+  await page.getByLabel('Import an export').setInputFiles({ name: 'x.jsonl', mimeType: '', buffer });
+  await comes(() => server.chats.get('chat1').conversation.shown === 'chat1m1');
+  const inner = [];
+  for (const { lines: text } of server.imports) {
+    assert.ok(Buffer.byteLength(JSON.stringify({ lines: text })) <= 32 << 20);
+    const piece = text.split('\n').slice(1, -1);
+    assert.deepEqual(JSON.parse(piece.pop()), { end: piece.length + 1 });
+    inner.push(...piece);
+  }
+  assert.equal(server.imports.length, 3);
+  assert.deepEqual(JSON.parse(inner[0]), { conversation: { ...conversation, shown: '' } });
+  assert.ok(inner.slice(1).join('\n') === lines.slice(2, -1).join('\n'), 'each message is sent once, in order');
+  await done();
+});
+
 test('a long list comes in parts', async () => {
   const { page, done } = await visit({
     prepare: (server) => {

@@ -1,7 +1,8 @@
-#include "serve/task_thread.h"
+#include "serve/workers.h"
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <new>
@@ -10,10 +11,10 @@
 namespace andiron {
 namespace {
 
-TEST(TaskThread, RunsTasksInTheirOrder) {
+TEST(Workers, RunsTasksInTheirOrder) {
   std::vector<int> order;
   std::promise<void> done;
-  TaskThread thread(100);
+  Workers thread(1, 100);
   for (int i = 0; i < 50; ++i) {
     ASSERT_TRUE(thread.post([&order, i] { order.push_back(i); }));
   }
@@ -23,9 +24,9 @@ TEST(TaskThread, RunsTasksInTheirOrder) {
   for (int i = 0; i < 50; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
 }
 
-TEST(TaskThread, TakesNoMoreThanMayWait) {
+TEST(Workers, TakesNoMoreThanMayWait) {
   std::promise<void> begun, go_on;
-  TaskThread thread(2);
+  Workers thread(1, 2);
   ASSERT_TRUE(thread.post([&] {
     begun.set_value();
     go_on.get_future().wait();
@@ -37,12 +38,12 @@ TEST(TaskThread, TakesNoMoreThanMayWait) {
   go_on.set_value();
 }
 
-TEST(TaskThread, WhatWaitsAtTheEndIsDestroyedWithoutRunning) {
+TEST(Workers, WhatWaitsAtTheEndIsDestroyedWithoutRunning) {
   std::promise<void> begun, go_on;
   auto held = std::make_shared<int>(0);
   bool ran = false;
   {
-    TaskThread thread(2);
+    Workers thread(1, 2);
     ASSERT_TRUE(thread.post([&] {
       begun.set_value();
       go_on.get_future().wait();
@@ -56,17 +57,39 @@ TEST(TaskThread, WhatWaitsAtTheEndIsDestroyedWithoutRunning) {
   EXPECT_EQ(held.use_count(), 1) << (ran ? "it ran" : "it did not");
 }
 
-TEST(TaskThread, ATaskWithoutMemoryEndsAlone) {
+TEST(Workers, ATaskWithoutMemoryEndsAlone) {
   std::promise<void> done;
-  TaskThread thread(2);
+  Workers thread(1, 2);
   ASSERT_TRUE(thread.post([] { throw std::bad_alloc(); }));
   ASSERT_TRUE(thread.post([&] { done.set_value(); }));
   done.get_future().wait();
 }
 
-TEST(TaskThread, TasksMayPostTasks) {
+TEST(Workers, SeveralRunAtOnceAndAnyNumberMayWait) {
+  std::promise<void> first, second, all;
+  std::future<void> first_runs = first.get_future(), second_runs = second.get_future();
+  std::atomic<int> left{1000};
+  Workers workers(2);
+  // Each waits for the other: neither ends unless both run.
+  ASSERT_TRUE(workers.post([&] {
+    first.set_value();
+    second_runs.wait();
+  }));
+  ASSERT_TRUE(workers.post([&] {
+    second.set_value();
+    first_runs.wait();
+  }));
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_TRUE(workers.post([&] {
+      if (--left == 0) all.set_value();
+    }));
+  }
+  all.get_future().wait();
+}
+
+TEST(Workers, TasksMayPostTasks) {
   std::promise<void> done;
-  TaskThread thread(1);
+  Workers thread(1, 1);
   ASSERT_TRUE(thread.post([&] { EXPECT_TRUE(thread.post([&] { done.set_value(); })); }));
   done.get_future().wait();
 }
