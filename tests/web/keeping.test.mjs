@@ -163,6 +163,23 @@ test('what is set or said while a new chat is being stored is not lost', async (
   await done();
 });
 
+test('what is said before the server has told its models is asked of one', async () => {
+  const { opened, release } = gate();
+  const { server, page, done } = await visit({
+    prepare: (s) => {
+      s.before = ({ path }) => (path === '/v1/models' ? opened : undefined);
+    },
+  });
+  await composer(page).fill('Hello');
+  await composer(page).press('Enter');
+  assert.equal(created(server).length, 0);
+  release();
+  await comes(() => only(server)?.messages.length === 2);
+  assert.equal(completions(server)[0].body.model, 'ember');
+  assert.equal(only(server).conversation.model, 'ember');
+  await done();
+});
+
 test('of a change that could not be kept, its own part alone is taken back', async () => {
   const { server, page, done } = await visit({ link: '#/c/chat1', prepare: (s) => s.put('Sums', 'What is 2 + 2?', 'It is 4.') });
   const { opened, release } = gate();

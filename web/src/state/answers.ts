@@ -6,6 +6,7 @@ import type { Conversation, Message, Usage } from '../types';
 import {
   addMessage,
   asNew,
+  chooseModel,
   keepOpen,
   keepWaiting,
   open,
@@ -206,6 +207,8 @@ export async function send(text: string): Promise<boolean> {
   const waits = () => before.some(({ id }) => unkept.value.has(id));
   sending.add(chat.id);
   try {
+    await chooseModel();
+    if (open.value?.conversation.id !== chat.id) return false; // the person has gone elsewhere meanwhile
     await keepOpen(chat.title || titleOf(text));
     // The store takes no message before the one that it follows.
     if (waits()) await keepWaiting();

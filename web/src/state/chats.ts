@@ -3,7 +3,7 @@ import { batch, computed, signal } from '@preact/signals';
 import { ApiError, ask, newId } from '../api';
 import { Tree } from '../tree';
 import type { ChatSummary, Conversation, Message, Removal } from '../types';
-import { defaults, firstModel } from './models';
+import { defaults, firstModel, loadModels } from './models';
 import { complain, tell } from './notices';
 import { chatLink, go, route } from './route';
 import { forget, hold, unkept, unkeptOf } from './unkept';
@@ -206,6 +206,15 @@ export async function change(id: string, wanted: Change): Promise<void> {
 // Shown for now: a branch whose end is being written.
 export function showForNow(conversation: string, message: string): void {
   replaceOpen(conversation, (chat) => ({ ...chat, conversation: { ...chat.conversation, shown: message } }));
+}
+
+// A chat that was opened before the server had told its models has none.
+export async function chooseModel(): Promise<void> {
+  const hasModel = () => open.value?.conversation.model !== '';
+  if (hasModel()) return;
+  if (firstModel.value === '') await loadModels();
+  refreshNew();
+  if (!hasModel()) await change(open.value!.conversation.id, { model: firstModel.value });
 }
 
 // The branch that ends here. Of a message that the store has not got, it cannot know that it is shown.

@@ -1,6 +1,5 @@
 // Answers that the store has not got: it did not take them, or the page went away first. They wait here, and in the
-// browser's own storage, so that they are there at the next visit; each under a name of its own, as pages beside this one
-// have theirs.
+// browser's own storage until the next visit; each under a name of its own, as pages beside this one have theirs.
 import { signal } from '@preact/signals';
 import type { Message } from '../types';
 
