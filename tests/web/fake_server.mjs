@@ -240,6 +240,7 @@ export class FakeServer {
     if (act === 'resume') known.job.status = 'queued';
     if (act === 'cancel') known.job.status = 'cancelled';
     if (act === 'keep') known.job.verdict = 'kept';
+    if (act === 'discard') known.job.verdict = 'discarded';
     return send(200, known.job);
   }
 

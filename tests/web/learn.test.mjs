@@ -106,6 +106,20 @@ test('steps that a run takes again are not drawn twice, and a loss that is no nu
   await done();
 });
 
+test('what is left of a run that was cancelled is discarded', async () => {
+  const { server, page, look, done } = await visit({ link: '#/learn/job1', prepare: begun });
+  server.teach('job1', 20, false);
+  await page.getByText('20 of 40').waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('.badge', { hasText: 'cancelled' }).waitFor();
+  await look('learn-cancelled');
+  await page.getByRole('button', { name: 'Discard it for good' }).click();
+  await page.locator('.badge', { hasText: 'discarded' }).waitFor();
+  assert.equal(server.requests('POST', '/v1/fine_tuning/jobs/job1/discard').length, 1);
+  assert.equal(await page.getByRole('button', { name: 'Discard it for good' }).count(), 0);
+  await done();
+});
+
 test('what was learned while nobody looked can be worn', async () => {
   const { server, page, done } = await visit({ prepare: begun });
   await composer(page).waitFor();

@@ -1,6 +1,6 @@
 // A person chats with the program itself. What the model says is not judged here: it comes, stops, is kept and is found.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { answers, comes, composer, say, settled } from '../browser.mjs';
 import { phone, program, sleep } from './program.mjs';
 
@@ -18,6 +18,7 @@ const newChat = (page) => page.getByRole('link', { name: 'New chat' }).click();
 
 const freeze = () => server.child.kill('SIGSTOP');
 const thaw = () => server.child.kill('SIGCONT');
+afterEach(thaw);
 
 // Asks, and lets the server run some milliseconds at a time until a part of the answer is on the screen, which is given.
 // The server stands still then, so that one can look at the middle of an answer, however fast it comes. Where an answer

@@ -162,7 +162,7 @@ export function watch(id: string): () => void {
   };
 }
 
-export async function command(id: string, what: 'pause' | 'resume' | 'cancel' | 'keep'): Promise<void> {
+export async function command(id: string, what: 'pause' | 'resume' | 'cancel' | 'keep' | 'discard'): Promise<void> {
   try {
     put(await ask<Job>('POST', jobPath(id, what), {}));
     if (what === 'keep') tell('The adapter is kept. Chats can wear it now.');

@@ -101,6 +101,22 @@ function Verdict({ job }: { job: Job }) {
   );
 }
 
+// What a run that did not come to its end has learned: it takes the adapter's name until it is discarded.
+function Rest({ job }: { job: Job }) {
+  if (!isOver(job) || job.status === 'succeeded' || job.verdict === 'discarded' || !job.learning?.step) return null;
+  return (
+    <section class="card" aria-labelledby="rest">
+      <h2 id="rest">What is left of it</h2>
+      <p>It ended after step {job.learning.step}. No other adapter can have its name until this one is discarded.</p>
+      <div class="buttons">
+        <button type="button" class="button danger" onClick={() => void command(job.id, 'discard')}>
+          Discard it for good
+        </button>
+      </div>
+    </section>
+  );
+}
+
 function Log({ events }: { events: JobEvent[] }) {
   const lines = events.filter(({ type }) => type === 'message');
   if (lines.length === 0) return null;
@@ -142,6 +158,7 @@ export function LearnRun({ id }: { id: string }) {
       </section>
       {job.status === 'succeeded' && job.fine_tuned_model && <Compare before={job.model} after={job.fine_tuned_model} />}
       <Verdict job={job} />
+      <Rest job={job} />
       <Log events={events} />
     </>
   );
