@@ -1,5 +1,6 @@
-# cmake -DNPM=npm -DSOURCE=tests/web -DWORK=folder -DPAGE=folder -DROUTES=page_routes.cpp -P web_test.cmake
-# A browser uses the page that was built: tests/web, in Debian's Chromium, with pictures in WORK/screenshots.
+# cmake -DNPM=npm -DSOURCE=tests/web -DWORK=folder -DPAGE=folder -DROUTES=page_routes.cpp -DTESTS=*.test.mjs
+#       -P web_test.cmake
+# A browser uses the page that was built: TESTS of tests/web, in Debian's Chromium, with pictures in WORK/screenshots.
 # "skipped: ..." where something is missing that the program itself does not need.
 
 if(NOT EXISTS ${PAGE}/index.html)
@@ -36,7 +37,7 @@ set(ENV{ANDIRON_CHROMIUM} ${CHROMIUM})
 set(ENV{ANDIRON_PAGE} ${PAGE})
 set(ENV{ANDIRON_PAGE_ROUTES} ${ROUTES})
 set(ENV{ANDIRON_SCREENSHOTS} ${WORK}/screenshots)
-file(GLOB tests RELATIVE ${WORK} ${WORK}/*.test.mjs)
+file(GLOB tests RELATIVE ${WORK} ${WORK}/${TESTS})
 # One file at a time: each has a browser of its own.
 execute_process(COMMAND ${NODE} --test --test-concurrency=1 ${tests} WORKING_DIRECTORY ${WORK} RESULT_VARIABLE code)
 if(NOT code EQUAL 0)

@@ -1,4 +1,4 @@
-// A browser with the page of a FakeServer open, which sees whatever the page should not do.
+// A browser with the page of a server open, which sees whatever the page should not do.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,38 +19,54 @@ after(async () => {
 });
 
 export const phone = { width: 360, height: 720 };
+const desk = { width: 1200, height: 800 };
 
-// `prepare(server)` runs before the page is loaded. What is given: {server, page, look, done}.
-export async function visit({ theme = 'light', size = { width: 1200, height: 800 }, link = '', prepare } = {}) {
-  // The tests run as whoever runs them, root too, where Chromium has no sandbox.
-  browser ??= await chromium.launch({ executablePath: process.env.ANDIRON_CHROMIUM, args: ['--no-sandbox'] });
+// The page of a FakeServer. `prepare(server)` runs before it is loaded. What is given: {server, page, look, done}.
+export async function visit({ prepare, ...how } = {}) {
   const server = new FakeServer();
   prepare?.(server);
   await server.start();
   servers.add(server);
+  const { page, look, done } = await browse(server.url, how);
+  return {
+    server,
+    page,
+    look,
+    async done() {
+      await done();
+      await server.stop();
+      servers.delete(server);
+    },
+  };
+}
+
+// The page of whoever serves it at `url`, which ends in "/". What is given: {page, look, done}.
+export async function browse(url, { theme = 'light', size = desk, link = '', patience = 20_000 } = {}) {
+  // The tests run as whoever runs them, root too, where Chromium has no sandbox.
+  browser ??= await chromium.launch({ executablePath: process.env.ANDIRON_CHROMIUM, args: ['--no-sandbox'] });
+  const narrow = size.width < 500;
   const context = await browser.newContext({
     viewport: size,
     colorScheme: theme,
     reducedMotion: 'reduce',
-    hasTouch: size === phone,
-    isMobile: size === phone,
+    hasTouch: narrow,
+    isMobile: narrow,
     permissions: ['clipboard-read', 'clipboard-write'],
   });
   const wrong = [];
   context.on('request', (request) => {
-    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(server.url)) wrong.push(`asked ${request.url()}`);
+    if (!/^(blob|data):/.test(request.url()) && !request.url().startsWith(url)) wrong.push(`asked ${request.url()}`);
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(patience);
   page.on('pageerror', (error) => wrong.push(String(error)));
   page.on('console', (message) => {
     // A refusal that the page deals with is no fault of it.
     if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) wrong.push(message.text());
   });
-  await page.goto(server.url + link);
+  await page.goto(url + link);
   await page.locator('main').waitFor();
   return {
-    server,
     page,
     // No violation of any rule of axe, best practices too, and nothing wider than the screen; with a picture of it.
     async look(name) {
@@ -65,8 +81,6 @@ export async function visit({ theme = 'light', size = { width: 1200, height: 800
     },
     async done() {
       await context.close();
-      await server.stop();
-      servers.delete(server);
       assert.deepEqual(wrong, []);
     },
   };

@@ -21,6 +21,8 @@ export class FakeServer {
   learns = true; // whether it has fine-tuning
   jobs = new Map();
   imports = [];
+  // What goes before the answer to {method, path, body}: a refusal {status, message, code, headers}, or a promise.
+  before = () => undefined;
   clock = 1_700_000_000_000;
   // What is answered to a request: pieces, or a generator of them.
   script = () => ['Hello', ' there', '.'];
@@ -83,6 +85,11 @@ export class FakeServer {
       response.end(JSON.stringify(value));
     };
     const refuse = (status, message, code = '') => send(status, { error: { message, type: '', param: null, code } });
+    const refusal = await this.before({ method, path: url.pathname, body });
+    if (refusal) {
+      for (const [name, value] of Object.entries(refusal.headers ?? {})) response.setHeader(name, value);
+      return refuse(refusal.status, refusal.message, refusal.code);
+    }
     const file = url.pathname === '/' ? 'index.html' : url.pathname.slice(1);
     if (/^(index\.html|icon\.svg|assets\/[\w.-]+)$/.test(file) && existsSync(join(folder, file))) {
       response.writeHead(200, {
@@ -149,6 +156,8 @@ export class FakeServer {
     if (what === 'conversations') {
       if (!chat) return refuse(404, `there is no conversation "${id}"`, 'not_found');
       if (method === 'GET') return send(200, chat);
+      const known = !body?.shown || chat.messages.some((message) => message.id === body.shown);
+      if (method === 'PATCH' && !known) return refuse(400, '"shown" must be a message of this conversation', 'invalid_value');
       if (method === 'PATCH') return send(200, Object.assign(chat.conversation, body));
       if (method === 'DELETE') {
         this.chats.delete(id);
@@ -219,7 +228,8 @@ export class FakeServer {
     if (id === undefined && method === 'GET') return send(200, { object: 'list', data: [...this.jobs.values()].map(({ job }) => job), has_more: false });
     if (id === undefined) {
       if (body.plan_only) return send(200, { object: 'fine_tuning.plan', lines: ['12 rows, 3 of them held out', '40 steps, about 2 min'] });
-      const job = { id: `job${this.jobs.size + 1}`, object: 'fine_tuning.job', model: body.model, fine_tuned_model: null, status: 'running', created_at: 1_700_000_000, finished_at: null, error: null };
+      const learning = { adapter: body.suffix, plan: [], activity: null, step: 0, total_steps: 0, train_loss: null, valid_loss: null, tokens_per_second: null, seconds_left: null, learning_rate: null };
+      const job = { id: `job${this.jobs.size + 1}`, object: 'fine_tuning.job', model: body.model, fine_tuned_model: null, status: 'running', created_at: 1_700_000_000, finished_at: null, error: null, verdict: null, result: null, learning };
       this.jobs.set(job.id, { job, events: [], suffix: body.suffix });
       return send(200, job);
     }
@@ -227,9 +237,10 @@ export class FakeServer {
     if (!known) return refuse(404, `there is no job "${id}"`);
     if (act?.startsWith('events')) return send(200, { object: 'list', data: [...known.events].reverse(), has_more: false });
     if (act === 'pause') known.job.status = 'paused';
-    if (act === 'resume') known.job.status = 'running';
+    if (act === 'resume') known.job.status = 'queued';
     if (act === 'cancel') known.job.status = 'cancelled';
     if (act === 'keep') known.job.verdict = 'kept';
+    if (act === 'discard') known.job.verdict = 'discarded';
     return send(200, known.job);
   }
 
@@ -238,12 +249,14 @@ export class FakeServer {
     const known = this.jobs.get(id);
     for (let i = 0; i < steps; ++i) {
       const step = known.events.length + 1;
-      const data = { step, total_steps: 40, train_loss: 3 - step * 0.05, tokens_per_second: 512 };
+      const data = { step, total_steps: 40, train_loss: 3 - step * 0.05, tokens_per_second: 512, seconds_left: 40 - step };
       if (step % 5 === 0) data.valid_loss = 3.2 - step * 0.04;
       known.events.push({ id: `e${step}`, object: 'fine_tuning.job.event', created_at: 1_700_000_000 + step, level: 'info', message: `step ${step}`, type: 'metrics', data });
     }
+    Object.assign(known.job.learning, known.events.at(-1).data);
     if (!end) return;
     known.job.status = 'succeeded';
+    Object.assign(known.job.learning, { seconds_left: null });
     known.job.fine_tuned_model = `${known.job.model}+${known.suffix}`;
     known.job.verdict = 'draft';
     known.job.result = { before: { held_out_loss: 3.2, note: null }, after: { held_out_loss: 1.6, note: null }, reasons: ['the held-out loss fell'] };

@@ -35,6 +35,7 @@ async function learn({ server, page, look }, name) {
   server.teach('job1', 20, false);
   await page.getByText('20 of 40').waitFor();
   await page.getByText('512', { exact: true }).waitFor();
+  await page.getByText('20 s', { exact: true }).waitFor();
   const chart = page.getByRole('img', { name: /^Loss over 20 steps\. Training: from 2\.950 to 2\.000\. Held out:/ });
   await chart.waitFor();
   await look(`learn-${name}-run`);
@@ -89,8 +90,67 @@ test('on a phone in the dark, and discarded', async () => {
   await done();
 });
 
+const begun = (server) => server.learn('POST', ['v1', 'fine_tuning', 'jobs'], { model: 'ember', suffix: 'x' }, () => {});
+
+test('steps that a run takes again are not drawn twice, and a loss that is no number not at all', async () => {
+  const { server, page, done } = await visit({ link: '#/learn/job1', prepare: begun });
+  server.teach('job1', 20, false);
+  await page.getByRole('img', { name: /^Loss over 20 steps\./ }).waitFor();
+  // The server ended in the middle, and goes on from what it had on disk.
+  const { events } = server.jobs.get('job1');
+  events.length = 10;
+  server.teach('job1', 2, false);
+  events.at(-1).data.train_loss = null;
+  await page.getByRole('img', { name: /^Loss over 11 steps\. Training: from 2\.950 to 2\.450\. Held out:/ }).waitFor();
+  await page.getByText('12 of 40').waitFor();
+  await done();
+});
+
+test('what is left of a run that was cancelled is discarded', async () => {
+  const { server, page, look, done } = await visit({ link: '#/learn/job1', prepare: begun });
+  server.teach('job1', 20, false);
+  await page.getByText('20 of 40').waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.locator('.badge', { hasText: 'cancelled' }).waitFor();
+  await look('learn-cancelled');
+  await page.getByRole('button', { name: 'Discard it for good' }).click();
+  await page.locator('.badge', { hasText: 'discarded' }).waitFor();
+  assert.equal(server.requests('POST', '/v1/fine_tuning/jobs/job1/discard').length, 1);
+  assert.equal(await page.getByRole('button', { name: 'Discard it for good' }).count(), 0);
+  await done();
+});
+
+test('what was learned while nobody looked can be worn', async () => {
+  const { server, page, done } = await visit({ prepare: begun });
+  await composer(page).waitFor();
+  server.teach('job1', 40, true);
+  await page.getByRole('link', { name: 'Learn' }).click();
+  await page.getByRole('link', { name: /^ember\+x/ }).click();
+  await page.getByRole('heading', { name: 'Before and after' }).waitFor();
+  await page.getByRole('link', { name: 'New chat' }).click();
+  await page.getByRole('button', { name: 'Settings of this chat' }).click();
+  await page.getByLabel('x', { exact: true }).waitFor();
+  await done();
+});
+
+test('a file that the server no longer has is sent again', async () => {
+  const { server, page, done } = await visit({ link: '#/learn' });
+  const plan = page.getByRole('button', { name: 'Show the plan' });
+  await page.getByLabel('Drop files here').setInputFiles([{ name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('A fact.\n') }]);
+  await page.getByLabel('Name of the adapter').fill('a.b');
+  server.before = ({ method, path }) =>
+    method === 'POST' && path === '/v1/fine_tuning/jobs' && { status: 404, message: 'there is no file "file-a.txt" here' };
+  await plan.click();
+  await page.getByText('there is no file').waitFor();
+  server.before = () => undefined;
+  await plan.click();
+  await page.getByText('12 rows').waitFor();
+  assert.equal(server.requests('POST', '/v1/files').length, 2);
+  await done();
+});
+
 test('a run that fails says why', async () => {
-  const { server, page, done } = await visit({ link: '#/learn/job1', prepare: (s) => s.learn('POST', ['v1', 'fine_tuning', 'jobs'], { model: 'ember', suffix: 'x' }, () => {}) });
+  const { server, page, done } = await visit({ link: '#/learn/job1', prepare: begun });
   await page.locator('.badge', { hasText: 'learning' }).waitFor();
   Object.assign(server.jobs.get('job1').job, { status: 'failed', error: { message: 'the file has no rows' } });
   await page.getByText('the file has no rows').waitFor();

@@ -50,7 +50,21 @@ async function errorOf(response: Response): Promise<ApiError> {
   }
 }
 
-const pause = (ms: number) => new Promise((done) => setTimeout(done, ms));
+// Ends before its time, with what fetch would throw, where `signal` says so.
+function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((done, fail) => {
+    if (signal?.aborted) return fail(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      fail(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop);
+      done();
+    }, ms);
+    signal?.addEventListener('abort', stop, { once: true });
+  });
+}
 
 // The response, whose status is a success. Where the server says that it has too much to do, it is asked again.
 export async function request(method: string, path: string, body?: unknown, options: AskOptions = {}): Promise<Response> {
@@ -78,7 +92,7 @@ export async function request(method: string, path: string, body?: unknown, opti
     if (response.ok) return response;
     const wait = Number(response.headers.get('retry-after'));
     if ((response.status === 503 || response.status === 429) && wait > 0 && wait <= 10 && tries < 4) {
-      await pause(wait * 1000);
+      await pause(wait * 1000, options.signal);
       continue;
     }
     if (response.status === 401) keyWanted.value = true;

@@ -102,7 +102,19 @@ export interface Job {
   // Of this server: what the person decided of the result, what was measured, and what is being done now.
   verdict?: string | null; // "draft", "kept", "discarded"
   result?: JobResult | null;
-  learning?: { activity?: string | null } | null;
+  learning?: Learning | null;
+}
+
+// How far a job is: 0 and null where that is not known.
+export interface Learning {
+  adapter: string;
+  activity: string | null; // what is being done beside the steps
+  step: number;
+  total_steps: number;
+  train_loss: number | null;
+  valid_loss: number | null;
+  tokens_per_second: number | null;
+  seconds_left: number | null;
 }
 
 export interface JobResult {
@@ -117,14 +129,7 @@ export interface JobEvent {
   level: 'info' | 'warn' | 'error';
   message: string;
   type: 'message' | 'metrics';
-  data?: {
-    step?: number;
-    total_steps?: number;
-    train_loss?: number;
-    valid_loss?: number;
-    tokens_per_second?: number;
-    seconds_left?: number;
-  };
+  data?: { step?: number; train_loss?: number | null; valid_loss?: number | null }; // of a step
 }
 
 export interface Plan {

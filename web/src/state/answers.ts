@@ -3,8 +3,22 @@ import { computed, type Signal, signal } from '@preact/signals';
 import { ask, newId } from '../api';
 import { complete, modelWith, type Turn } from '../complete';
 import type { Conversation, Message, Usage } from '../types';
-import { addMessage, keepOpen, open, openChat, path, postMessage, showForNow, tree } from './chats';
+import {
+  addMessage,
+  asNew,
+  chooseModel,
+  keepOpen,
+  keepWaiting,
+  open,
+  openChat,
+  path,
+  postMessage,
+  putAside,
+  showForNow,
+  tree,
+} from './chats';
 import { complain, speak, Speaker, tell } from './notices';
+import { forget, hold, unkept } from './unkept';
 
 export interface Running {
   id: string; // of the message that it becomes
@@ -95,35 +109,46 @@ function set(conversation: string, answer: Running | undefined): void {
   running.value = next;
 }
 
-function message(answer: Running) {
+const isEmpty = (answer: Running) => answer.content.value === '' && answer.reasoning.value === '';
+
+function messageOf(answer: Running): Message {
   const { conversation, parent, id } = answer;
   return {
     id,
+    conversation: conversation.id,
     parent,
-    role: 'assistant' as const,
+    edit_of: '',
+    role: 'assistant',
     content: answer.content.value,
     reasoning: answer.reasoning.value,
+    extra: {},
+    files: [],
     model: conversation.model,
     adapters: conversation.adapters,
+    thumb: 0,
+    created_ms: Date.now(),
   };
 }
 
 async function keep(answer: Running): Promise<void> {
+  const message = messageOf(answer);
   try {
-    await addMessage(answer.conversation.id, message(answer));
-    set(answer.conversation.id, undefined);
+    await addMessage(message.conversation, asNew(message));
   } catch (error) {
-    // It stays on the screen, and can be kept later: under the same id it is there once.
-    complain(error, () => void keep(answer));
+    // It stays on the screen, and can be kept later: under the same id it is there once. The chat goes on meanwhile.
+    putAside(message);
+    complain(error, () => void keepWaiting());
   }
+  set(message.conversation, undefined);
 }
 
-// Writes an answer to the message `parent`, beside those that it has.
-export async function answer(parent: string): Promise<void> {
-  const chat = open.value;
-  if (!chat || running.value.has(chat.conversation.id)) return;
-  const conversation = chat.conversation;
-  const messages = turns(conversation, tree.value.path(parent));
+// Writes an answer to the end of `branch`, beside those that it has.
+async function answer(chat: Conversation, branch: Message[]): Promise<void> {
+  if (running.value.has(chat.id)) return;
+  // With the settings of now: they may have been changed while the question was kept, or because of a failure.
+  const conversation = open.value?.conversation.id === chat.id ? open.value.conversation : chat;
+  const parent = branch.at(-1)?.id ?? '';
+  const messages = turns(conversation, branch);
   const next: Running = {
     id: newId(),
     conversation,
@@ -140,18 +165,20 @@ export async function answer(parent: string): Promise<void> {
     if (took) spent.value = new Map(spent.value).set(next.id, took);
   } catch (error) {
     if (next.abort.signal.aborted) speak('Stopped.');
-    else complain(error, next.content.value === '' ? () => void answer(parent) : undefined);
+    else complain(error, next.content.value === '' ? () => void answer(chat, branch) : undefined);
   }
-  if (next.content.value === '' && next.reasoning.value === '') set(conversation.id, undefined);
+  if (isEmpty(next)) set(conversation.id, undefined);
   else await keep(next);
 }
 
 // Another answer beside this one, which is shown again where none comes.
 export async function answerAgain(message: Message): Promise<void> {
   const { conversation, parent } = message;
-  const before = open.value!.conversation.shown;
+  const chat = open.value!.conversation;
+  const before = chat.shown;
+  const branch = tree.value.path(parent);
   showForNow(conversation, parent);
-  await answer(parent);
+  await answer(chat, branch);
   if (open.value?.conversation.id === conversation && open.value.conversation.shown === parent) {
     showForNow(conversation, before);
   }
@@ -170,19 +197,31 @@ export function stop(): boolean {
   return answer !== undefined;
 }
 
+const sending = new Set<string>(); // chats in which something is being said
+
 // Says something at the end of the branch shown. False where it was not kept: the words are still the person's.
 export async function send(text: string): Promise<boolean> {
-  const chat = open.value;
-  if (!chat || text.trim() === '' || runningHere.value) return false;
+  const chat = open.value?.conversation;
+  if (!chat || text.trim() === '' || runningHere.value || sending.has(chat.id)) return false;
+  const before = path.value;
+  const waits = () => before.some(({ id }) => unkept.value.has(id));
+  sending.add(chat.id);
   try {
-    const { id } = await keepOpen(chat.conversation.title || titleOf(text));
-    const parent = path.value.at(-1)?.id ?? '';
-    const said = await addMessage(id, { id: newId(), parent, role: 'user', content: text });
-    void answer(said.id);
+    await chooseModel();
+    if (open.value?.conversation.id !== chat.id) return false; // the person has gone elsewhere meanwhile
+    await keepOpen(chat.title || titleOf(text));
+    // The store takes no message before the one that it follows.
+    if (waits()) await keepWaiting();
+    if (waits()) return false;
+    const parent = before.at(-1)?.id ?? '';
+    const said = await addMessage(chat.id, { id: newId(), parent, role: 'user', content: text });
+    void answer(chat, [...before, said]);
     return true;
   } catch (error) {
     complain(error);
     return false;
+  } finally {
+    sending.delete(chat.id);
   }
 }
 
@@ -190,9 +229,11 @@ export async function send(text: string): Promise<boolean> {
 export async function edit(original: Message, text: string): Promise<boolean> {
   try {
     const { parent, role, conversation, model, adapters } = original;
+    const chat = open.value!.conversation;
+    const before = tree.value.path(parent);
     const edited = { id: newId(), parent, role, content: text, edit_of: original.id, model, adapters };
     const kept = await addMessage(conversation, edited);
-    if (role === 'user') void answer(kept.id);
+    if (role === 'user') void answer(chat, [...before, kept]);
     return true;
   } catch (error) {
     complain(error);
@@ -207,11 +248,27 @@ export async function countTokens(): Promise<number> {
   return count;
 }
 
-// A page that goes away keeps what has come.
+// What a page may send while it goes away is 64 KiB in all (Fetch, "inflight keepalive requests"), less some.
+const lastBytesMax = 60 << 10;
+const encoder = new TextEncoder();
+
+// A page that goes away keeps what has come: it sends what fits, and puts the rest by for the next visit.
 addEventListener('pagehide', () => {
+  let room = lastBytesMax;
   for (const answer of running.value.values()) {
     answer.abort.abort();
     answer.flush();
-    if (answer.content.value !== '') postMessage(answer.conversation.id, message(answer), true).catch(() => {});
+    if (isEmpty(answer)) continue;
+    const message = messageOf(answer);
+    const bytes = encoder.encode(JSON.stringify(asNew(message))).length;
+    if (bytes > room) {
+      hold(message);
+    } else {
+      room -= bytes;
+      postMessage(message.conversation, asNew(message), true).then(
+        () => forget(message.id),
+        () => hold(message),
+      );
+    }
   }
 });

@@ -3,7 +3,7 @@
 import { batch, signal } from '@preact/signals';
 import { ApiError, ask } from '../api';
 import type { Job, JobEvent, Plan } from '../types';
-import { loadModels } from './models';
+import { loadModels, models } from './models';
 import { complain, tell } from './notices';
 import { learnLink, go } from './route';
 
@@ -63,12 +63,20 @@ async function bodyOf(wish: Wish): Promise<Record<string, unknown>> {
   return body;
 }
 
-export async function planOf(wish: Wish): Promise<Plan> {
-  return ask<Plan>('POST', jobsPath, { ...(await bodyOf(wish)), plan_only: true });
+async function post<T>(wish: Wish, more: Record<string, unknown>): Promise<T> {
+  try {
+    return await ask<T>('POST', jobsPath, { ...(await bodyOf(wish)), ...more });
+  } catch (error) {
+    // A file that was deleted there since is sent again the next time.
+    if (error instanceof ApiError && error.status === 404) wish.files.forEach((file) => sent.delete(file));
+    throw error;
+  }
 }
 
+export const planOf = (wish: Wish) => post<Plan>(wish, { plan_only: true });
+
 export async function start(wish: Wish): Promise<void> {
-  const job = await ask<Job>('POST', jobsPath, await bodyOf(wish));
+  const job = await post<Job>(wish, {});
   jobs.value = [job, ...jobs.value];
   go(learnLink(job.id));
 }
@@ -83,7 +91,12 @@ export const stateWords: Record<Job['status'], string> = {
   cancelled: 'cancelled',
 };
 
-export const nameOf = (job: Job) => job.fine_tuned_model ?? `${job.model}, ${new Date(job.created_at * 1000).toLocaleString()}`;
+export function nameOf(job: Job): string {
+  if (job.fine_tuned_model) return job.fine_tuned_model;
+  // Not there yet, or not any more: the same name may be another job's.
+  const wanted = job.learning ? `${job.model}+${job.learning.adapter}` : job.model;
+  return `${wanted}, ${new Date(job.created_at * 1000).toLocaleString()}`;
+}
 
 export const isOver = (job: Job) => ['succeeded', 'failed', 'cancelled'].includes(job.status);
 
@@ -92,7 +105,8 @@ function put(job: Job): void {
   if (watched.value?.job.id === job.id) watched.value = { ...watched.value, job };
 }
 
-// All events after the last that is known. The API gives the newest first, and a page of them at a time.
+// Those that are known and all after them; all anew where the last that is known is gone, as are the steps that a run
+// takes again. The API gives the newest first, and a page of them at a time.
 async function newEvents(id: string, known: JobEvent[]): Promise<JobEvent[]> {
   const last = known.at(-1)?.id;
   const fresh: JobEvent[] = [];
@@ -105,7 +119,7 @@ async function newEvents(id: string, known: JobEvent[]): Promise<JobEvent[]> {
       if (event.id === last) return [...known, ...fresh.reverse()];
       fresh.push(event);
     }
-    if (!answer.has_more || answer.data.length === 0) return [...known, ...fresh.reverse()];
+    if (!answer.has_more || answer.data.length === 0) return fresh.reverse();
     after = answer.data.at(-1)!.id;
   }
 }
@@ -117,8 +131,10 @@ export function watch(id: string): () => void {
   let failures = 0;
   watched.value = null;
   const look = async () => {
+    let there = false;
     try {
       const job = await ask<Job>('GET', jobPath(id));
+      there = true;
       const before = watched.value;
       const events = await newEvents(id, before?.events ?? []);
       if (!wanted) return;
@@ -128,13 +144,14 @@ export function watch(id: string): () => void {
       });
       failures = 0;
       if (isOver(job)) {
-        if (before && !isOver(before.job)) void loadModels().catch(complain);
+        const made = job.fine_tuned_model;
+        if (made && models.value.every(({ id }) => id !== made)) void loadModels().catch(complain);
         return;
       }
     } catch (error) {
       if (!wanted) return;
       if (++failures === 1) complain(error);
-      if (error instanceof ApiError && error.status === 404) return;
+      if (!there && error instanceof ApiError && error.status === 404) return;
     }
     timer = window.setTimeout(look, document.hidden ? 10_000 : Math.min(1000 * 2 ** failures, 30_000));
   };
@@ -145,7 +162,7 @@ export function watch(id: string): () => void {
   };
 }
 
-export async function command(id: string, what: 'pause' | 'resume' | 'cancel' | 'keep'): Promise<void> {
+export async function command(id: string, what: 'pause' | 'resume' | 'cancel' | 'keep' | 'discard'): Promise<void> {
   try {
     put(await ask<Job>('POST', jobPath(id, what), {}));
     if (what === 'keep') tell('The adapter is kept. Chats can wear it now.');

@@ -1,7 +1,7 @@
 import { effect, untracked } from '@preact/signals';
 import { keyWanted } from '../api';
 import { openAgain } from './answers';
-import { chats, loadChats, open, openNew, refreshNew, show, tree } from './chats';
+import { chats, keepWaiting, loadChats, open, openNew, refreshNew, show, tree } from './chats';
 import { loadJobs } from './learn';
 import { loadDefaults, loadModels } from './models';
 import { complain } from './notices';
@@ -9,7 +9,9 @@ import { route } from './route';
 import './theme';
 
 async function load(): Promise<void> {
-  const parts = await Promise.allSettled([loadModels(), loadDefaults(), loadChats(), loadJobs()]);
+  // The list is asked for once what the last visit left is in it.
+  const list = keepWaiting().then(() => loadChats());
+  const parts = await Promise.allSettled([loadModels(), loadDefaults(), list, loadJobs()]);
   for (const part of parts) {
     if (part.status === 'rejected') {
       complain(part.reason, () => void load());

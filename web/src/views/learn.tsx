@@ -36,7 +36,7 @@ function NewRun() {
   const [plan, setPlan] = useState<string[] | null>(null);
   const [busy, setBusy] = useState('');
   const wish: Wish = { model: model || firstModel.value, suffix: name.trim(), files, chats };
-  const ready = (files.length > 0 || chats) && /^[A-Za-z0-9_-]{1,64}$/.test(wish.suffix) && busy === '';
+  const ready = (files.length > 0 || chats) && /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$/.test(wish.suffix) && busy === '';
   // A plan is of what was asked for then.
   useEffect(() => setPlan(null), [files, chats, wish.model, wish.suffix]);
   const doing = async (what: string, work: () => Promise<void>) => {
@@ -66,9 +66,9 @@ function NewRun() {
             Name of the adapter
             <input
               type="text"
-              pattern="[A-Za-z0-9_\-]+"
-              maxLength={64}
-              placeholder="letters, digits, - and _"
+              pattern="[A-Za-z0-9_\-][A-Za-z0-9._\-]*"
+              maxLength={100}
+              placeholder="letters, digits, ., - and _"
               value={name}
               onInput={(event) => setName(event.currentTarget.value)}
             />

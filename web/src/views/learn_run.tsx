@@ -2,17 +2,9 @@
 import { useEffect, useState } from 'preact/hooks';
 import { command, discard, isOver, nameOf, stateWords, watch, watched } from '../state/learn';
 import { speak } from '../state/notices';
-import type { Job, JobEvent, JobResult } from '../types';
+import type { Job, JobEvent, JobResult, Learning } from '../types';
 import { Compare } from './compare';
 import { LossChart, pointsOf } from './loss_chart';
-
-function lastOf(events: JobEvent[], name: keyof NonNullable<JobEvent['data']>): number | undefined {
-  for (let i = events.length - 1; i >= 0; --i) {
-    const value = events[i].data?.[name];
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
 
 function timeOf(seconds: number): string {
   if (seconds < 90) return `${Math.round(seconds)} s`;
@@ -20,23 +12,18 @@ function timeOf(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-function Progress({ events }: { events: JobEvent[] }) {
-  const step = lastOf(events, 'step');
-  const total = lastOf(events, 'total_steps');
-  const loss = lastOf(events, 'train_loss');
-  const heldOut = lastOf(events, 'valid_loss');
-  const speed = lastOf(events, 'tokens_per_second');
-  const left = lastOf(events, 'seconds_left');
+function Progress({ learning, runs }: { learning: Learning; runs: boolean }) {
+  const { step, total_steps, train_loss, valid_loss, tokens_per_second, seconds_left } = learning;
   const facts: [string, string | undefined][] = [
-    ['Step', step === undefined ? undefined : total ? `${step} of ${total}` : `${step}`],
-    ['Loss', loss?.toFixed(4)],
-    ['Held-out loss', heldOut?.toFixed(4)],
-    ['Tokens per second', speed?.toFixed(0)],
-    ['Time left', left === undefined ? undefined : timeOf(left)],
+    ['Step', total_steps > 0 ? `${step} of ${total_steps}` : undefined],
+    ['Loss', train_loss?.toFixed(4)],
+    ['Held-out loss', valid_loss?.toFixed(4)],
+    ['Tokens per second', tokens_per_second?.toFixed(0)],
+    ['Time left', runs && seconds_left !== null ? timeOf(seconds_left) : undefined],
   ];
   return (
     <>
-      {step !== undefined && total ? <progress aria-label="Steps done" max={total} value={step} /> : null}
+      {total_steps > 0 && <progress aria-label="Steps done" max={total_steps} value={step} />}
       <dl class="facts">
         {facts
           .filter(([, value]) => value !== undefined)
@@ -60,7 +47,7 @@ function Buttons({ job }: { job: Job }) {
   if (isOver(job)) return null;
   return (
     <div class="buttons">
-      {job.status === 'running' && act('pause', 'Pause')}
+      {(job.status === 'running' || job.status === 'queued') && act('pause', 'Pause')}
       {job.status === 'paused' && act('resume', 'Go on')}
       {act('cancel', 'Cancel')}
     </div>
@@ -114,6 +101,22 @@ function Verdict({ job }: { job: Job }) {
   );
 }
 
+// What a run that did not come to its end has learned: it takes the adapter's name until it is discarded.
+function Rest({ job }: { job: Job }) {
+  if (!isOver(job) || job.status === 'succeeded' || job.verdict === 'discarded' || !job.learning?.step) return null;
+  return (
+    <section class="card" aria-labelledby="rest">
+      <h2 id="rest">What is left of it</h2>
+      <p>It ended after step {job.learning.step}. No other adapter can have its name until this one is discarded.</p>
+      <div class="buttons">
+        <button type="button" class="button danger" onClick={() => void command(job.id, 'discard')}>
+          Discard it for good
+        </button>
+      </div>
+    </section>
+  );
+}
+
 function Log({ events }: { events: JobEvent[] }) {
   const lines = events.filter(({ type }) => type === 'message');
   if (lines.length === 0) return null;
@@ -149,12 +152,13 @@ export function LearnRun({ id }: { id: string }) {
         </p>
         {job.learning?.activity && !isOver(job) && <p class="faint">{job.learning.activity}</p>}
         {job.error && <p class="wrong-text">{job.error.message}</p>}
-        <Progress events={events} />
+        {job.learning && <Progress learning={job.learning} runs={job.status === 'running'} />}
         <LossChart points={pointsOf(events)} />
         <Buttons job={job} />
       </section>
       {job.status === 'succeeded' && job.fine_tuned_model && <Compare before={job.model} after={job.fine_tuned_model} />}
       <Verdict job={job} />
+      <Rest job={job} />
       <Log events={events} />
     </>
   );

@@ -8,10 +8,16 @@ export interface Points {
 
 export function pointsOf(events: JobEvent[]): Points {
   const points: Points = { train: [], heldOut: [] };
+  const add = (list: Points['train'], step: number, loss: number | null | undefined) => {
+    if (typeof loss !== 'number') return; // none of this step, or one that is no number
+    // A run that goes on after an end that was not its own takes its last steps again.
+    while (list.length > 0 && list[list.length - 1][0] >= step) list.pop();
+    list.push([step, loss]);
+  };
   for (const { data } of events) {
-    if (data?.step === undefined) continue;
-    if (data.train_loss !== undefined) points.train.push([data.step, data.train_loss]);
-    if (data.valid_loss !== undefined) points.heldOut.push([data.step, data.valid_loss]);
+    if (typeof data?.step !== 'number') continue;
+    add(points.train, data.step, data.train_loss);
+    add(points.heldOut, data.step, data.valid_loss);
   }
   return points;
 }

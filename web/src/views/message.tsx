@@ -1,8 +1,9 @@
 // One message with what can be done to it.
 import { useState } from 'preact/hooks';
 import { answerAgain, type Running, runningHere, spent } from '../state/answers';
-import { open, removeMessage, setThumb, show, tree } from '../state/chats';
+import { keepWaiting, open, removeMessage, setThumb, show, tree } from '../state/chats';
 import { speak } from '../state/notices';
+import { unkept } from '../state/unkept';
 import { modelWith } from '../complete';
 import type { Message } from '../types';
 import { copy } from './copy';
@@ -76,6 +77,7 @@ function Spent({ id }: { id: string }) {
 function Actions({ message, edit }: { message: Message; edit: () => void }) {
   const isAnswer = message.role === 'assistant';
   const busy = runningHere.value !== undefined;
+  const waits = unkept.value.has(message.id);
   const remove = () => {
     const below = tree.value.newestBelow(message.id) !== message.id;
     if (confirm(below ? 'Delete this message and all below it, for good?' : 'Delete this message, for good?')) {
@@ -86,11 +88,11 @@ function Actions({ message, edit }: { message: Message; edit: () => void }) {
     <div class="actions">
       <Versions message={message} />
       <Action icon="copy" label="Copy" act={() => void copy(message.content, 'The message')} />
-      <Action icon="edit" label={isAnswer ? 'Correct this answer' : 'Edit and ask again'} disabled={busy} act={edit} />
+      <Action icon="edit" label={isAnswer ? 'Correct this answer' : 'Edit and ask again'} disabled={busy || waits} act={edit} />
       {isAnswer && (
         <Action icon="again" label="Answer again" disabled={busy} act={() => void answerAgain(message)} />
       )}
-      {isAnswer && <Thumbs message={message} />}
+      {isAnswer && !waits && <Thumbs message={message} />}
       <Action icon="bin" label="Delete" disabled={busy} act={remove} />
       <Spent id={message.id} />
     </div>
@@ -104,6 +106,18 @@ function Reasoning({ text, now }: { text: string; now: boolean }) {
       <summary>{now ? 'Thinking…' : 'Thoughts'}</summary>
       <p class="plain">{text}</p>
     </details>
+  );
+}
+
+// Of an answer that the store has not got.
+function Waiting() {
+  return (
+    <p class="wrong-text">
+      The server has not kept this answer yet.{' '}
+      <button type="button" class="button" onClick={() => void keepWaiting()}>
+        Keep it
+      </button>
+    </p>
   );
 }
 
@@ -122,6 +136,7 @@ export function MessageView({ message }: { message: Message }) {
       ) : (
         <>
           {message.role === 'assistant' ? <Markdown text={message.content} /> : <p class="plain">{message.content}</p>}
+          {unkept.value.has(message.id) && <Waiting />}
           <Actions message={message} edit={() => setEditing(true)} />
         </>
       )}
