@@ -18,7 +18,7 @@ export const isLong = process.env.ANDIRON_LONG_TESTS === '1';
 const kStartMs = 120_000;
 const kStopMs = 60_000;
 // Of all tests of a file: ctest would end them later, and not what they have started.
-const kFileMs = isSlow || isLong ? 1_700_000 : 400_000;
+const kFileMs = isSlow || isLong ? 850_000 : 400_000;
 
 function need(name) {
   const value = process.env[name];
