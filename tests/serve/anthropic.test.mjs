@@ -7,7 +7,7 @@ import Ajv from 'ajv/dist/2020.js';
 
 import { serveForTests } from './server.mjs';
 
-const server = await serveForTests();
+const server = await serveForTests({ args: ['--ctx', '1024'] });
 const client = new Anthropic({ baseURL: server.url, apiKey: 'none', maxRetries: 0 });
 const question = [{ role: 'user', content: 'What is the colour of the sky?' }];
 const request = (more = {}) => ({

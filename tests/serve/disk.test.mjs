@@ -105,7 +105,7 @@ test('answers go on when the disk is full, and when it may only be read', async 
     assert.equal(await ask(readOnly, 0), before, 'started on a disk that may only be read');
     await readOnly.stop();
   });
-  fs.rmSync(`${seenFromHere}/cache`, { recursive: true });
+  fs.rmSync(`${seenFromHere}/cache`, { recursive: true, force: true });
   fill();
   const bareAndFull = await serve(bare);
   assert.equal(await ask(bareAndFull, 0), before, 'started for the first time, on a full disk');

@@ -7,7 +7,7 @@ import { Ollama } from 'ollama';
 
 import { serveForTests } from './server.mjs';
 
-const server = await serveForTests();
+const server = await serveForTests({ args: ['--ctx', '1024'] });
 const client = new Ollama({ host: server.url });
 const options = { temperature: 0, num_predict: 40 };
 const messages = [{ role: 'user', content: 'What is the colour of the sky?' }];

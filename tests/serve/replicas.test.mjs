@@ -14,7 +14,7 @@ const found = spawnSync('sh', ['-c', 'PATH="$PATH:/usr/sbin"; command -v haproxy
 const haproxy = found.stdout.trim();
 if (!haproxy) skipAll('haproxy is not installed');
 
-const args = ['--own-name', '127.0.0.1'];
+const args = ['--own-name', '127.0.0.1', '--ctx', '1024'];
 const one = await serveForTests({ args });
 let two = await serve({ args: [...args, '--no-store'] });
 const folder = newFolder();
