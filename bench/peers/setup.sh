@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs the pinned llama.cpp and builds build/peers/llama_peer against it. Needs npm, git and a C++ compiler.
+# "setup.sh server" also builds build/peers/server/bin/llama-server from its sources. Needs CMake and Ninja too.
 #
 # The npm package holds llama.cpp's shared libraries, one CPU backend per instruction set, and a git bundle of the
 # very sources they were built from: its headers give the struct layouts, so nothing is declared by hand.
@@ -27,3 +28,11 @@ ${CXX:-c++} -std=c++20 -O2 -Wall -Wextra "$here/llama_peer.cpp" -o "$build/llama
   "$libraries/libllama.$release.so" "$libraries/libggml.$release.so" "$libraries/libggml-base.so" \
   -Wl,-rpath,"$libraries"
 echo "built $build/llama_peer with llama.cpp $release"
+
+[ "${1:-}" = server ] || exit 0
+# For this processor, as whoever cares for speed builds it. What it would fetch is left out: its page, and what TLS needs.
+cmake -S "$build/llama.cpp" -B "$build/server" -G Ninja -DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON \
+  -DBUILD_SHARED_LIBS=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+  -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+cmake --build "$build/server" --target llama-server
+echo "built $build/server/bin/llama-server with llama.cpp $release"

@@ -2,44 +2,49 @@
 //
 // A mount namespace of its own holds a small tmpfs, so that nothing of it outlives the test or is seen by others.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 
-import { launch, newFolder, saySkipped, serve, skipAll, sleep, until } from './server.mjs';
+import { launch, newFolder, saySkipped, serve, skipAll, start, until } from './server.mjs';
 
 const kDiskMib = 24;
 
-// A process that holds the namespace, with the disk at `home`.
+// A process that holds the namespace, with the disk at `home`, until its standard input ends: with this process at the
+// latest. Root may be refused the one way and not the other.
 const home = newFolder();
-const asRoot = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
-const holder = spawn('unshare', [
-  ...asRoot,
-  '--mount',
-  'sh',
-  '-c',
-  `mount -t tmpfs -o size=${kDiskMib}m,mode=0700 none "$1" && echo ready && exec sleep 600`,
-  'sh',
-  home,
-]);
-let said = '';
-holder.stdout.on('data', (bytes) => (said += bytes));
-holder.stderr.on('data', (bytes) => (said += bytes));
-holder.on('error', (error) => (said += `${error}`));
-await until('a disk of its own', () => said !== '', 10_000);
-if (!said.includes('ready')) skipAll(`no disk of its own can be mounted here: ${said.trim()}`);
-after(() => holder.kill('SIGKILL'));
-process.on('exit', () => holder.kill('SIGKILL'));
+const mount = `mount -t tmpfs -o size=${kDiskMib}m,mode=0700 none "$1" && echo ready && exec cat`;
+
+async function holdDisk(as) {
+  const child = start('unshare', [...as, '--mount', 'sh', '-c', mount, 'sh', home], { stdio: 'pipe' });
+  const held = { pid: child.pid, as, said: '', ended: false };
+  child.stdout.on('data', (bytes) => (held.said += bytes));
+  child.stderr.on('data', (bytes) => (held.said += bytes));
+  child.on('close', () => (held.ended = true));
+  child.on('error', (error) => {
+    held.said += error;
+    held.ended = true;
+  });
+  await until('a disk of its own', () => held.ended || /^ready$/m.test(held.said), 20_000);
+  return held;
+}
+
+let holder = { ended: true, said: '' };
+for (const as of [[], ['--user', '--map-root-user']]) {
+  if (holder.ended) holder = await holdDisk(as);
+}
+if (holder.ended) skipAll(`no disk of its own can be mounted here: ${holder.said.trim()}`);
 
 const inside = [
   'nsenter',
-  ...(asRoot.length ? ['--user', '--preserve-credentials'] : []),
+  ...(holder.as.length ? ['--user', '--preserve-credentials'] : []),
   '--mount',
   '--target',
   `${holder.pid}`,
 ];
 const onDisk = { home, wrap: inside };
-const filler = `/proc/${holder.pid}/root${home}/filler`;
+const seenFromHere = `/proc/${holder.pid}/root${home}`;
+const filler = `${seenFromHere}/filler`;
 
 function fill() {
   const file = fs.openSync(filler, 'w');
@@ -57,6 +62,18 @@ const makeRoom = () => fs.rmSync(filler, { force: true });
 function remount(how) {
   const done = spawnSync(inside[0], [...inside.slice(1), 'mount', '-o', `remount,${how}`, home], { encoding: 'utf8' });
   assert.equal(done.status, 0, done.stderr);
+}
+
+// `use(server)` while the disk may only be read.
+async function onReadOnly(options, use) {
+  remount('ro');
+  const server = launch(options);
+  try {
+    await use(server);
+  } finally {
+    await server.kill();
+    remount('rw');
+  }
 }
 
 const question = (i) => ({
@@ -83,16 +100,17 @@ test('answers go on when the disk is full, and when it may only be read', async 
   assert.equal(await ask(full, 0), before, 'started on a full disk');
   await full.stop();
   makeRoom();
-  remount('ro');
-  const readOnly = launch(bare);
-  try {
+  await onReadOnly(bare, async (readOnly) => {
     await readOnly.started();
     assert.equal(await ask(readOnly, 0), before, 'started on a disk that may only be read');
     await readOnly.stop();
-  } finally {
-    await readOnly.kill();
-    remount('rw');
-  }
+  });
+  fs.rmSync(`${seenFromHere}/cache`, { recursive: true, force: true });
+  fill();
+  const bareAndFull = await serve(bare);
+  assert.equal(await ask(bareAndFull, 0), before, 'started for the first time, on a full disk');
+  await bareAndFull.stop();
+  makeRoom();
 });
 
 const chats = '/api/store/conversations';
@@ -131,35 +149,23 @@ test('chats: a full disk is an error, and nothing is lost', async (t) => {
   assert.equal(refused.json.error.code, 'disk_full');
   assert.deepEqual((await storedIds(server)).sort(), [...known].sort());
   makeRoom();
-  await until(
-    'room to be seen',
-    async () => (await add(server, 'late', known, 8)).status < 300 || (await sleep(200)),
-    20_000,
-  );
+  await until('room to be seen', async () => (await add(server, 'late', known, 8)).status < 300, 20_000);
   assert.deepEqual((await storedIds(server)).sort(), [...known].sort());
   await server.kill();
   const again = await serve(onDisk);
   assert.deepEqual((await storedIds(again)).sort(), [...known].sort());
   await again.stop();
 
-  remount('ro');
-  const readOnly = launch(onDisk);
-  try {
+  await onReadOnly(onDisk, async (readOnly) => {
     // It may refuse to start, and says why; or it starts, and refuses to write.
     const begun = await readOnly.started().then(
       () => true,
       () => false,
     );
-    if (begun) {
-      assert.ok((await add(readOnly, 'never', [], 1)).status >= 500);
-      assert.deepEqual((await storedIds(readOnly)).sort(), [...known].sort());
-    } else {
-      assert.match(readOnly.err, /read-?only/i);
-    }
-    await readOnly.kill();
-  } finally {
-    remount('rw');
-  }
+    if (!begun) return assert.match(readOnly.err, /read-?only/i);
+    assert.ok((await add(readOnly, 'never', [], 1)).status >= 500);
+    assert.deepEqual((await storedIds(readOnly)).sort(), [...known].sort());
+  });
   const last = await serve(onDisk);
   assert.deepEqual((await storedIds(last)).sort(), [...known].sort());
   await last.stop();

@@ -28,7 +28,7 @@ function request(i) {
   const word = () => words[below(words.length)];
   const system = { role: 'system', content: 'You are kind and tell of the sea. '.repeat(below(3) * 4 + 1) };
   const user = { role: 'user', content: `Tell me of the ${word()} and the ${word()}.`.repeat(1 + below(4)) };
-  const common = { model: 'ember', seed: below(1000), temperature: [0, 0.7, 1.3][below(3)], max_tokens: 1 + below(40) };
+  const common = { model: 'ember', seed: below(1000), temperature: [0, 0.7, 1.3][below(3)], max_tokens: 1 + below(12) };
   if (i % 8 === 7) {
     return [
       '/v1/completions',
@@ -130,10 +130,10 @@ function memoryKib(server) {
   return Number(/RssAnon:\s+(\d+) kB/.exec(fs.readFileSync(`/proc/${server.pid}/status`, 'utf8'))[1]);
 }
 
-// Runs `total` requests and compares memory after them with that after the first thousand.
+// Runs `total` requests and compares memory after them with that after the first of them.
 async function checkMemory(t, args, which) {
-  const few = 1000,
-    total = isLong ? 10_000 : 4000;
+  const few = 600,
+    total = isLong ? 10_000 : 1800;
   const server = await serve({ args });
   const ask = async (i) => {
     const [route, body] = request(which(i));
@@ -156,7 +156,7 @@ memory('memory stays within 8 MiB, whatever is asked, where no prefixes are kept
   await checkMemory(t, ['--no-prefix-cache'], (i) => i);
 });
 
-// The cache fills up to its bound with what is new, as it should: here nothing is, after the first thousand.
+// The cache fills up to its bound with what is new, as it should: here nothing is, after the first of them.
 memory('memory stays within 8 MiB where prefixes are kept and known', async (t) => {
-  await checkMemory(t, [], (i) => (i * 7) % 500);
+  await checkMemory(t, [], (i) => (i * 7) % 300);
 });

@@ -7,7 +7,7 @@ import { Ollama } from 'ollama';
 
 import { serveForTests } from './server.mjs';
 
-const server = await serveForTests();
+const server = await serveForTests({ args: ['--ctx', '1024'] });
 const client = new Ollama({ host: server.url });
 const options = { temperature: 0, num_predict: 40 };
 const messages = [{ role: 'user', content: 'What is the colour of the sky?' }];
@@ -65,7 +65,7 @@ test('options: seed, stop and num_predict', async () => {
   const warm = { temperature: 1.5, num_predict: 24, seed: 11 };
   assert.equal((await chat({ options: warm })).message.content, (await chat({ options: warm })).message.content);
   const text = (await chat()).message.content;
-  const stop = text.slice(4, 7);
+  const stop = text.slice(1, 4); // of however short an answer
   const cut = await chat({ options: { ...options, stop: [stop] } });
   assert.equal(cut.message.content, text.slice(0, text.indexOf(stop)));
   assert.equal(cut.done_reason, 'stop');

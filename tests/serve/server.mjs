@@ -1,7 +1,8 @@
 // Starts andiron serve for a test, in a home of its own, and ends it with the test.
 //
 // ctest says where things are: ANDIRON_PROGRAM, ANDIRON_SOURCE_DIR, and ANDIRON_SLOW=1 where the program was built with
-// sanitizers. Only processes that were started here are ended, by their ids.
+// sanitizers. Only processes that were started here are ended, by their ids, and they are ended whatever happens: a test
+// that fails, a test that hangs, a signal.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -16,6 +17,8 @@ export const isLong = process.env.ANDIRON_LONG_TESTS === '1';
 
 const kStartMs = 120_000;
 const kStopMs = 60_000;
+// Of all tests of a file: ctest would end them later, and not what they have started.
+const kFileMs = isSlow || isLong ? 850_000 : 400_000;
 
 function need(name) {
   const value = process.env[name];
@@ -25,23 +28,69 @@ function need(name) {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// Waits for a condition, asking again and again; fails with `what` after `ms`.
+// Waits for a condition, asking again and again; fails with `what`, a text or what makes one, after `ms`.
 export async function until(what, condition, ms = 60_000) {
   const end = Date.now() + ms;
-  for (;;) {
+  for (let pause = 10; ; pause = Math.min(2 * pause, 200)) {
     const value = await condition();
     if (value) return value;
-    assert.ok(Date.now() < end, `waited ${ms} ms for ${what}`);
-    await sleep(20);
+    assert.ok(Date.now() < end, `waited ${ms} ms for ${typeof what === 'function' ? what() : what}`);
+    await sleep(pause);
   }
 }
 
-// A folder that goes when the process ends.
+// ---- What was started, and its end -----------------------------------------------------------------------------------
+
+const running = new Set();
+const folders = new Set();
+const endWell = []; // servers that are stopped after all tests of the file
+
+function endAll() {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+process.on('exit', () => {
+  endAll();
+  for (const folder of folders) {
+    try {
+      fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
+    } catch (error) {
+      console.error(`${folder} is left behind: ${error.message}`);
+    }
+  }
+});
+// A test runner that saw an error outside of any test would wait for the children.
+process.on('uncaughtExceptionMonitor', endAll);
+for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+setTimeout(() => {
+  console.error(`the tests of this file have taken ${kFileMs} ms: they are ended`);
+  process.exit(1);
+}, kFileMs).unref();
+after(async () => {
+  try {
+    for (const server of endWell) await server.stop();
+  } finally {
+    endAll();
+  }
+});
+
+// A process that does not outlive this one.
+export function start(command, args, options = {}) {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  running.add(child);
+  child.on('exit', () => running.delete(child));
+  child.on('error', () => running.delete(child));
+  return child;
+}
+
+// A folder that goes when this process ends.
 export function newFolder() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'andiron-clients-'));
-  process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+  folders.add(folder);
   return folder;
 }
+
+// ---- The server ------------------------------------------------------------------------------------------------------
 
 // All that the program keeps lies below `home`.
 export function homeEnvironment(home) {
@@ -77,19 +126,20 @@ class Server {
         resolve({ code: -1, signal: null });
       });
     });
-    process.on('exit', () => this.ended || child.kill('SIGKILL'));
   }
 
   get pid() {
     return this.child.pid;
   }
   async started() {
-    await until('the server to say where it is', () => this.ended || this.out.endsWith('\n'), kStartMs);
+    const said = () => `andiron serve to say where it is: ${this.out}${this.err}`;
+    await until(said, () => this.ended || this.out.endsWith('\n'), kStartMs);
     const url = /http:\/\/127\.0\.0\.1:(\d+)/.exec(this.out);
     assert.ok(!this.ended && url, `andiron serve did not start: ${this.out}${this.err}`);
     this.url = url[0];
     this.port = Number(url[1]);
-    await until('/health', async () => (await this.get('/health')).status === 200);
+    const health = await this.get('/health'); // it listens before it says where
+    assert.equal(health.status, 200, await health.text());
     return this;
   }
   get(route, headers = {}) {
@@ -147,8 +197,7 @@ class Server {
 // `port` 0: one that is free.
 export function launch({ args = [], home = newFolder(), wrap = [], model = modelPath, port = 0 } = {}) {
   const line = [...wrap, need('ANDIRON_PROGRAM'), 'serve', model, '--port', `${port}`, '--metrics', '--quiet', ...args];
-  const child = spawn(line[0], line.slice(1), { env: homeEnvironment(home), stdio: ['ignore', 'pipe', 'pipe'] });
-  return new Server(child, home);
+  return new Server(start(line[0], line.slice(1), { env: homeEnvironment(home) }), home);
 }
 
 // One that has started.
@@ -157,7 +206,7 @@ export const serve = (options) => launch(options).started();
 // One for all tests of a file, which is ended, and must end well, after them.
 export async function serveForTests(options) {
   const server = await serve(options);
-  after(() => server.stop());
+  endWell.push(server);
   return server;
 }
 
