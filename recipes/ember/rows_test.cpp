@@ -177,12 +177,12 @@ std::string spaced_words(std::string_view text) {
   return out.back() == ' ' ? out : out + ' ';
 }
 
-// Adds whole phrases ("double bass") of spaced words that are among these, which have no more than three words.
+// Adds whole phrases ("double bass") of spaced words that are among these, which have no more than four words.
 void find_held(const std::set<std::string>& held, const std::string& text, std::vector<std::string>& found) {
   const std::string words = spaced_words(text);
   for (size_t from = 0; from + 1 < words.size(); from = words.find(' ', from + 1)) {
     size_t to = from;
-    for (int count = 0; count < 3 && to + 1 < words.size(); ++count) {
+    for (int count = 0; count < 4 && to + 1 < words.size(); ++count) {
       to = words.find(' ', to + 1);
       const std::string phrase = words.substr(from, to + 1 - from);
       if (held.count(phrase) > 0) found.push_back(phrase + "in: " + text);
@@ -193,15 +193,32 @@ void find_held(const std::set<std::string>& held, const std::string& text, std::
 // Words of test rows, by the tables' own lists, in no training row, whether asked, answered or told to a character; and
 // no question twice. A handful of rows have one by chance, in another meaning: a thing and its color, two words that
 // happen to stand side by side, a word that was invented, a pet called Pebble that is typed without its capital letter.
+// Words that judge are asked about in training (sentiment.txt says why), and not looked for.
 TEST(Rows, NothingOfTestRowsIsInTraining) {
   std::set<std::string> held;
-  for (const char* list :
-       {"girl",  "boy",   "town",    "country",    "job",   "pet",   "petname", "kin",     "food",
-        "drink", "sport", "animals", "instrument", "hobby", "study", "things",  "vehicle", "belonging",
-        "thing", "herd",  "code",    "clothes",    "hall",  "noun",  "verb",    "trait"}) {
+  for (const char* list : {"girl",       "boy",       "town",
+                           "country",    "job",       "workplace",
+                           "pet",        "petname",   "kin",
+                           "food",       "drink",     "sport",
+                           "animal",     "animals",   "color",
+                           "instrument", "hobby",     "language",
+                           "study",      "things",    "vehicle",
+                           "belonging",  "thing",     "spot",
+                           "room",       "outing",    "ride",
+                           "shop",       "event",     "code",
+                           "clothes",    "hall",      "material",
+                           "noun",       "verb",      "trait",
+                           "mood.thing", "mood.very", "thing.price.money"}) {
     for (const std::string& word : tables().options(list, Part::kTest)) held.insert(spaced_words(word));
   }
-  held.erase(" celebrate ");  // "On {V} {N} celebrate{s} {Ns} birthday" is a wording of training
+  for (const std::string& name : tables().options("shop.street.name", Part::kTest))
+    held.insert(" " + name + " Street ");
+  // Words of wordings of training ("On {V} {N} celebrate{s} {Ns} birthday"), outings ("the ice rink") and these
+  // words as shops and events ("The fair is on Monday").
+  for (const char* word : {" celebrate ", " the station ", " festival ", " ice rink ", " dance class ", " the fair ",
+                           " the university "}) {
+    held.erase(word);
+  }
   for (const Skill& s : skills()) {
     if (s.name == "story") continue;  // texts of others: split by story
     SCOPED_TRACE(s.name);
