@@ -59,7 +59,7 @@ void add_who(const std::vector<std::string>& questions, Parts& parts) {
 
 Parts parts_of(const Tables& tables, const std::string& section) {
   Parts out;
-  for (const char* key : {"np", "topic", "gap", "do"}) {
+  for (const char* key : {"np", "topic", "do"}) {
     if (const Rule* rule = tables.find(format("{}.{}", section, key))) out[key] = rule->train;
   }
   if (tables.find(section + ".topic") != nullptr) {
@@ -88,7 +88,7 @@ std::string with_part(std::string text, const std::string& name, const std::stri
 
 // The part that a frame is put around.
 std::string main_part(std::string_view frame) {
-  for (const char* name : {"np", "topic", "gap", "do", "clause", "who", "vp"}) {
+  for (const char* name : {"np", "topic", "do", "clause", "who", "vp"}) {
     const std::string small = format("{{={}}}", name), big = format("{{={}}}", capitalised(name));
     if (frame.find(small) != std::string_view::npos || frame.find(big) != std::string_view::npos) return name;
   }

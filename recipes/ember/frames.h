@@ -1,7 +1,7 @@
 // General frames: ways of speaking that fit many relations and tasks (tables/frames.txt). What they are put around are
 // parts of a section: "np: the town where {N} live{s}" in the frame "ask: Tell me {=np}." gives one more way to ask.
 //
-//   {=np} {=topic} {=gap} {=do}    wordings of the section's key of that name
+//   {=np} {=topic} {=do}    wordings of the section's key of that name
 //   {=clause}    its answer without the dot     {=who} {=vp}    its questions for whom, as "who ..." and as "..."
 //   {=of}        person, thing, place, event    {=wh}           what or who, as the section's key "wh" says
 // With a capital letter (say "{=Np}") what is put in begins with one.
