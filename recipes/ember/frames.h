@@ -22,8 +22,8 @@ void add_frames(Tables& tables);
 // Whether the pair is for test rows; `part` is the first wording of the part.
 bool is_test_frame(std::string_view frame, std::string_view part);
 
-// All that the [choices|of] a wording make, in small letters and without a mark at the end: what two wordings must not
-// share if one is for test rows.
+// All that the [choices|of] a wording make of somebody by name, in small letters and without a mark at the end: what
+// two wordings must not share if one is for test rows. "Where {is} {N}?" and "Where is {N}?" of a thing are the same.
 std::set<std::string> plain_forms(const std::string& wording);
 
 }  // namespace andiron::ember
