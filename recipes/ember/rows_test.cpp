@@ -418,7 +418,7 @@ TEST(Rows, SentimentFollowsFromTheWords) {
   EXPECT_GT(negated, 100);
 }
 
-// An answer that is not "I don't know" is in what was said before; a letter is that of the answer's option.
+// An answer that is not "I don't know", yes or no is in what was said before, and so is the option that is chosen.
 TEST(Rows, AnswersStandInTheText) {
   for (const char* name : {"facts", "unknown", "yesno", "persona"}) {
     for (uint64_t i = 0; i < 800; ++i) {
