@@ -103,7 +103,7 @@ Conversation asked_pairs(const Writer& writer) {
     std::string question = with_pair(form.ask, keys[at], "");
     std::string answer = at < count ? values[at] : "I don't know.";
     if (kind < 0.55) {
-      // Half are true; of the others half are true of another, where there is one.
+      // Half are true. Of the others half are drawn from all pairs, and may be true again: 57% are "Yes.".
       const size_t other = dice.chance(0.5) ? at : dice.chance(0.5) ? dice.below(count + 1) : count;
       question = with_pair(form.check, keys[at], values[other]);
       answer = other == at ? "Yes." : "No.";

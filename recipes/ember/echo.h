@@ -1,6 +1,7 @@
-// Lines of arbitrary words that say the same again: nothing but looking back at what stood there foretells the second
-// half. Small models find out how to do so (Olsson et al., "In-context Learning and Induction Heads", 2022) many times
-// sooner where they meet such lines, and every skill that answers from the conversation needs it. Training rows only.
+// Arbitrary words, said again and asked about: lines whose second half nothing but looking back at what stood there
+// foretells, and conversations about pairs of words. Small models find out how to look back (Olsson et al., "In-context
+// Learning and Induction Heads", 2022) many times sooner where they meet such lines, and every skill that answers from
+// the conversation needs it. Training rows only.
 #pragma once
 
 #include <string>

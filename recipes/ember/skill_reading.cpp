@@ -45,7 +45,7 @@ class Asking {
   }
 
   void ask(const std::string& question, const std::string& answer) { put(typed(writer_, question), answer); }
-  // As it is written: options have their letters.
+  // As it is written: options stand on lines of their own.
   void put(const std::string& shown, const std::string& answer) {
     out_.ask(is_given_ ? shown : writer_.draw("reading.layout", {nullptr, {{"TEXT", text_}, {"Q", shown}}}), answer);
     is_given_ = true;
@@ -158,7 +158,7 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
   return out;
 }
 
-// Options in any order, each behind a letter; the right one is said again, without its letter.
+// Options in any order, each behind a letter or a dash; the right one is said again, without it.
 void ask_choice(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   Dice& dice = writer.dice();
   std::vector<std::string> options = {fact.v};

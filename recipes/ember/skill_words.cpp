@@ -61,7 +61,7 @@ std::string counted_words(const std::string& line) {
   return format("{}. It is {}.", out, count);
 }
 
-// Sorting is done aloud: each word behind its first two letters, these pairs by the alphabet, the words without letters.
+// Sorting is done aloud: each word behind its first two letters, these by the alphabet, and the words without letters.
 std::string sorted_words(Words words, std::string_view between) {
   const auto with_letters = [&] {
     std::string out;

@@ -63,8 +63,8 @@ std::string framed(const Writer& writer, std::string sentence, const Subject& su
   const bool is_one = sentence.find_first_of("?:;") == std::string::npos;
   if (!is_one || !writer.dice().chance(0.15)) return capitalised(std::move(sentence));
   if (sentence.ends_with('.')) sentence.pop_back();
-  const bool is_name = sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive) ||
-                       sentence.starts_with(fact.v);
+  const bool is_name =
+      sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive) || sentence.starts_with(fact.v);
   if (!is_name) sentence[0] = lower_case(sentence.substr(0, 1))[0];
   return writer.sentence("reading.frame", {nullptr, {{"S", sentence}}});
 }
