@@ -43,7 +43,7 @@ void ask_sum(const Writer& writer, Conversation& out) {
   const Sum sum = draw_sum(writer, false);
   const Slots slots{nullptr, {{"A", format("{}", sum.a)}, {"B", format("{}", sum.b)}, {"SUM", shown(sum)}}};
   const double at = dice.uniform();
-  if (at < 0.08) {
+  if (at < 0.15) {
     out.ask(writer.sentence("sums.bare", slots), format("{}", sum.value()));
   } else if (at < 0.5) {
     out.ask(writer.sentence(sum.plus ? "sums.plus.ask" : "sums.minus.ask", slots), worked(sum));

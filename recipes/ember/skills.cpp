@@ -9,9 +9,9 @@ const std::vector<Skill>& skills() {
   static const std::vector<Skill> kSkills = {
       {"facts", "contains", 0.16, facts_row, 95},
       {"unknown", "contains", 0.10, unknown_row, 85},
-      {"yesno", "exact", 0.14, yesno_row, 85},
-      {"json", "exact", 0.07, json_row, 95},
-      {"words", "exact", 0.10, words_row, 95},
+      {"yesno", "exact", 0.12, yesno_row, 85},
+      {"json", "exact", 0.08, json_row, 95},
+      {"words", "exact", 0.11, words_row, 95},
       {"arithmetic", "exact", 0.11, arithmetic_row, 90},
       {"calendar", "exact", 0.09, calendar_row, 90},
       {"sentiment", "exact", 0.05, sentiment_row, 80},

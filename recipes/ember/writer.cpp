@@ -53,9 +53,9 @@ int to_int(std::string_view digits) {
 
 // Words of which no list can hold enough: this part of them is invented, so that any string has to be copied.
 double invented_part(std::string_view list) {
-  if (list == "town" || list == "petname") return 0.2;
-  if (list == "noun") return 0.08;
-  return list == "thing" || list == "food" || list == "hobby" || list == "trait" ? 0.05 : 0;
+  if (list == "town" || list == "petname") return 0.25;
+  if (list == "noun") return 0.12;
+  return list == "thing" || list == "food" || list == "hobby" || list == "trait" ? 0.08 : 0;
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ class Expansion {
   void draw(std::string_view rule) {
     const double invented = invented_part(rule);
     if (invented > 0 && writer_.dice().chance(invented)) {
-      out_ += invented > 0.1 ? writer_.invented_name() : writer_.invented_word();
+      out_ += invented > 0.2 ? writer_.invented_name() : writer_.invented_word();
     } else {
       write(writer_.dice().pick(writer_.tables().options(rule, writer_.part())));
     }
@@ -229,12 +229,12 @@ std::string Writer::of_part(Make&& make) const {
 }
 
 std::string Writer::invented_name() const {
-  return of_part([&] { return capitalised(dice_.chance(0.05) ? letters() : syllables()); });
+  return of_part([&] { return capitalised(dice_.chance(0.15) ? letters() : syllables()); });
 }
 
 std::string Writer::invented_word() const {
   return of_part([&] {
-    std::string out = dice_.chance(0.08) ? letters() : syllables();
+    std::string out = dice_.chance(0.2) ? letters() : syllables();
     if (dice_.chance(0.08)) out += "-" + syllables();
     if (!dice_.chance(0.08)) return out;
     for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -259,7 +259,7 @@ std::string Writer::invented_string() const {
 Subject Writer::somebody() const {
   const bool female = dice_.chance(0.5);
   const Gender gender = female ? Gender::kFemale : Gender::kMale;
-  if (dice_.chance(0.2)) return named_subject(invented_name(), gender);
+  if (dice_.chance(0.3)) return named_subject(invented_name(), gender);
   return named_subject(word(female ? "girl" : "boy"), gender);
 }
 
