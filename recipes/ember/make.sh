@@ -116,13 +116,23 @@ preferences() {
     "$andiron" eval "$out/run/model.gguf" --data "$out/fresh/train/$skill.jsonl" --metric exact --seq-len 1024 \
       --tokens 100 --answers "$out/pairs/$skill.answers" --quiet
     "$ember_data" --prefer "$out/fresh/train/$skill.jsonl" "$out/pairs/$skill.answers" --out "$out/pairs/$skill.jsonl"
+    # Nothing wrong, no pairs.
+    [ -s "$out/pairs/$skill.jsonl" ] || rm "$out/pairs/$skill.jsonl"
   done
 }
 
+# Where the model got nothing wrong there is nothing to prefer.
 prefer() {
+  set -- "$out"/pairs/*.jsonl
+  if [ ! -e "$1" ]; then
+    say "prefer: there are no pairs, so the model stays the pretrained one"
+    mkdir -p "$out/prefer"
+    cp "$out/run/model.gguf" "$out/prefer/model.gguf"
+    return 0
+  fi
   resume=
   [ ! -f "$out/prefer/run.json" ] || resume=--resume
-  "$andiron" learn "$out/run/model.gguf" "$out"/pairs/*.jsonl --loss dpo --epochs 1 --seq-len 512 --seed 1 \
+  "$andiron" learn "$out/run/model.gguf" "$@" --loss dpo --epochs 1 --seq-len 512 --seed 1 \
     --out "$out/prefer" $resume
   rm -f "$out/prefer/model.gguf"
   "$andiron" adapters merge "$out/prefer" --into "$out/run/model.gguf" --out "$out/prefer/model.gguf" --quiet

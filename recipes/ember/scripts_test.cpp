@@ -13,7 +13,7 @@
 namespace andiron::ember {
 namespace {
 
-// Its rows are the number of rows that it was asked for.
+// Its rows are the number of rows that it was asked for; of the skills in NO_PAIRS it makes no pairs.
 constexpr std::string_view kEmberData = R"(#!/bin/sh
 [ "$1" != --list ] || { echo "facts exact 95 all"; echo "chat exact - 1"; exit "${LIST_STATUS:-0}"; }
 echo "ember_data $*" >>"$LOG"
@@ -23,7 +23,11 @@ while [ $# -gt 0 ]; do
   [ "$1" != --prefer ] || pairs=$2
   shift
 done
-[ -z "${pairs-}" ] || { cp "$pairs" "$out"; exit; }
+if [ -n "${pairs-}" ]; then
+  case " ${NO_PAIRS-} " in *" $(basename "$pairs" .jsonl) "*) pairs=/dev/null ;; esac
+  cat "$pairs" >"$out"
+  exit
+fi
 mkdir -p "$out/train" "$out/test"
 for skill in facts unknown yesno json words arithmetic calendar sentiment persona; do
   echo "$rows" >"$out/train/$skill.jsonl"
@@ -76,10 +80,14 @@ class Scripts : public testing::Test {
     const auto bytes = read_bytes(folder_.file(name));
     return {bytes.begin(), bytes.end()};
   }
-  // The log has a call that begins so.
-  bool called(const std::string& words) const {
-    return ("\n" + text_of("log")).find("\n" + words) != std::string::npos;
+  // The first call in the log that begins so, to its end.
+  std::string call_of(const std::string& words) const {
+    const std::string log = "\n" + text_of("log");
+    const size_t from = log.find("\n" + words);
+    return from == std::string::npos ? "" : log.substr(from + 1, log.find('\n', from + 1) - from - 1);
   }
+  // The log has a call that begins so.
+  bool called(const std::string& words) const { return !call_of(words).empty(); }
 
   TestFolder folder_;
 };
@@ -121,6 +129,25 @@ TEST_F(Scripts, ARunThatWasEndedGoesOnWithWhatItBeganWith) {
   ASSERT_EQ(make("ROWS=60"), 0);
   EXPECT_TRUE(called("pretrain"));
   EXPECT_EQ(text_of("log").find("made/run --resume\n"), std::string::npos);
+}
+
+TEST_F(Scripts, SkillsWithNothingWrongAreNotLearnedFrom) {
+  ASSERT_EQ(make("NO_PAIRS='facts json'"), 0) << text_of("err");
+  EXPECT_FALSE(std::filesystem::exists(folder_.file("made/pairs/facts.jsonl")));
+  const std::string learn = call_of("learn");
+  EXPECT_EQ(learn.find("pairs/facts.jsonl"), std::string::npos) << learn;
+  EXPECT_EQ(learn.find("pairs/json.jsonl"), std::string::npos) << learn;
+  EXPECT_NE(learn.find("pairs/unknown.jsonl"), std::string::npos) << learn;
+}
+
+TEST_F(Scripts, WithoutPairsThePretrainedModelIsShipped) {
+  ASSERT_EQ(make("NO_PAIRS='facts unknown yesno json words arithmetic calendar sentiment persona'"), 0)
+      << text_of("err");
+  EXPECT_FALSE(called("learn"));
+  EXPECT_FALSE(called("adapters"));
+  EXPECT_TRUE(called("quantize"));
+  EXPECT_NE(text_of("err").find("there are no pairs, so the model stays the pretrained one"), std::string::npos);
+  EXPECT_EQ(text_of("made/prefer/model.gguf"), text_of("made/run/model.gguf"));
 }
 
 TEST_F(Scripts, AResultThatIsGoneIsMadeAgain) {
