@@ -16,11 +16,15 @@ constexpr uint64_t kFileBytesMax = 16 << 20;
 
 std::string line_of(const JobEvent& event) { return to_json(event).dump() + "\n"; }
 
-// In one write: a process that dies leaves whole lines.
+// In one write: a process that dies leaves whole lines. Where the disk takes a part alone, that part goes again.
 void append(const std::string& path, std::string_view line) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return;
-  [[maybe_unused]] const ssize_t written = ::write(fd, line.data(), line.size());
+  const off_t before = ::lseek(fd, 0, SEEK_END);
+  const ssize_t written = ::write(fd, line.data(), line.size());
+  if (before >= 0 && written >= 0 && static_cast<size_t>(written) < line.size()) {
+    [[maybe_unused]] const int cut = ::ftruncate(fd, before);  // else fetch() ends that line
+  }
   ::close(fd);
 }
 

@@ -1,8 +1,11 @@
 #include "serve/job_events.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
@@ -76,6 +79,29 @@ TEST(EventLog, HalfALineCostsThatLineAlone) {
   folder.write("events.jsonl", "[]\nnonsense\n" + std::string("{\"number\": 1}\n"));
   EventLog strange(path);
   EXPECT_TRUE(strange.all().empty());
+}
+
+// A disk that fills up in the middle of a line: here a file that may not grow further.
+TEST(EventLog, WhatTheDiskTakesInPartIsTakenBack) {
+  const TestFolder folder;
+  const std::string path = folder.file("events.jsonl");
+  EventLog log(path);
+  log.add("info", "first");
+  const auto size = std::filesystem::file_size(path);
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &usual), 0);
+  rlimit small = usual;
+  small.rlim_cur = size + 10;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  log.add("info", "second");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &usual), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(std::filesystem::file_size(path), size);
+  log.add("info", "third");
+  EXPECT_EQ(told(log), (Told{"1 first", "2 second", "3 third"}));
+  EventLog again(path);
+  EXPECT_EQ(told(again), (Told{"1 first", "3 third"}));
 }
 
 TEST(EventLog, HasALimit) {
