@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <fstream>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "base/check.h"
@@ -84,10 +84,11 @@ ThreadTeam::ThreadTeam(int workers, bool pin) : shares_(static_cast<size_t>(work
   spin_ = workers <= processors_available();
   const bool enough = pin && static_cast<size_t>(workers) <= processors.size();
   if (enough) pin_thread(pthread_self(), processors[0]);
+  threads_.reserve(shares_.size() - 1);  // nothing may fail between two threads that run
   for (int worker = 1; worker < workers; ++worker) {
     try {
       threads_.emplace_back([this, worker] { work(worker); });
-    } catch (const std::system_error&) {  // a limit on threads or memory: go on with those there are
+    } catch (const std::exception&) {  // a limit on threads or memory: go on with those there are
       break;
     }
     if (enough) pin_thread(threads_.back().native_handle(), processors[static_cast<size_t>(worker)]);

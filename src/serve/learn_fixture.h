@@ -41,7 +41,7 @@ class LearningTest : public ::testing::Test {
   }
 
   // `nice` 0: other tests beside these must not keep them from going on.
-  void open(int nice = 0) {
+  void open(int nice = 0, int threads = 2) {
     TrainingOptions options;
     options.model_name = "tiny";
     options.base_path = folder_.file("tiny.gguf");
@@ -53,7 +53,7 @@ class LearningTest : public ::testing::Test {
       return adapter(name);
     };
     options.gate = &gate_;
-    options.threads = 2;
+    options.threads = threads;
     options.nice = nice;
     auto jobs = TrainingJobs::create(model_, tokenizer_, kernels_, *store_, *shelf_, std::move(options));
     EXPECT_TRUE(jobs.ok()) << (jobs.ok() ? "" : jobs.error().message);

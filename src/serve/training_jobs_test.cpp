@@ -158,10 +158,23 @@ TEST_F(LearningTest, RunsWhereNobodyElseWantsTo) {
   open(/*nice=*/19);
   const std::string id = added(ask(file())).id;
   ASSERT_TRUE(comes_true([&] { return find(id).state == kJobRunning; }));
-  EXPECT_GE(threads_of_nice(19), 2) << "the job's thread, and the other one of its team";
+  EXPECT_TRUE(comes_true([&] { return threads_of_nice(19) >= 2; })) << "the job's thread, and the other of its team";
   EXPECT_TRUE(jobs_->cancel(id).ok());
   jobs_.reset();
   gate_.leave();
+}
+
+TEST_F(LearningTest, AJobWithoutMemoryForItsThreadsFailsAlone) {
+  jobs_.reset();
+  open(/*nice=*/0, /*threads=*/-1);  // as a size: more than any memory
+  const std::string id = file();
+  const TrainingJob first = ended(added(ask(id, "first")).id);
+  EXPECT_EQ(first.state, kJobFailed);
+  EXPECT_EQ(first.error, "there is not enough memory to train");
+  EXPECT_EQ(ended(added(ask(id, "second")).id).state, kJobFailed) << "the thread has gone on";
+  jobs_.reset();
+  open();
+  EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded);
 }
 
 TEST_F(LearningTest, IsCancelledWhereverItIs) {

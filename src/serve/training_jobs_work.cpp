@@ -145,10 +145,8 @@ void TrainingJobs::make_way(ThreadTeam& team) {
 }
 
 void TrainingJobs::run() {
-  // The team's threads, made below, take after this one: they run where nobody else wants to.
+  // The team's threads, made by the first job, take after this one: they run where nobody else wants to.
   if (options_.nice > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), options_.nice);
-  team_ = std::make_unique<ThreadTeam>(options_.threads);
-  make_way(*team_);
   while (const Found entry = next()) work(*entry);
   team_.reset();
 }
@@ -191,6 +189,10 @@ void TrainingJobs::give_up(Entry& entry) {
 }
 
 Result<LearnResult> TrainingJobs::train(Entry& entry) {
+  if (team_ == nullptr) {
+    team_ = std::make_unique<ThreadTeam>(options_.threads);
+    make_way(*team_);
+  }
   TrainingJob job;
   {
     const std::lock_guard lock(mutex_);
