@@ -297,6 +297,7 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
                                 [&service] { return service.gauges(); }));
   say_where(*host, *scheduler, options, *server);
   server->run();
+  if (teaching.jobs != nullptr) teaching.jobs->close();  // the server's end waits for what is being planned
   return 0;
 }
 

@@ -197,7 +197,8 @@ Status read_rows(const std::vector<std::string>& paths, const Tokenizer& tokeniz
                  const DataOptions& options, ThreadTeam& team, DataReport& report, const RowSink& sink) {
   ANDIRON_CHECK(options.seq_len >= 2);
   Loader loader(tokenizer, model_name, options, team, report, sink);
-  DataReader reader(report, [&](Example&& example) { return loader.take(std::move(example)); });
+  DataReader reader(
+      report, [&](Example&& example) { return loader.take(std::move(example)); }, options.stop);
   TRY(reader.read(paths, options.format));
   return loader.flush();
 }

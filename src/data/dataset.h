@@ -3,6 +3,7 @@
 // Reading is a stream: of the files only one row (of a text, one piece) is in memory at a time; the tokens of all are.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -50,6 +51,8 @@ struct DataOptions {
 
   // What templates show as today, in seconds since 1970-01-01 00:00 of the local clock. To repeat a run, give the same.
   std::optional<int64_t> now = {};
+
+  const std::atomic<bool>* stop = nullptr;  // once it is set, by whichever thread, reading ends with an Error
 };
 
 struct DataSet {

@@ -171,6 +171,7 @@ Result<DataFormat> format_of(const FoundFile& file, std::string_view bytes, std:
 Status DataReader::read(const std::vector<std::string>& paths, std::optional<DataFormat> format) {
   TRY_ASSIGN(const auto found, find_files(paths, report_.skipped));
   for (const FoundFile& file : found) {
+    TRY(check_stop());
     const auto refuse = [&](std::string reason) -> Status {
       if (file.given) return make_error("{}: {}", quoted(file.path, 200), reason);
       report_.skipped.add(file.path, 0, std::move(reason));
@@ -215,10 +216,16 @@ bool DataReader::is_new(std::string_view content) {
   return seen_.insert({keyed_hash(content, key), keyed_hash(content, second)}).second;
 }
 
+Status DataReader::check_stop() const {
+  if (stop_ == nullptr || !stop_->load()) return {};
+  return make_error("stopped while the data was read");
+}
+
 Status DataReader::read_rows(std::string_view text, bool alike, DataFile& file) {
   const size_t index = report_.files.size() - 1;
   JsonRows rows(text);
   while (const auto row = rows.next()) {
+    TRY(check_stop());
     ++file.rows;
     auto example = [&]() -> Result<Example> {
       TRY_ASSIGN(const Json record, parse_row(*row));
@@ -264,6 +271,7 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, Data
   }
   const std::string document = content_hash(text);
   for (bool first = true; !text.empty(); first = false) {
+    TRY(check_stop());
     const size_t size = piece_size(text, kPieceBytes);
     Example piece;
     piece.kind = Example::Kind::kText;

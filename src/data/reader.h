@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -35,7 +36,10 @@ Result<DataFormat> format_of(const FoundFile& file, std::string_view bytes, std:
 class DataReader {
  public:
   // The report gets the files, their bad rows and duplicates, and what was skipped. It must outlive this.
-  DataReader(DataReport& report, ExampleSink sink) : report_(report), sink_(std::move(sink)) {}
+  // Once `stop` (may be null; it must outlive this) is set, reading ends with an Error before the next row, piece or
+  // file.
+  DataReader(DataReport& report, ExampleSink sink, const std::atomic<bool>* stop = nullptr)
+      : report_(report), sink_(std::move(sink)), stop_(stop) {}
 
   // Files, and folders with all that is below them. With `format` everything is read as that; otherwise each file's
   // content decides, and in folders files are skipped that are no text, are JSON of no known form, or have names that
@@ -52,9 +56,11 @@ class DataReader {
   Status read_rows(std::string_view text, bool alike, DataFile& file);
   Status read_text(std::string_view bytes, std::string_view text, DataFile& file);
   bool is_new(std::string_view content);
+  Status check_stop() const;
 
   DataReport& report_;
   ExampleSink sink_;
+  const std::atomic<bool>* stop_;
   std::set<ContentHash> seen_;
 };
 

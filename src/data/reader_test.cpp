@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -228,6 +229,27 @@ TEST(DataReader, LongTextsComeInPiecesThatJoin) {
   ASSERT_TRUE(reader.read_bytes(text, "long.txt", DataFormat::kText, true).ok());
   EXPECT_EQ(pieces, 3);
   EXPECT_TRUE(joined == text);
+}
+
+TEST(DataReader, EndsWhenItIsToStop) {
+  const TestFolder folder;
+  const std::string rows = folder.write("rows.jsonl", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n{\"text\": \"c\"}\n");
+  const std::string more = folder.write("more.txt", "more");
+  std::atomic<bool> stop{false};
+  DataReport report;
+  int64_t taken = 0;
+  const ExampleSink sink = [&](Example&&) {
+    stop = ++taken == 2;
+    return Status();
+  };
+  const Status status = DataReader(report, sink, &stop).read({rows, more}, {});
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message, "stopped while the data was read");
+  EXPECT_EQ(taken, 2);
+  // Nor are files opened, or texts read, once it is set.
+  EXPECT_FALSE(DataReader(report, sink, &stop).read({more}, {}).ok());
+  EXPECT_FALSE(DataReader(report, sink, &stop).read_bytes("text", "text.txt", DataFormat::kText, true).ok());
+  EXPECT_EQ(taken, 2);
 }
 
 TEST(DataReader, SharedSamplesAreRead) {

@@ -30,6 +30,8 @@ ApiError no_job(std::string_view id) {
           {}};
 }
 
+ApiError is_closing() { return {503, "the server has been stopped", "", "", {}}; }
+
 // What a file is called without its ending: a name for what is learned from it, where that is one.
 std::string stem_of(const std::string& name) { return std::filesystem::path(name).stem().string(); }
 
@@ -57,13 +59,18 @@ Result<std::unique_ptr<TrainingJobs>> TrainingJobs::create(std::shared_ptr<const
   return jobs;
 }
 
-TrainingJobs::~TrainingJobs() {
-  closing_ = true;
+// Together: a job that ends because of the one would fail without the other.
+void TrainingJobs::close() {
   {
     const std::lock_guard lock(mutex_);
+    closing_ = true;
     for (const auto& [id, entry] : entries_) entry->stop = true;
   }
   changed_.notify_all();
+}
+
+TrainingJobs::~TrainingJobs() {
+  close();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -233,9 +240,12 @@ ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
     job.adapter = std::move(*name);
   }
   const std::lock_guard planning(planning_);
+  if (closing_) return is_closing();
   LearnOptions learning = options_of(job);
   std::vector<Lesson> lessons;
   auto data = data_of(job, chats_path(kPlanId), lessons);
+  if (closing_) remove_chats(kPlanId);
+  if (closing_) return is_closing();
   if (!data.ok()) return cannot(data.error());
   learning.data = std::move(*data);
   const auto speed = store_.setting(speed_setting(options_.model_name));
@@ -244,6 +254,7 @@ ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
   if (!options_.answerer) learning.study = StudyMode::kOff;
   auto plan = plan_learning(*model_, tokenizer_, kernels_, team, learning, speed.ok() ? speed->number_or(0) : 0);
   remove_chats(kPlanId);
+  if (closing_) return is_closing();  // whatever came of it: it has not waited for others
   if (!plan.ok()) {
     return refuse("training_file", "invalid_training_file", "{}", without_paths(ask, plan.error().message));
   }

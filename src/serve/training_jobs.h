@@ -67,15 +67,19 @@ class TrainingJobs {
   static Result<std::unique_ptr<TrainingJobs>> create(std::shared_ptr<const Model> model, const Tokenizer& tokenizer,
                                                       const KernelTable& kernels, Store& store, const FileShelf& shelf,
                                                       TrainingOptions options);
-  // Ends the job that runs after its step, saved; it goes on when the server starts again.
+  // As close(), and waits for the job.
   ~TrainingJobs();
   TrainingJobs(const TrainingJobs&) = delete;
   TrainingJobs& operator=(const TrainingJobs&) = delete;
 
+  // The server ends: the job that runs ends after its step, saved, and goes on when the server starts again. Plans end
+  // too. Does not wait. Before whoever plans is waited for.
+  void close();
+
   // Refused with 400 or 404 where the model, a file or the name is none, 409 where there is an adapter of this name,
   // 429 where too many wait.
   ApiResult<TrainingJob> add(const TrainingAsk& ask);
-  // What would be done. Takes as long as reading the data takes.
+  // What would be done. Takes as long as reading the data takes, or until close(); 503 then.
   ApiResult<LearnPlan> plan(const TrainingAsk& ask);
 
   std::vector<TrainingJob> list() const;  // the newest first

@@ -365,6 +365,27 @@ TEST_F(LearningTest, PlansWithoutBeginning) {
   EXPECT_EQ(jobs_->plan(ask(broken->id)).error().status, 400);
 }
 
+// Somebody is being answered, so that neither would end by itself.
+TEST_F(LearningTest, PlansAndJobsEndWithTheServer) {
+  const std::string id = file();
+  gate_.enter();
+  const std::string job = added(ask(id, "going")).id;
+  ASSERT_TRUE(comes_true([&] { return find(job).state == kJobRunning; }));
+  int status = 0;
+  std::thread planner([&] {
+    const auto plan = jobs_->plan(ask(id, "planned"));
+    status = plan.ok() ? 200 : plan.error().status;
+  });
+  jobs_->close();
+  planner.join();
+  EXPECT_EQ(status, 503) << "before it begins, or in the middle";
+  EXPECT_EQ(jobs_->plan(ask(id, "planned")).error().status, 503);
+  jobs_.reset();
+  open();
+  gate_.leave();
+  EXPECT_EQ(ended(job).state, kJobSucceeded) << "it has only been stopped";
+}
+
 TEST_F(LearningTest, FilesInUseStay) {
   const std::string id = file();
   const std::string job = added(ask(id, "long", true)).id;

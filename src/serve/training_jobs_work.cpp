@@ -93,6 +93,7 @@ LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
   out.general = options_.general;
   if (!out.general.empty() && !ask.preferences) out.kl_weight = kUsualPull;
   out.memory_bytes = options_.memory_bytes;
+  out.reading.stop = &closing_;
   return out;
 }
 
@@ -116,6 +117,7 @@ Status TrainingJobs::write_chats(const TrainingJob& job, const std::string& path
   const TrainingKind kind = job.ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
   const auto written = store_.training_rows(kind, [&](TrainingRow&& row) -> Status {
+    if (closing_) return make_error("stopped while the chats were read");
     TRY(file.write(std::string_view(row.row.dump() + "\n")));
     if (file.offset() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
     for (std::string& message : row.messages) {

@@ -140,7 +140,7 @@ Status Run::study_documents() {
   const bool may = answerer_ && o_.study != StudyMode::kOff && o_.loss == LossKind::kNextToken;
   bool wanted = false;
   if (may) {
-    TRY_ASSIGN(passages, read_passages(o_.data, o_.reading.format));
+    TRY_ASSIGN(passages, read_passages(o_.data, o_.reading.format, o_.reading.stop));
     TRY_ASSIGN(wanted, is_to_study(passages));
   }
   o_.study = StudyMode::kOff;
@@ -317,7 +317,7 @@ Result<LearnPlan> Run::plan_only(double tokens_per_s) {
   TRY_ASSIGN(base_, describe_base(model_.source()));
   if (!o_.reading.now) o_.reading.now = local_now();
   if (o_.study != StudyMode::kOff && o_.loss == LossKind::kNextToken) {
-    TRY_ASSIGN(const auto passages, read_passages(o_.data, o_.reading.format));
+    TRY_ASSIGN(const auto passages, read_passages(o_.data, o_.reading.format, o_.reading.stop));
     TRY_ASSIGN(const bool wanted, is_to_study(passages));
     if (wanted) out.passages = std::ssize(passages);
   }

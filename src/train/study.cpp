@@ -336,11 +336,12 @@ void Study::add_later() {
 
 }  // namespace
 
-Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths, std::optional<DataFormat> format) {
+Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths, std::optional<DataFormat> format,
+                                           const std::atomic<bool>* stop) {
   std::vector<Passage> out;
   size_t seen = 0, stride = 1;  // one in `stride` is kept
   DataReport report;
-  DataReader reader(report, [&](Example&& example) -> Status {
+  const ExampleSink sink = [&](Example&& example) -> Status {
     const DataFormat kind = report.files[example.file].format;
     if (kind != DataFormat::kText && kind != DataFormat::kMarkdown) return {};
     for (Passage& passage : cut_passages(example.text)) {
@@ -351,8 +352,8 @@ Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths
       stride *= 2;
     }
     return {};
-  });
-  TRY(reader.read(paths, format));
+  };
+  TRY(DataReader(report, sink, stop).read(paths, format));
   return out;
 }
 

@@ -6,6 +6,7 @@
 // Rows are the same for the same model, documents and seed, whatever the threads; time alone may end them early.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -38,9 +39,10 @@ using StudyAnswerer = std::function<Result<StudyAnswer>(const StudyRequest&)>;
 using StudyAnswererMaker = std::function<Result<StudyAnswerer>()>;
 
 // Passages of the documents of prose among `paths` (texts and Markdown), at most kStudyPassagesMax of them, evenly
-// spread. `format` as in DataOptions.
+// spread. `format` and `stop` as in DataOptions.
 inline constexpr size_t kStudyPassagesMax = 1000;
-Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths, std::optional<DataFormat> format);
+Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths, std::optional<DataFormat> format,
+                                           const std::atomic<bool>* stop = nullptr);
 
 struct StudyOptions {
   std::string model_name;  // for messages
