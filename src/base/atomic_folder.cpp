@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +13,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -56,6 +59,32 @@ void remove_unfinished_folders(const std::string& path) {
     const long process = std::strtol(name.c_str() + prefix.size(), nullptr, 10);
     if (process <= 0 || ::kill(static_cast<pid_t>(process), 0) == 0 || errno != ESRCH) continue;
     remove_folder(format("{}/{}", parent_of(path), name));
+  }
+}
+
+Status remove_whole_folder(const std::string& path) {
+  static std::atomic<uint32_t> counter{0};
+  const std::string removed = format("{}.part-{}-{}-removed", path, getpid(), counter.fetch_add(1));
+  std::error_code error;
+  std::filesystem::rename(path, removed, error);
+  if (!error) std::filesystem::remove_all(removed, error);
+  if (error) return make_error("{}: cannot be removed: {}", path, error.message());
+  return {};
+}
+
+void remove_removed_folders(const std::string& folder) {
+  const auto names = list_folder(folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    if (name.find(".part-") == std::string::npos || !name.ends_with("-removed")) continue;
+    const std::string path = format("{}/{}", folder, name);
+    const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) continue;
+    // Not by the number in its name: that may be another process's by now, or, in a container, our own.
+    const bool busy = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    std::error_code ignored;
+    if (!busy) std::filesystem::remove_all(path, ignored);
+    ::close(fd);
   }
 }
 

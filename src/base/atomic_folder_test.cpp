@@ -1,6 +1,8 @@
 #include "base/atomic_folder.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -8,6 +10,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/strings.h"
 #include "base/test_folder.h"
 
 namespace andiron {
@@ -129,6 +132,35 @@ TEST(AtomicFolder, ALinkStaysOne) {
   ASSERT_TRUE(write_pair(test.file("link"), "new").ok());
   EXPECT_TRUE(fs::is_symlink(test.file("link")));
   EXPECT_EQ(read_text_file(test.file("x/a")).value(), "new");
+}
+
+TEST(AtomicFolder, WholeFoldersGoWithAllBelowThem) {
+  const TestFolder test;
+  fs::create_directories(test.file("x/checkpoints/step-1"));
+  test.write("x/checkpoints/step-1/weights", "text");
+  EXPECT_TRUE(remove_whole_folder(test.file("x")).ok());
+  EXPECT_EQ(names_in(test.path()), Names{});
+  EXPECT_FALSE(remove_whole_folder(test.file("x")).ok());
+}
+
+TEST(AtomicFolder, WhatAKilledProcessWasRemovingGoes) {
+  const TestFolder test;
+  // A process of this number lives: it is not the one.
+  const std::string left = format("x.part-{}-removed", ::getpid());
+  for (const char* name : {"busy.part-1-0-removed", "x", "x.part-1-0", "y-removed"})
+    fs::create_directory(test.file(name));
+  fs::create_directories(test.file(left + "/checkpoints/step-1"));
+  test.write(left + "/checkpoints/step-1/weights", "text");
+  fs::create_directory_symlink("x", test.file("link.part-1-0-removed"));
+  const int fd = ::open(test.file("busy.part-1-0-removed").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  remove_removed_folders(test.path());
+  EXPECT_EQ(names_in(test.path()),
+            (Names{"busy.part-1-0-removed", "link.part-1-0-removed", "x", "x.part-1-0", "y-removed"}));
+  ::close(fd);
+  remove_removed_folders(test.path());
+  EXPECT_EQ(names_in(test.path()), (Names{"link.part-1-0-removed", "x", "x.part-1-0", "y-removed"}));
 }
 
 TEST(AtomicFolder, SaysWhyItCannot) {

@@ -1,14 +1,13 @@
 // Jobs as requests see them; the thread that works on them is in training_jobs_work.cpp.
 #include "serve/training_jobs.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/atomic_folder.h"
 #include "base/strings.h"
 #include "serve/api_tuning.h"
 #include "serve/training_jobs_entry.h"
@@ -78,6 +77,7 @@ TrainingJobs::~TrainingJobs() {
 Status TrainingJobs::take_up() {
   TRY(make_private_folder(options_.folder));
   remove_chats(kPlanId);  // of a process that was killed while it planned
+  if (const auto any = options_.adapter_folder("any"); any.ok()) remove_removed_folders(parent_of(*any));
   TRY_ASSIGN(const auto runs, store_.runs());
   for (const StoredRun& run : runs) {
     if (!run.id.starts_with(kPrefix)) continue;
@@ -409,7 +409,6 @@ ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
       404, format("there is no \"{}\" that was learned here", andiron::quoted(model)), "model", "model_not_found", {}};
 }
 
-// Out of sight first: whatever happens then, no half of it is found under its name.
 std::optional<ApiError> TrainingJobs::remove_adapter(Entry& entry) {
   const TrainingJob& job = entry.job;
   const auto folder = options_.adapter_folder(job.adapter);
@@ -423,11 +422,7 @@ std::optional<ApiError> TrainingJobs::remove_adapter(Entry& entry) {
   if (const Status taken = lock.open(record.ok()); !taken.ok()) {
     return conflict(taken.error().message, "adapter_in_use");
   }
-  std::error_code error;
-  const std::string removed = format("{}.part-{}-removed", *folder, ::getpid());
-  std::filesystem::rename(*folder, removed, error);
-  if (!error) std::filesystem::remove_all(removed, error);
-  if (error) return cannot(make_error("{}: cannot be removed: {}", *folder, error.message()));
+  if (const Status removed = remove_whole_folder(*folder); !removed.ok()) return cannot(removed.error());
   return std::nullopt;
 }
 

@@ -221,6 +221,17 @@ TEST_F(LearningTest, KeepsAndDiscardsOnlyItsOwn) {
   EXPECT_EQ(jobs_->discard_model("tiny+mine").error().status, 404);
 }
 
+TEST_F(LearningTest, WhatWasBeingRemovedGoesAtTheNextStart) {
+  jobs_.reset();
+  const std::string left = adapter("mine.part-1-0-removed");
+  std::filesystem::create_directories(left + "/checkpoints/step-1");
+  folder_.write("adapters/mine.part-1-0-removed/checkpoints/step-1/weights", "what was learned");
+  std::filesystem::create_directories(adapter("other"));
+  open();
+  EXPECT_FALSE(std::filesystem::exists(left));
+  EXPECT_TRUE(std::filesystem::exists(adapter("other")));
+}
+
 TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   chat(false);
   TrainingAsk wanted = ask(file());
