@@ -21,6 +21,7 @@
 #include "model/tiny_model.h"
 #include "serve/file_shelf.h"
 #include "serve/training_jobs.h"
+#include "store/faulty_vfs.h"
 #include "store/store.h"
 
 namespace andiron {
@@ -35,7 +36,10 @@ class LearningTest : public ::testing::Test {
     LoadOptions options;
     options.cache.enabled = false;
     model_ = Model::load(folder_.file("tiny.gguf"), options).value();
-    store_ = Store::open(folder_.file("data/chats.db"), {.own_folder = true}).value();
+    StoreOptions kept;
+    kept.own_folder = true;
+    kept.vfs = vfs_.name();
+    store_ = Store::open(folder_.file("data/chats.db"), kept).value();
     shelf_.emplace(FileShelf::open(folder_.file("data/files")).value());
     open();
   }
@@ -88,6 +92,14 @@ class LearningTest : public ::testing::Test {
     auto job = jobs_->add(wanted);
     EXPECT_TRUE(job.ok()) << (job.ok() ? "" : job.error().message);
     return job.ok() ? *job : TrainingJob();
+  }
+  // The store's disk takes no more, or does again. Of no use while a job writes to it: the gate must hold it.
+  void fill_disk(bool full) {
+    FaultyVfs::Fault fault;
+    fault.calls[FaultyVfs::kWrite] = true;
+    fault.at = full ? 1 : 0;
+    fault.persistent = fault.full = true;
+    vfs_.set(fault);
   }
   int refused(const TrainingAsk& wanted, std::string_view says) {
     const auto job = jobs_->add(wanted);
@@ -176,6 +188,7 @@ class LearningTest : public ::testing::Test {
   const KernelTable& kernels_ = kernels_of(available_isas().front());
   Tokenizer tokenizer_ = byte_tokenizer();
   std::shared_ptr<const Model> model_;
+  FaultyVfs vfs_{"learning"};  // of the store's disk
   std::unique_ptr<Store> store_;
   std::optional<FileShelf> shelf_;
   ThreadGate gate_;

@@ -11,7 +11,6 @@
 #include "base/strings.h"
 #include "serve/api_tuning.h"
 #include "serve/training_jobs_entry.h"
-#include "train/run_folder.h"
 #include "train/run_record.h"
 
 namespace andiron {
@@ -19,6 +18,7 @@ namespace andiron {
 namespace {
 
 constexpr std::string_view kPrefix = "ftjob-";
+constexpr const char* kDiscarded = "discarded";
 constexpr std::string_view kPlanId = "plan";  // in the place of a job's: what a plan reads of the chats
 
 ApiError no_job(std::string_view id) {
@@ -30,6 +30,11 @@ ApiError no_job(std::string_view id) {
 }
 
 ApiError is_closing() { return {503, "the server has been stopped", "", "", {}}; }
+
+void cancelled(TrainingJob& job) {
+  job.state = kJobCancelled;
+  job.finished = std::time(nullptr);
+}
 
 // What a file is called without its ending: a name for what is learned from it, where that is one.
 std::string stem_of(const std::string& name) { return std::filesystem::path(name).stem().string(); }
@@ -94,6 +99,7 @@ Status TrainingJobs::take_up() {
     auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
     entries_[run.id] = entry;
     if (entry->job.is_over()) remove_chats(run.id);
+    if (entry->job.decision == kDiscarded) finish_discarding(entry->job);
     const bool ran = entry->job.state == kJobRunning;
     if (ran) entry->job.state = kJobQueued;
     // One that came with imported chats waits until somebody wants it here.
@@ -110,13 +116,13 @@ TrainingJobs::Found TrainingJobs::find_entry(std::string_view id) const {
   return found == entries_.end() ? nullptr : found->second;
 }
 
-Status TrainingJobs::save(Entry& entry) {
+Status TrainingJobs::save(const TrainingJob& job) {
   StoredRun run;
-  run.id = entry.job.id;
-  run.adapter = entry.job.adapter;
-  run.model = entry.job.ask.model;
-  run.state = entry.job.state;
-  run.details = to_json(entry.job);
+  run.id = job.id;
+  run.adapter = job.adapter;
+  run.model = job.ask.model;
+  run.state = job.state;
+  run.details = to_json(job);
   TRY_ASSIGN(run, store_.put_run(std::move(run)));
   return {};
 }
@@ -220,7 +226,7 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   job.created = std::time(nullptr);
   job.ask = ask;
   auto entry = std::make_shared<Entry>(job, EventLog(events_path(job.id)), ++entries_made_);
-  if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
+  if (const Status saved = save(entry->job); !saved.ok()) return cannot(saved.error());
   entries_[job.id] = entry;
   tell(*entry, "info",
        queue_.empty() ? "created" : format("created; {} before it", counted(std::ssize(queue_), "job")));
@@ -309,14 +315,17 @@ std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher
 
 // ---- Deciding ------------------------------------------------------------------------------------------------------
 
-ApiResult<TrainingJob> TrainingJobs::change(std::string_view id,
-                                            const std::function<std::optional<ApiError>(const Found&)>& decide) {
+ApiResult<TrainingJob> TrainingJobs::change(std::string_view id, const Decide& decide, const Act& act) {
   const std::lock_guard lock(mutex_);
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
-  if (auto error = decide(entry)) return std::move(*error);
+  TrainingJob wanted = entry->job;
+  if (auto error = decide(*entry, wanted)) return std::move(*error);
+  if (const Status saved = save(wanted); !saved.ok()) return cannot(saved.error());
+  entry->job = std::move(wanted);
+  auto error = act ? act(entry) : std::nullopt;
   put_away(*entry);
-  if (const Status saved = save(*entry); !saved.ok()) return cannot(saved.error());
+  if (error) return std::move(*error);
   return entry->job;
 }
 
@@ -324,49 +333,56 @@ void TrainingJobs::leave_queue(const Entry& entry) {
   std::erase_if(queue_, [&](const Found& waiting) { return waiting.get() == &entry; });
 }
 
-// The thread lets go of it after its step.
-void TrainingJobs::set_aside(const Found& entry, const char* state) {
+// Of a job that is to rest, or is over: the thread lets go of it after its step.
+void TrainingJobs::let_go(const Found& entry) {
   leave_queue(*entry);
-  entry->job.state = state;
   entry->stop = true;
-  tell(*entry, "info", state);
-  if (!entry->job.is_over()) return;
-  entry->job.finished = std::time(nullptr);
-  if (entry->working) return;
+  tell(*entry, "info", entry->job.state);
+  if (!entry->job.is_over() || entry->working) return;
   remove_chats(entry->job.id);
   end_watch(*entry);
 }
 
 ApiResult<TrainingJob> TrainingJobs::cancel(std::string_view id) {
-  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
-    if (entry->job.is_over()) return conflict(format("the job is over: it has {}", entry->job.state), "job_over");
-    set_aside(entry, kJobCancelled);
+  const auto decide = [](const Entry&, TrainingJob& job) -> std::optional<ApiError> {
+    if (job.is_over()) return conflict(format("the job is over: it has {}", job.state), "job_over");
+    cancelled(job);
+    return std::nullopt;
+  };
+  return change(id, decide, [this](const Found& entry) -> std::optional<ApiError> {
+    let_go(entry);
     return std::nullopt;
   });
 }
 
 ApiResult<TrainingJob> TrainingJobs::pause(std::string_view id) {
-  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
-    const std::string& state = entry->job.state;
-    if (state != kJobQueued && state != kJobRunning) {
-      return conflict(format("only a job that waits or runs can be paused; this one is {}", state), "job_not_running");
+  const auto decide = [](const Entry&, TrainingJob& job) -> std::optional<ApiError> {
+    if (job.state != kJobQueued && job.state != kJobRunning) {
+      return conflict(format("only a job that waits or runs can be paused; this one is {}", job.state),
+                      "job_not_running");
     }
-    set_aside(entry, kJobPaused);
+    job.state = kJobPaused;
+    return std::nullopt;
+  };
+  return change(id, decide, [this](const Found& entry) -> std::optional<ApiError> {
+    let_go(entry);
     return std::nullopt;
   });
 }
 
 ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
-  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
-    if (entry->job.state != kJobPaused) {
-      return conflict(format("only a job that is paused can go on; this one is {}", entry->job.state),
-                      "job_not_paused");
+  const auto decide = [this](const Entry&, TrainingJob& job) -> std::optional<ApiError> {
+    if (job.state != kJobPaused) {
+      return conflict(format("only a job that is paused can go on; this one is {}", job.state), "job_not_paused");
     }
-    if (entry->job.ask.model != options_.model_name) {
-      return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(entry->job.ask.model)),
+    if (job.ask.model != options_.model_name) {
+      return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(job.ask.model)),
                       "model_not_found");
     }
-    entry->job.state = kJobQueued;
+    job.state = kJobQueued;
+    return std::nullopt;
+  };
+  return change(id, decide, [this](const Found& entry) -> std::optional<ApiError> {
     queue_.push_back(entry);
     changed_.notify_all();
     return std::nullopt;
@@ -374,34 +390,47 @@ ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
 }
 
 ApiResult<TrainingJob> TrainingJobs::keep(std::string_view id) {
-  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
-    TrainingJob& job = entry->job;
-    if (job.state != kJobSucceeded || job.decision == "discarded") {
+  const auto decide = [](const Entry&, TrainingJob& job) -> std::optional<ApiError> {
+    if (job.state != kJobSucceeded || job.decision == kDiscarded) {
       return conflict(
           format("there is nothing to keep: the job is {}", job.decision.empty() ? job.state : job.decision),
           "nothing_learned");
     }
     job.decision = "kept";
     return std::nullopt;
-  });
+  };
+  return change(id, decide, {});
 }
 
+// Decided first, then removed: killed in between, the next start removes it.
 ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
-  return change(id, [&](const Found& entry) -> std::optional<ApiError> {
-    if (!entry->job.is_over() || entry->working) {
-      return conflict("the job is not over; cancel it first", "job_not_over");
+  std::unique_ptr<RunFolder> held;
+  std::string before;
+  const auto decide = [&](const Entry& entry, TrainingJob& job) -> std::optional<ApiError> {
+    if (!job.is_over() || entry.working) return conflict("the job is not over; cancel it first", "job_not_over");
+    before = std::exchange(job.decision, kDiscarded);
+    if (before == kDiscarded) return std::nullopt;
+    auto found = hold_adapter(job);
+    if (!found.ok()) return found.error();
+    held = std::move(*found);
+    return std::nullopt;
+  };
+  return change(id, decide, [&](const Found& entry) -> std::optional<ApiError> {
+    const Status removed = held == nullptr ? Status() : remove_whole_folder(held->path());
+    if (!removed.ok() && !check_free(held->path()).ok()) {
+      entry->job.decision = before;
+      [[maybe_unused]] const Status saved = save(entry->job);
+    } else if (before != kDiscarded) {
+      tell(*entry, "info", kDiscarded);
     }
-    if (entry->job.decision == "discarded") return std::nullopt;
-    if (auto error = remove_adapter(*entry)) return error;
-    entry->job.decision = "discarded";
-    tell(*entry, "info", "discarded");
+    if (!removed.ok()) return cannot(removed.error());
     return std::nullopt;
   });
 }
 
 ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
   for (const TrainingJob& job : list()) {
-    if (tuned_model_name(job) == model && job.state == kJobSucceeded && job.decision != "discarded") {
+    if (tuned_model_name(job) == model && job.state == kJobSucceeded && job.decision != kDiscarded) {
       return discard(job.id);
     }
   }
@@ -409,21 +438,27 @@ ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
       404, format("there is no \"{}\" that was learned here", andiron::quoted(model)), "model", "model_not_found", {}};
 }
 
-std::optional<ApiError> TrainingJobs::remove_adapter(Entry& entry) {
-  const TrainingJob& job = entry.job;
+ApiResult<std::unique_ptr<RunFolder>> TrainingJobs::hold_adapter(const TrainingJob& job) const {
   const auto folder = options_.adapter_folder(job.adapter);
   if (!folder.ok()) return cannot(folder.error());
-  if (job.begun == 0 || check_free(*folder).ok()) return std::nullopt;
+  if (job.begun == 0 || check_free(*folder).ok()) return std::unique_ptr<RunFolder>();
   const auto record = read_run_record(*folder + "/run.json");
   if ((record.ok() ? record->started : "") != job.run_begun) {
     return conflict(format("the adapter \"{}\" is another now than this job's", job.adapter), "adapter_exists");
   }
-  RunFolder lock(*folder);
-  if (const Status taken = lock.open(record.ok()); !taken.ok()) {
+  auto held = std::make_unique<RunFolder>(*folder);
+  if (const Status taken = held->open(record.ok()); !taken.ok()) {
     return conflict(taken.error().message, "adapter_in_use");
   }
-  if (const Status removed = remove_whole_folder(*folder); !removed.ok()) return cannot(removed.error());
-  return std::nullopt;
+  return held;
+}
+
+// What the last process had not come to. Where nothing tells which run a folder holds, it may be anybody's by now.
+void TrainingJobs::finish_discarding(const TrainingJob& job) const {
+  if (job.run_begun.empty()) return;
+  auto held = hold_adapter(job);
+  if (!held.ok() || *held == nullptr) return;
+  [[maybe_unused]] const Status removed = remove_whole_folder((*held)->path());
 }
 
 std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
@@ -447,12 +482,14 @@ void TrainingJobs::forget(std::span<const std::string> runs) {
     if (!entry->job.is_over()) {
       if (entry->job.begun == 0 && !entry->working) continue;  // it has read nothing yet
       tell(*entry, "warn", "chats that it learns from were removed");
-      set_aside(entry, kJobCancelled);
+      cancelled(entry->job);
+      let_go(entry);
     }
     entry->job.samples = Json::array();
     remove_chats(id);
     put_away(*entry);
-    [[maybe_unused]] const Status saved = save(*entry);
+    // What was removed is forgotten, whether that can be written down or not.
+    [[maybe_unused]] const Status saved = save(entry->job);
   }
 }
 

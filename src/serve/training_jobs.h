@@ -36,6 +36,7 @@
 #include "store/store.h"
 #include "text/tokenizer.h"
 #include "train/learn.h"
+#include "train/run_folder.h"
 
 namespace andiron {
 
@@ -117,17 +118,22 @@ class TrainingJobs {
 
   // Under mutex_.
   Found find_entry(std::string_view id) const;
-  Status save(Entry& entry);
+  Status save(const TrainingJob& job);
   void tell(Entry& entry, std::string_view level, std::string message, Json data = {});
   void end_watch(Entry& entry);
   static void put_away(Entry& entry);
   ApiResult<std::string> choose_name(const TrainingAsk& ask) const;
   bool is_name_taken(const std::string& name, const std::string& folder) const;
-  ApiResult<TrainingJob> change(std::string_view id,
-                                const std::function<std::optional<ApiError>(const Found&)>& decide);
-  void set_aside(const Found& entry, const char* state);
+  // `decide` writes into a copy what the job is to be, or refuses; `act`, which may be empty, does what follows from it
+  // once that is saved.
+  using Decide = std::function<std::optional<ApiError>(const Entry& entry, TrainingJob& wanted)>;
+  using Act = std::function<std::optional<ApiError>(const Found& entry)>;
+  ApiResult<TrainingJob> change(std::string_view id, const Decide& decide, const Act& act);
+  void let_go(const Found& entry);
   void leave_queue(const Entry& entry);
-  std::optional<ApiError> remove_adapter(Entry& entry);
+  // What the job has learned, locked; null: there is nothing. 409 where it is another run's, or in use.
+  ApiResult<std::unique_ptr<RunFolder>> hold_adapter(const TrainingJob& job) const;
+  void finish_discarding(const TrainingJob& job) const;
 
   std::optional<ApiError> check_ask(const TrainingAsk& ask) const;
   LearnOptions options_of(const TrainingJob& job) const;

@@ -221,6 +221,70 @@ TEST_F(LearningTest, KeepsAndDiscardsOnlyItsOwn) {
   EXPECT_EQ(jobs_->discard_model("tiny+mine").error().status, 404);
 }
 
+TEST_F(LearningTest, WhatCannotBeSavedIsNotDone) {
+  const std::string data = file();
+  const std::string over = added(ask(data, "over")).id;
+  ASSERT_EQ(ended(over).state, kJobSucceeded);
+  ASSERT_TRUE(comes_true([&] { return jobs_->keep(over).ok(); }));
+  gate_.enter();
+  const std::string running = added(ask(data, "running")).id;
+  ASSERT_TRUE(trains_until(running, 1));
+  const std::string waiting = added(ask(data, "waiting")).id;
+  const std::string resting = added(ask(data, "resting")).id;
+  ASSERT_TRUE(jobs_->pause(resting).ok());
+  const auto said = messages(running);
+  EXPECT_EQ(find(running).step, 1);
+  fill_disk(true);
+  EXPECT_EQ(jobs_->pause(running).error().status, 507);
+  EXPECT_EQ(jobs_->cancel(running).error().status, 507);
+  EXPECT_EQ(jobs_->cancel(waiting).error().status, 507);
+  EXPECT_EQ(jobs_->resume(resting).error().status, 507);
+  EXPECT_EQ(jobs_->discard(over).error().status, 507);
+  EXPECT_EQ(jobs_->discard(over).error().code, "disk_full");
+  fill_disk(false);
+  EXPECT_EQ(find(running).state, kJobRunning);
+  EXPECT_EQ(find(waiting).state, kJobQueued);
+  EXPECT_EQ(find(waiting).finished, 0);
+  EXPECT_EQ(find(resting).state, kJobPaused);
+  EXPECT_EQ(find(over).decision, "kept");
+  EXPECT_TRUE(std::filesystem::exists(weights("over")));
+  EXPECT_EQ(messages(running), said);
+  // The queue is as it was.
+  gate_.leave();
+  EXPECT_EQ(ended(running).state, kJobSucceeded);
+  EXPECT_EQ(ended(waiting).state, kJobSucceeded);
+  EXPECT_EQ(find(resting).state, kJobPaused);
+}
+
+// As if the last process had been killed when the decision was saved and nothing removed yet.
+TEST_F(LearningTest, WhatWasDiscardedIsRemovedAtTheNextStart) {
+  const std::string id = added(ask(file(), "mine")).id;
+  ASSERT_EQ(ended(id).state, kJobSucceeded);
+  ASSERT_TRUE(comes_true([&] { return jobs_->keep(id).ok(); }));
+  jobs_.reset();
+  const auto decide = [&](const char* decision) {
+    auto run = store_->run(id).value();
+    ASSERT_TRUE(run.has_value());
+    run->details.set("decision", decision);
+    EXPECT_TRUE(store_->put_run(std::move(*run)).ok());
+  };
+  // Another run's is nobody's to remove.
+  auto record = read_run_record(adapter("mine") + "/run.json");
+  ASSERT_TRUE(record.ok());
+  const std::string started = std::exchange(record->started, "2020-01-01T00:00:00+00:00");
+  ASSERT_TRUE(write_run_record(adapter("mine") + "/run.json", *record).ok());
+  decide("discarded");
+  open();
+  EXPECT_TRUE(std::filesystem::exists(weights("mine")));
+  jobs_.reset();
+  record->started = started;
+  ASSERT_TRUE(write_run_record(adapter("mine") + "/run.json", *record).ok());
+  open();
+  EXPECT_FALSE(std::filesystem::exists(adapter("mine")));
+  EXPECT_EQ(find(id).decision, "discarded");
+  EXPECT_TRUE(jobs_->discard(id).ok());
+}
+
 TEST_F(LearningTest, WhatWasBeingRemovedGoesAtTheNextStart) {
   jobs_.reset();
   const std::string left = adapter("mine.part-1-0-removed");

@@ -198,7 +198,7 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
   TrainingJob job;
   {
     const std::lock_guard lock(mutex_);
-    TRY(save(entry));
+    TRY(save(entry.job));
     job = entry.job;
   }
   LearnOptions learning = options_of(job);
@@ -214,7 +214,7 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
   if (job.begun == 0) {
     const std::lock_guard lock(mutex_);
     entry.job.begun = std::time(nullptr);
-    TRY(save(entry));
+    TRY(save(entry.job));
   }
   StudyAnswererMaker answerer;
   if (options_.answerer) answerer = [this] { return options_.answerer(*team_); };
@@ -258,7 +258,7 @@ void TrainingJobs::on_begin(Entry& entry, int64_t steps, int64_t done) {
   entry.events.forget_steps_after(done);
   note_run(entry.job);
   // A disk that is full ends the run by itself.
-  [[maybe_unused]] const Status saved = save(entry);
+  [[maybe_unused]] const Status saved = save(entry.job);
 }
 
 // Which run its folder holds, so that no other one is ever removed in its place.
@@ -290,7 +290,7 @@ void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
        std::move(data));
   // A disk that is full ends the run by itself.
   if (measured) [[maybe_unused]]
-    const Status saved = save(entry);
+    const Status saved = save(entry.job);
 }
 
 void TrainingJobs::note_result(TrainingJob& job, const LearnResult& result) {
@@ -347,7 +347,7 @@ void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
     if (job.finished == 0) job.finished = std::time(nullptr);
     remove_chats(job.id);
   }
-  if (const Status saved = save(entry); !saved.ok()) tell(entry, "warn", saved.error().message);
+  if (const Status saved = save(entry.job); !saved.ok()) tell(entry, "warn", saved.error().message);
   if (!job.is_over()) return;
   end_watch(entry);
   put_away(entry);
