@@ -125,7 +125,7 @@ TEST(ThreadTeam, LittleWorkStaysWithTheCaller) {
   ThreadTeam team(4);
   meet(team);  // so that the others are awake and would come
   const auto caller = std::this_thread::get_id();
-  for (int region = 0; region < 200; ++region) {
+  for (int region = 0; region < 20; ++region) {
     int64_t next = 0;
     bool alone = true;
     team.parallel_for(50, ThreadTeam::kWorthSharing - 1, [&](int64_t i, int worker) {

@@ -265,8 +265,15 @@ TEST_F(LearningTest, WhatWasDiscardedIsRemovedAtTheNextStart) {
   const auto decide = [&](const char* decision) {
     auto run = store_->run(id).value();
     ASSERT_TRUE(run.has_value());
-    run->details.set("decision", decision);
-    EXPECT_TRUE(store_->put_run(std::move(*run)).ok());
+    bool found = false;
+    for (auto& [name, value] : run->details.members()) {
+      if (name != "decision") continue;
+      value = Json(std::string(decision));
+      found = true;
+    }
+    ASSERT_TRUE(found);
+    const auto put = store_->put_run(std::move(*run));
+    EXPECT_TRUE(put.ok()) << put.error().message;
   };
   // Another run's is nobody's to remove.
   auto record = read_run_record(adapter("mine") + "/run.json");
