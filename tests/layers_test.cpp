@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace {
 
@@ -163,6 +165,33 @@ TEST(Layers, IsaObjectsDefineNoWeakSymbols) {
     EXPECT_EQ(pclose(pipe), 0) << command;
   }
   EXPECT_GT(seen, 0);
+}
+
+// Two types of one name make one program of two that know nothing of each other, and no linker says so: the functions
+// that both have inline become one of the two. Types of a .cpp file stand in namespaces without a name.
+TEST(Layers, NoTwoHeadersDefineOneType) {
+  static const std::regex kNamespace("^namespace ([a-z_:]+) \\{"), kEnd("^\\} +// namespace.*"),
+      kType("^(?:class|struct|enum class) ([A-Za-z_]+)(?: final)?(?: : [^;]*)? \\{.*");
+  std::map<std::string, std::string> found;
+  for (const char* folder : {"src", "include"}) {
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+      // Those of kernels are many times one type, on purpose: IsaObjectsDefineNoWeakSymbols looks at them.
+      if (entry.path().extension() != ".h" || entry.path().string().find("/kernels/") != std::string::npos) continue;
+      std::vector<std::string> namespaces;
+      std::ifstream file(entry.path());
+      std::smatch match;
+      for (std::string line; std::getline(file, line);) {
+        if (std::regex_search(line, match, kNamespace)) namespaces.push_back(match[1]);
+        if (std::regex_match(line, kEnd) && !namespaces.empty()) namespaces.pop_back();
+        if (!std::regex_match(line, match, kType)) continue;
+        std::string name;
+        for (const std::string& of : namespaces) name += of + "::";
+        const auto [other, is_new] = found.emplace(name + match[1].str(), entry.path());
+        EXPECT_TRUE(is_new) << other->first << " stands in " << entry.path() << " and in " << other->second;
+      }
+    }
+  }
+  EXPECT_GT(found.size(), 200U);
 }
 
 TEST(Layers, FilesEndBefore600Lines) {

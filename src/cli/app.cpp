@@ -14,7 +14,7 @@
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
-#include "cli/conversation.h"
+#include "cli/chat_history.h"
 #include "cli/progress.h"
 #include "cli/shipped_model.h"
 #include "cli/terminal.h"
@@ -45,7 +45,7 @@ Result<std::vector<int32_t>> prompt_tokens(const RunOptions& options, const std:
                               {.add_special = !options.no_special, .parse_special = !options.no_special});
   }
   TRY_ASSIGN(const auto chat, make_chat_prompt(tokenizer, options.model, options.chat_template, adapted));
-  Conversation conversation(options.system);
+  ChatHistory conversation(options.system);
   conversation.add("user", prompt);
   TRY_ASSIGN(const auto rendered, chat.render(conversation.all()));
   return chat.tokens(rendered);

@@ -16,7 +16,7 @@
 #include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
-#include "cli/conversation.h"
+#include "cli/chat_history.h"
 #include "cli/line_reader.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -110,7 +110,7 @@ class Chat {
   DraftSource* draft_;
   SamplerOptions sampling_;
   std::shared_ptr<const TokenGrammar> grammar_;
-  Conversation conversation_;
+  ChatHistory conversation_;
   LineReader reader_;
   InterruptGuard interrupt_;
   std::string worn_;    // adapters, as they were typed
@@ -159,7 +159,7 @@ std::string Chat::room_advice() const {
   const int64_t enough = session_.context() - session_.context() / 4;  // a quarter for the answer
   const size_t exchanges = conversation_.exchanges();
   for (size_t count = 1; count < exchanges; ++count) {
-    Conversation shorter = conversation_;
+    ChatHistory shorter = conversation_;
     shorter.drop_oldest(count);
     const auto rendered = asking_.prompt.render(shorter.all());
     if (!rendered.ok()) break;
@@ -249,7 +249,7 @@ void Chat::offer(const std::string& line) {
 }
 
 void Chat::regenerate() {
-  const Conversation before = conversation_;
+  const ChatHistory before = conversation_;
   if (!conversation_.rewind_to_question()) {
     say("There is no message yet.");
     return;
@@ -259,7 +259,7 @@ void Chat::regenerate() {
 }
 
 void Chat::edit(const std::string& text) {
-  const Conversation before = conversation_;
+  const ChatHistory before = conversation_;
   if (!conversation_.rewind_to_question()) {
     say("There is no message yet.");
     return;
@@ -311,7 +311,7 @@ Status Chat::load(const std::string& path) {
   if (path.empty()) return make_error("/load needs a file name");
   TRY_ASSIGN(const std::string text, read_text_file(path));
   TRY_ASSIGN(const Json json, parse_json(text, path));
-  TRY_ASSIGN(conversation_, Conversation::from_json(json, path));
+  TRY_ASSIGN(conversation_, ChatHistory::from_json(json, path));
   say(format("{} read from {}", counted(std::ssize(conversation_.all().items()), "message"), path));
   return {};
 }

@@ -6,7 +6,7 @@
 #include "cli/adapter_store.h"
 #include "cli/app.h"
 #include "cli/commands.h"
-#include "cli/conversation.h"
+#include "cli/chat_history.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "text/chat_prompt.h"

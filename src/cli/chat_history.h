@@ -1,4 +1,4 @@
-// Conversation: the messages of a chat, as JSON in the form that templates take and that /save writes.
+// ChatHistory: the messages of a chat, as JSON in the form that templates take and that /save writes.
 #pragma once
 
 #include <cstddef>
@@ -10,12 +10,12 @@
 
 namespace andiron {
 
-class Conversation {
+class ChatHistory {
  public:
-  explicit Conversation(std::string system) : system_(std::move(system)) {}
+  explicit ChatHistory(std::string system) : system_(std::move(system)) {}
 
   // What /save writes ({"messages": [...]}) or a bare list of messages. `name` stands in the errors.
-  static Result<Conversation> from_json(const Json& json, std::string_view name);
+  static Result<ChatHistory> from_json(const Json& json, std::string_view name);
 
   const std::string& system() const { return system_; }
   void set_system(std::string text) { system_ = std::move(text); }

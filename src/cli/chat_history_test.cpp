@@ -1,24 +1,24 @@
-#include "cli/conversation.h"
+#include "cli/chat_history.h"
 
 #include <gtest/gtest.h>
 
 namespace andiron {
 namespace {
 
-Conversation parsed(const char* text) {
+ChatHistory parsed(const char* text) {
   const auto json = parse_json(text, "test");
   EXPECT_TRUE(json.ok()) << text;
-  auto conversation = Conversation::from_json(*json, "test");
+  auto conversation = ChatHistory::from_json(*json, "test");
   EXPECT_TRUE(conversation.ok()) << text;
   return std::move(conversation).value();
 }
 
-void expect_messages(const Conversation& conversation, const char* text) {
+void expect_messages(const ChatHistory& conversation, const char* text) {
   EXPECT_EQ(conversation.all().dump(), parse_json(text, "test")->dump());
 }
 
-Conversation three_exchanges() {
-  Conversation conversation("Be kind.");
+ChatHistory three_exchanges() {
+  ChatHistory conversation("Be kind.");
   for (const char* number : {"1", "2", "3"}) {
     conversation.add("user", std::string("question ") + number);
     conversation.add("assistant", std::string("answer ") + number);
@@ -26,26 +26,26 @@ Conversation three_exchanges() {
   return conversation;
 }
 
-TEST(Conversation, IsWrittenAsItIsRead) {
-  const Conversation conversation = three_exchanges();
+TEST(ChatHistory, IsWrittenAsItIsRead) {
+  const ChatHistory conversation = three_exchanges();
   const Json all = conversation.all();
   EXPECT_EQ(all.items().size(), 7U);
-  const Conversation again = parsed(all.dump().c_str());
+  const ChatHistory again = parsed(all.dump().c_str());
   EXPECT_EQ(again.system(), "Be kind.");
   EXPECT_EQ(again.all().dump(), all.dump());
   EXPECT_EQ(parsed(R"({"messages": [], "model": "m"})").size(), 0U);
 }
 
-TEST(Conversation, RefusesWhatIsNoConversation) {
+TEST(ChatHistory, RefusesWhatIsNoConversation) {
   for (const char* text : {"{}", "3", R"({"messages": 1})", "[1]", R"([{"content": "x"}])", R"([{"role": 1}])"}) {
-    const auto conversation = Conversation::from_json(*parse_json(text, "test"), "saved.json");
+    const auto conversation = ChatHistory::from_json(*parse_json(text, "test"), "saved.json");
     ASSERT_FALSE(conversation.ok()) << text;
     EXPECT_NE(conversation.error().message.find("saved.json"), std::string::npos);
   }
 }
 
-TEST(Conversation, DropsWholeExchangesFromTheFront) {
-  Conversation conversation = three_exchanges();
+TEST(ChatHistory, DropsWholeExchangesFromTheFront) {
+  ChatHistory conversation = three_exchanges();
   conversation.drop_oldest(2);
   EXPECT_EQ(conversation.exchanges(), 1U);
   expect_messages(conversation, R"([{"role":"system","content":"Be kind."},{"role":"user","content":"question 3"},)"
@@ -56,8 +56,8 @@ TEST(Conversation, DropsWholeExchangesFromTheFront) {
   EXPECT_TRUE(conversation.empty());
 }
 
-TEST(Conversation, AnExchangeHoldsAllThatFollowsTheQuestion) {
-  Conversation conversation = parsed(
+TEST(ChatHistory, AnExchangeHoldsAllThatFollowsTheQuestion) {
+  ChatHistory conversation = parsed(
       R"([{"role":"assistant","content":"Hello."},{"role":"user","content":"a"},{"role":"assistant","content":""},)"
       R"({"role":"tool","content":"7"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}])");
   EXPECT_EQ(conversation.exchanges(), 2U);
@@ -65,20 +65,20 @@ TEST(Conversation, AnExchangeHoldsAllThatFollowsTheQuestion) {
   expect_messages(conversation, R"([{"role":"user","content":"c"}])");
 }
 
-TEST(Conversation, GoesBackToTheLastQuestion) {
-  Conversation conversation = three_exchanges();
+TEST(ChatHistory, GoesBackToTheLastQuestion) {
+  ChatHistory conversation = three_exchanges();
   ASSERT_TRUE(conversation.rewind_to_question());
   EXPECT_EQ(conversation.size(), 5U);
   EXPECT_EQ(conversation.last_text(), "question 3");
-  Conversation none("");
+  ChatHistory none("");
   EXPECT_FALSE(none.rewind_to_question());
   none.add("assistant", "Hello.");
   EXPECT_FALSE(none.rewind_to_question());
   EXPECT_EQ(none.size(), 1U);
 }
 
-TEST(Conversation, AnotherTextLeavesTheOtherPartsOfAMessage) {
-  Conversation conversation =
+TEST(ChatHistory, AnotherTextLeavesTheOtherPartsOfAMessage) {
+  ChatHistory conversation =
       parsed(R"([{"role":"user","name":"Ann","content":[{"type":"image","url":"x"},{"type":"text","text":"old"}]}])");
   EXPECT_EQ(conversation.last_text(), "old");
   conversation.set_last_text("new");
@@ -87,7 +87,7 @@ TEST(Conversation, AnotherTextLeavesTheOtherPartsOfAMessage) {
       R"([{"role":"user","name":"Ann","content":[{"type":"image","url":"x"},{"type":"text","text":"new"}]}])");
 }
 
-TEST(Conversation, AMessageWithoutTextCanGetOne) {
+TEST(ChatHistory, AMessageWithoutTextCanGetOne) {
   struct Case {
     const char *before, *after;
   };
@@ -95,7 +95,7 @@ TEST(Conversation, AMessageWithoutTextCanGetOne) {
                         Case{R"([{"role":"user","content":null}])", R"([{"role":"user","content":"new"}])"},
                         Case{R"([{"role":"user","content":[{"type":"image"}]}])",
                              R"([{"role":"user","content":[{"type":"image"},{"type":"text","text":"new"}]}])"}}) {
-    Conversation conversation = parsed(c.before);
+    ChatHistory conversation = parsed(c.before);
     EXPECT_EQ(conversation.last_text(), "");
     conversation.set_last_text("new");
     expect_messages(conversation, c.after);

@@ -1,4 +1,4 @@
-#include "cli/conversation.h"
+#include "cli/chat_history.h"
 
 #include <algorithm>
 
@@ -25,12 +25,12 @@ J* text_of(J& message) {
 
 }  // namespace
 
-Result<Conversation> Conversation::from_json(const Json& json, std::string_view name) {
+Result<ChatHistory> ChatHistory::from_json(const Json& json, std::string_view name) {
   const Json* list = json.is_array() ? &json : json.find("messages");
   if (list == nullptr || !list->is_array()) {
     return make_error("{}: expected a list of messages, or an object with \"messages\"", name);
   }
-  Conversation conversation("");
+  ChatHistory conversation("");
   for (const Json& message : list->items()) {
     const Json& role = message.member("role");
     const Json& content = message.member("content");
@@ -45,22 +45,22 @@ Result<Conversation> Conversation::from_json(const Json& json, std::string_view 
   return conversation;
 }
 
-Json Conversation::all() const {
+Json ChatHistory::all() const {
   Json all = Json::array();
   if (!system_.empty()) all.push(Json(Json::Object{{"role", Json("system")}, {"content", Json(system_)}}));
   for (const Json& message : messages_.items()) all.push(Json(message));
   return all;
 }
 
-void Conversation::add(std::string_view role, std::string_view text) {
+void ChatHistory::add(std::string_view role, std::string_view text) {
   messages_.push(Json(Json::Object{{"role", Json(role)}, {"content", Json(text)}}));
 }
 
-size_t Conversation::exchanges() const {
+size_t ChatHistory::exchanges() const {
   return static_cast<size_t>(std::count_if(messages_.items().begin(), messages_.items().end(), is_question));
 }
 
-void Conversation::drop_oldest(size_t count) {
+void ChatHistory::drop_oldest(size_t count) {
   Json::Array& list = messages_.items();
   auto end = list.begin();
   for (; end != list.end(); ++end) {
@@ -69,7 +69,7 @@ void Conversation::drop_oldest(size_t count) {
   list.erase(list.begin(), end);
 }
 
-bool Conversation::rewind_to_question() {
+bool ChatHistory::rewind_to_question() {
   Json::Array& list = messages_.items();
   const auto last = std::find_if(list.rbegin(), list.rend(), is_question);
   if (last == list.rend()) return false;
@@ -77,12 +77,12 @@ bool Conversation::rewind_to_question() {
   return true;
 }
 
-std::string Conversation::last_text() const {
+std::string ChatHistory::last_text() const {
   const Json* text = text_of(messages_.items().back());
   return text == nullptr ? "" : text->as_string();
 }
 
-void Conversation::set_last_text(std::string_view text) {
+void ChatHistory::set_last_text(std::string_view text) {
   Json& message = messages_.items().back();
   Json* content = message.find("content");
   if (Json* place = text_of(message)) {
