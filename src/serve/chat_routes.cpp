@@ -60,7 +60,7 @@ using ExportPlaces = std::array<std::weak_ptr<void>, kExportsAtOnce>;
 std::shared_ptr<void> take_place(ExportPlaces& places) {
   for (std::weak_ptr<void>& place : places) {
     if (!place.expired()) continue;
-    const std::shared_ptr<void> taken = std::make_shared<char>();
+    std::shared_ptr<void> taken = std::make_shared<char>();
     place = taken;
     return taken;
   }
@@ -76,7 +76,7 @@ void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest
 
 }  // namespace
 
-std::vector<Route> chat_routes(Store& store, Forget forget) {
+std::vector<Route> chat_routes(Store& store, const Forget& forget) {
   auto thread = std::make_shared<Workers>(1, kStoreRequestsWaiting);
   std::vector<Route> routes;
   for (const Row& row : kRows) {

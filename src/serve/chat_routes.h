@@ -36,6 +36,6 @@ inline constexpr size_t kStoreRequestsWaiting = 64;
 // `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
 // the last of them. `forget` is called after a chat or a message was removed, before the answer tells so, with the runs
 // that learned from it (Store::Removal::runs): what else remembers it is to forget it. It may wait, and may be empty.
-std::vector<Route> chat_routes(Store& store, std::function<void(std::span<const std::string> runs)> forget = {});
+std::vector<Route> chat_routes(Store& store, const std::function<void(std::span<const std::string> runs)>& forget = {});
 
 }  // namespace andiron

@@ -60,10 +60,11 @@ void remove_halves(const std::string& folder) {
   for (const std::string& name : *names) {
     const std::string id = name.substr(0, name.find('.'));
     if (!is_id(id)) continue;
-    if (id != name) remove_unfinished_folders(folder + "/" + id);
+    const std::string path = format("{}/{}", folder, id);
+    if (id != name) remove_unfinished_folders(path);
     std::error_code ignored;
-    if (id == name && !file_exists(format("{}/{}/{}", folder, id, kAbout))) {
-      std::filesystem::remove_all(folder + "/" + id, ignored);
+    if (id == name && !file_exists(format("{}/{}", path, kAbout))) {
+      std::filesystem::remove_all(path, ignored);
     }
   }
 }

@@ -276,6 +276,7 @@ std::vector<TrainingJob> TrainingJobs::list() const {
   for (const auto& [id, entry] : entries_) entries.push_back(entry.get());
   std::sort(entries.begin(), entries.end(), [](const Entry* a, const Entry* b) { return a->order > b->order; });
   std::vector<TrainingJob> out;
+  out.reserve(entries.size());
   for (const Entry* entry : entries) out.push_back(entry->job);
   return out;
 }
