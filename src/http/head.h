@@ -48,6 +48,11 @@ std::variant<RequestHead, HttpFault> parse_head(std::string_view head, const Lim
 // has control characters in it. `plus`: "+" is a space, as in queries.
 std::optional<std::string> percent_decoded(std::string_view text, bool plus);
 
+// Letters of ASCII made small: names of fields and hosts, and values that are compared without regard to case.
+std::string lowered(std::string_view text);
+// Without the spaces and tabs around it.
+std::string_view without_blanks(std::string_view text);
+
 // A field's name: RFC 9110, 5.6.2.
 bool is_token(std::string_view text);
 

@@ -8,16 +8,11 @@
 #include "base/atomic_file.h"
 #include "base/strings.h"
 #include "http/form.h"
+#include "http/head.h"
 
 namespace andiron {
 
 namespace {
-
-std::string lowered(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
 
 struct HostAndPort {
   std::string host;  // in lower case; of an IPv6 address in its brackets
