@@ -2,14 +2,11 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "base/result.h"
 #include "cli/app.h"
 #include "engine/thread_gate.h"
-#include "http/http.h"
 #include "serve/file_shelf.h"
 #include "serve/model_host.h"
 #include "serve/training_jobs.h"
