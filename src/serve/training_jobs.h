@@ -156,7 +156,7 @@ class TrainingJobs {
   void on_begin(Entry& entry, int64_t steps, int64_t done);
   void on_step(Entry& entry, const LossRow& row);
   void finish(Entry& entry, const Result<LearnResult>& result);
-  void give_up(Entry& entry);
+  void give_up(Entry& entry, Error why);
   void note_run(TrainingJob& job) const;
   void note_result(TrainingJob& job, const LearnResult& result);
 

@@ -8,8 +8,11 @@
 #include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -164,17 +167,37 @@ TEST_F(LearningTest, RunsWhereNobodyElseWantsTo) {
   gate_.leave();
 }
 
-TEST_F(LearningTest, AJobWithoutMemoryForItsThreadsFailsAlone) {
+TEST_F(LearningTest, AJobWithoutThreadsFailsAlone) {
   jobs_.reset();
   open(/*nice=*/0, /*threads=*/-1);  // as a size: more than any memory
   const std::string id = file();
-  const TrainingJob first = ended(added(ask(id, "first")).id);
-  EXPECT_EQ(first.state, kJobFailed);
-  EXPECT_EQ(first.error, "there is not enough memory to train");
+  EXPECT_EQ(ended(added(ask(id, "first")).id).state, kJobFailed);
   EXPECT_EQ(ended(added(ask(id, "second")).id).state, kJobFailed) << "the thread has gone on";
   jobs_.reset();
   open();
   EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded);
+}
+
+// What is thrown where memory runs out, and what is not.
+TEST_F(LearningTest, AJobThatFailsSaysWhatHappened) {
+  const auto asker = std::this_thread::get_id();
+  std::function<void()> fail;
+  on_folder_ = [&] {
+    if (std::this_thread::get_id() == asker || !fail) return;
+    std::exchange(fail, nullptr)();
+  };
+  const std::string id = file();
+  const auto error_after = [&](const std::string& name, std::function<void()> thrower) {
+    fail = std::move(thrower);  // nothing runs, so that nobody reads it
+    const TrainingJob job = ended(added(ask(id, name)).id);
+    EXPECT_EQ(job.state, kJobFailed);
+    EXPECT_EQ(store_->run(job.id).value()->details.member("error").text_or(""), job.error) << "it is kept";
+    return job.error;
+  };
+  EXPECT_EQ(error_after("first", [] { throw std::bad_alloc(); }), "there is not enough memory to train");
+  EXPECT_EQ(error_after("second", [] { throw std::runtime_error("the clock has stopped"); }),
+            "training was ended by a failure of the program: the clock has stopped");
+  EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded) << "the thread has gone on";
 }
 
 TEST_F(LearningTest, IsCancelledWhereverItIs) {

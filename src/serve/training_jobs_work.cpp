@@ -7,6 +7,7 @@
 #include <ctime>
 #include <exception>
 #include <filesystem>
+#include <new>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -34,6 +35,17 @@ void replace_all(std::string& text, std::string_view what, std::string_view with
 std::string run_begun_in(const std::string& folder) {
   const auto record = read_run_record(folder + "/run.json");
   return record.ok() ? record->started : "";
+}
+
+// Of what ended a job that it did not say itself.
+Error error_of(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    return make_error(ErrorKind::kMachine, "there is not enough memory to train");
+  } catch (const std::exception& exception) {
+    return make_error("training was ended by a failure of the program: {}", andiron::quoted(exception.what()));
+  }
 }
 
 }  // namespace
@@ -168,25 +180,33 @@ TrainingJobs::Found TrainingJobs::next() {
 }
 
 void TrainingJobs::work(Entry& entry) {
-  // Memory that runs out costs the job, not the server.
+  // What is thrown, above all where memory runs out, costs the job and not the server.
+  std::exception_ptr thrown;
   try {
     return finish(entry, train(entry));
   } catch (const std::exception&) {
-    // Told below, when what it held has been given back.
+    thrown = std::current_exception();
   }
+  // What the job held has been given back by now.
+  Error why;
   try {
-    finish(entry, make_error("there is not enough memory to train"));
+    why = error_of(thrown);
+    finish(entry, why);
   } catch (const std::exception&) {
-    give_up(entry);
+    give_up(entry, std::move(why));
   }
 }
 
-// Where there is not even memory to say so.
-void TrainingJobs::give_up(Entry& entry) {
+// Where not even that can be written down. Takes no memory.
+void TrainingJobs::give_up(Entry& entry, Error why) {
   const std::lock_guard lock(mutex_);
   entry.working = false;
   entry.began = 0;
-  if (!entry.job.is_over()) entry.job.state = kJobFailed;
+  if (!entry.job.is_over()) {
+    entry.job.state = kJobFailed;
+    entry.job.error = std::move(why.message);
+    if (entry.job.error.empty()) entry.job.error = "out of memory";  // so short that it lies in the text itself
+  }
   leave_queue(entry);
 }
 
