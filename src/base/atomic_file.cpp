@@ -127,7 +127,7 @@ Result<AtomicFile> AtomicFile::create_named(const std::string& wanted, bool priv
     if (fd >= 0) return AtomicFile(std::move(path), std::make_unique<TemporaryName>(name), fd);
     if (errno != EEXIST) break;
   }
-  return make_error("{}: cannot create a file beside it: {}", path, std::strerror(errno));
+  return make_error(kind_of_write_error(errno), "{}: cannot create a file beside it: {}", path, std::strerror(errno));
 }
 
 AtomicFile::AtomicFile(std::string path, std::unique_ptr<TemporaryName> temporary, int fd)
@@ -160,7 +160,8 @@ Status AtomicFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
     const ssize_t done = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (done < 0 && errno == EINTR) continue;
     if (done <= 0) {
-      return make_error("{}: cannot write {} bytes: {}; the old file, if any, is untouched", path_, bytes.size(),
+      return make_error(done == 0 ? ErrorKind::kDiskFull : kind_of_write_error(errno),
+                        "{}: cannot write {} bytes: {}; the old file, if any, is untouched", path_, bytes.size(),
                         done == 0 ? "the disk took nothing" : std::strerror(errno));
     }
     bytes = bytes.subspan(static_cast<size_t>(done));
@@ -188,16 +189,16 @@ Status AtomicFile::commit_unsynced(Existing existing) {
     // A name beside the target, for the moment until it is renamed over it.
     const std::string name = temporary_path(path_);
     if (errno != EEXIST || !link_to(name)) {
-      return make_error("{}: cannot give it a name: {}; the old file, if any, is untouched", path_,
-                        std::strerror(errno));
+      return make_error(kind_of_write_error(errno), "{}: cannot give it a name: {}; the old file, if any, is untouched",
+                        path_, std::strerror(errno));
     }
     temporary_ = std::make_unique<TemporaryName>(name);
   }
   if (existing == Existing::kKept) {
     TRY(rename_to_free(temporary_->path(), path_));
   } else if (::rename(temporary_->path().c_str(), path_.c_str()) != 0) {
-    return make_error("{}: cannot put it in place: {}; the old file, if any, is untouched", path_,
-                      std::strerror(errno));
+    return make_error(kind_of_write_error(errno), "{}: cannot put it in place: {}; the old file, if any, is untouched",
+                      path_, std::strerror(errno));
   }
   temporary_.reset();
   ::close(std::exchange(fd_, -1));
@@ -206,11 +207,15 @@ Status AtomicFile::commit_unsynced(Existing existing) {
 
 Status AtomicFile::commit(Existing existing) {
   if (fsync(fd_) != 0) {
-    return make_error("{}: cannot sync it to disk: {}; the old file, if any, is untouched", path_,
-                      std::strerror(errno));
+    return make_error(kind_of_write_error(errno), "{}: cannot sync it to disk: {}; the old file, if any, is untouched",
+                      path_, std::strerror(errno));
   }
   TRY(commit_unsynced(existing));
   return sync_folder(parent_of(path_));
+}
+
+ErrorKind kind_of_write_error(int number) {
+  return number == ENOSPC || number == EDQUOT ? ErrorKind::kDiskFull : ErrorKind::kOther;
 }
 
 std::string parent_of(const std::string& path) {
@@ -226,7 +231,8 @@ Status sync_folder(const std::string& path) {
   ::close(folder);
   // Some file systems cannot sync a folder (EINVAL); what was done in it has been done.
   if (synced == 0 || sync_errno == EINVAL) return {};
-  return make_error("{}: cannot sync this folder: {}", path, std::strerror(sync_errno));
+  return make_error(kind_of_write_error(sync_errno), "{}: cannot sync this folder: {}", path,
+                    std::strerror(sync_errno));
 }
 
 Result<std::string> read_text_file(const std::string& path, uint64_t limit) {
@@ -283,7 +289,7 @@ Status rename_to_free(const std::string& from, const std::string& to) {
     if (moved) return {};
   }
   if (errno == EEXIST || errno == ENOTEMPTY) return taken(to);
-  return make_error("{}: cannot put it in place: {}", to, std::strerror(errno));
+  return make_error(kind_of_write_error(errno), "{}: cannot put it in place: {}", to, std::strerror(errno));
 }
 
 bool file_exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }

@@ -73,6 +73,10 @@ class AtomicFile {
   uint64_t offset_ = 0;
 };
 
+// Of a call that failed with this errno while something was being written: kDiskFull where there is no room, be it the
+// disk's or the user's share of it, else kOther.
+ErrorKind kind_of_write_error(int number);
+
 // The whole of a small text file; more than `limit` bytes is an error.
 Result<std::string> read_text_file(const std::string& path, uint64_t limit = uint64_t{256} << 20);
 Status write_text_file(const std::string& path, std::string_view text, bool private_to_user = false);

@@ -111,7 +111,7 @@ Result<AtomicFolder> AtomicFolder::create(const std::string& wanted) {
     if (::mkdir(temporary.c_str(), 0777) == 0) return AtomicFolder(std::move(path), std::move(temporary));
     if (errno != EEXIST) break;
   }
-  return make_error("{}: cannot make a folder beside it: {}", path, std::strerror(errno));
+  return make_error(kind_of_write_error(errno), "{}: cannot make a folder beside it: {}", path, std::strerror(errno));
 }
 
 AtomicFolder::AtomicFolder(std::string path, std::string temporary)
@@ -144,7 +144,7 @@ Status AtomicFolder::commit(Existing existing) {
     ::chmod(temporary_.c_str(), info.st_mode & 07777);  // an exchanged folder keeps its mode
     TRY(replace_folder());
   } else if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return make_error("{}: cannot put it in place: {}", path_, std::strerror(errno));
+    return make_error(kind_of_write_error(errno), "{}: cannot put it in place: {}", path_, std::strerror(errno));
   }
   temporary_.clear();
   unfinished_.clear();
@@ -163,7 +163,7 @@ Status AtomicFolder::replace_folder() {
   for (const std::string& name : fresh) {
     const std::string target = path_ + "/" + name;
     if (::rename((temporary_ + "/" + name).c_str(), target.c_str()) != 0) {
-      return make_error("{}: cannot put it in place: {}", target, std::strerror(errno));
+      return make_error(kind_of_write_error(errno), "{}: cannot put it in place: {}", target, std::strerror(errno));
     }
   }
   ::rmdir(temporary_.c_str());

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/result.h"
 #include "base/strings.h"
 #include "http/http.h"
 
@@ -16,6 +17,12 @@ using ApiError = HttpFault;
 template <typename... Args>
 ApiError refuse(std::string param, std::string code, fmt::format_string<Args...> pattern, Args&&... args) {
   return {400, fmt::format(pattern, std::forward<Args>(args)...), std::move(param), std::move(code), {}};
+}
+
+// What could not be kept or read here: the machine's fault, not the request's.
+inline ApiError cannot(const Error& error) {
+  if (error.kind == ErrorKind::kDiskFull) return {507, error.message, "", "disk_full", {}};
+  return {500, error.message, "", "storage_error", {}};
 }
 
 template <typename T>

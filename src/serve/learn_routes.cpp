@@ -45,7 +45,7 @@ ApiResult<Json> add_file(const FileShelf& shelf, const HttpRequest& request) {
   const Status sound = FileShelf::check(ask->name, ask->content);
   if (!sound.ok()) return refuse("file", "invalid_file", "{}", sound.error().message);
   auto file = shelf.add(ask->name, ask->content);
-  if (!file.ok()) return ApiError{507, file.error().message, "", "storage_error", {}};
+  if (!file.ok()) return cannot(file.error());
   return file_json(*file);
 }
 
@@ -55,7 +55,7 @@ ApiResult<Json> list_files(const FileShelf& shelf, const HttpRequest& request) {
   if (!page.ok()) return page.error();
   if (request.query_value("limit").empty()) page->limit = kFilesAtOnce;
   const auto files = shelf.list();
-  if (!files.ok()) return ApiError{500, files.error().message, "", "storage_error", {}};
+  if (!files.ok()) return cannot(files.error());
   std::vector<Json> all;
   for (const ShelfFile& file : *files) all.push_back(file_json(file));
   if (!page->ascending) std::reverse(all.begin(), all.end());
@@ -74,7 +74,7 @@ void send_content(const FileShelf& shelf, const HttpRequest& request, HttpReply&
   const auto file = shelf.find(id);
   if (!file) return send_error(reply, kShape, no_file(id));
   auto content = read_text_file(shelf.path_of(*file));
-  if (!content.ok()) return send_error(reply, kShape, {500, content.error().message, "", "storage_error", {}});
+  if (!content.ok()) return send_error(reply, kShape, cannot(content.error()));
   reply.send(200, "application/octet-stream", std::move(*content), {{"content-disposition", "attachment"}});
 }
 

@@ -1,16 +1,34 @@
 // Teaching over a socket, as OpenAI's clients do it.
 #include "serve/learn_routes.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "http/security_matrix.h"
 #include "serve/api_fields_fixture.h"
 #include "serve/learn_fixture.h"
+
+// A shim between the program and the system: writes that fail as those to a disk may.
+namespace {
+std::atomic<int> g_write_error{0};  // errno; 0: none fails
+}
+
+extern "C" ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
+  if (g_write_error == 0) return ::syscall(SYS_pwrite64, fd, data, size, at);
+  errno = g_write_error;
+  return -1;
+}
 
 namespace andiron {
 namespace {
@@ -126,10 +144,20 @@ TEST_F(LearnRoutes, FormsWithAnythingElseAreRefused) {
 }
 
 TEST_F(LearnRoutes, ADiskThatTakesNoMoreIsNotTheFilesFault) {
+  const std::tuple<int, int, const char*> cases[] = {
+      {ENOSPC, 507, "disk_full"}, {EDQUOT, 507, "disk_full"}, {EIO, 500, "storage_error"}};
+  for (const auto& [number, status, code] : cases) {
+    g_write_error = number;
+    const Json error = upload("a.jsonl", rows(), status).member("error");
+    g_write_error = 0;
+    EXPECT_EQ(text(error, "code"), code);
+    EXPECT_EQ(text(error, "type"), "server_error");
+    EXPECT_NE(text(error, "message").find(std::strerror(number)), std::string::npos) << text(error, "message");
+  }
+  EXPECT_EQ(ask("GET", "/v1/files").member("data").items().size(), 0U);
+  // A folder that is not there is no full disk.
   std::filesystem::remove_all(folder_.file("data/files"));
-  const Json error = upload("a.jsonl", rows(), 507).member("error");
-  EXPECT_EQ(text(error, "code"), "storage_error");
-  EXPECT_EQ(text(error, "type"), "server_error");
+  EXPECT_EQ(text(upload("a.jsonl", rows(), 500).member("error"), "code"), "storage_error");
 }
 
 TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {

@@ -38,10 +38,5 @@ std::string speed_setting(const std::string& model_name);
 inline ApiError conflict(std::string message, std::string code) {
   return {409, std::move(message), "", std::move(code), {}};
 }
-// The machine's fault, not the request's.
-inline ApiError cannot(const Error& error) {
-  if (error.kind == ErrorKind::kDiskFull) return {507, error.message, "", "disk_full", {}};
-  return {500, error.message, "", "storage_error", {}};
-}
 
 }  // namespace andiron
