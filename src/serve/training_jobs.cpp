@@ -206,15 +206,18 @@ ApiResult<std::string> TrainingJobs::choose_name(const TrainingAsk& ask) const {
   return error;
 }
 
+std::optional<ApiError> TrainingJobs::check_room() const {
+  if (queue_.size() < kWaitingMax) return std::nullopt;
+  ApiError error = {
+      429, format("{} jobs wait already; come again when some are done", queue_.size()), "", "too_many_jobs", {}};
+  error.headers = {{"retry-after", "60"}};
+  return error;
+}
+
 ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   if (auto error = check_ask(ask)) return std::move(*error);
   const std::lock_guard lock(mutex_);
-  if (queue_.size() >= kWaitingMax) {
-    ApiError error = {
-        429, format("{} jobs wait already; come again when some are done", queue_.size()), "", "too_many_jobs", {}};
-    error.headers = {{"retry-after", "60"}};
-    return error;
-  }
+  if (auto error = check_room()) return std::move(*error);
   auto name = choose_name(ask);
   if (!name.ok()) return name.error();
   TrainingJob job;
@@ -380,6 +383,7 @@ ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
       return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(job.ask.model)),
                       "model_not_found");
     }
+    if (auto error = check_room()) return error;
     job.state = kJobQueued;
     return std::nullopt;
   };

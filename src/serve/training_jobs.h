@@ -92,7 +92,7 @@ class TrainingJobs {
                                 std::shared_ptr<const std::atomic<bool>> gone = nullptr);
 
   // Of a job that waits, runs or rests. What was learned until then stays until it is discarded. 409 for one that is
-  // over. A job that runs finishes its step after this returns.
+  // over. A job that runs finishes its step after this returns. To go on is refused with 429 where too many wait.
   ApiResult<TrainingJob> cancel(std::string_view id);
   ApiResult<TrainingJob> pause(std::string_view id);
   ApiResult<TrainingJob> resume(std::string_view id);
@@ -131,6 +131,7 @@ class TrainingJobs {
   ApiResult<TrainingJob> change(std::string_view id, const Decide& decide, const Act& act);
   void let_go(const Found& entry);
   void leave_queue(const Entry& entry);
+  std::optional<ApiError> check_room() const;  // 429 where too many wait
   // What the job has learned, locked; null: there is nothing. 409 where it is another run's, or in use.
   ApiResult<std::unique_ptr<RunFolder>> hold_adapter(const TrainingJob& job) const;
   void finish_discarding(const TrainingJob& job) const;

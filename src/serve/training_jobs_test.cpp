@@ -440,7 +440,18 @@ TEST_F(LearningTest, TooManyWaitingAreToldToComeAgain) {
     ASSERT_TRUE(comes_true([&] { return jobs_->list().front().state == kJobRunning; }));
   }
   EXPECT_EQ(refused(ask(id, "more"), "32 jobs wait already"), 429);
-  for (const TrainingJob& job : jobs_->list()) EXPECT_TRUE(jobs_->cancel(job.id).ok());
+  // Nor does one that rests come back beside them.
+  const std::string resting = jobs_->list().front().id;
+  ASSERT_TRUE(jobs_->pause(resting).ok());
+  const std::string another = added(ask(id, "another")).id;
+  const auto refusal = jobs_->resume(resting);
+  ASSERT_FALSE(refusal.ok());
+  EXPECT_EQ(refusal.error().status, 429);
+  EXPECT_EQ(refusal.error().code, "too_many_jobs");
+  EXPECT_EQ(find(resting).state, kJobPaused);
+  EXPECT_TRUE(jobs_->cancel(another).ok());
+  EXPECT_TRUE(jobs_->resume(resting).ok());
+  for (const TrainingJob& job : jobs_->list()) EXPECT_TRUE(job.is_over() || jobs_->cancel(job.id).ok());
   gate_.leave();
 }
 
