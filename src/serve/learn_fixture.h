@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -39,6 +40,11 @@ class LearningTest : public ::testing::Test {
     StoreOptions kept;
     kept.own_folder = true;
     kept.vfs = vfs_.name();
+    kept.now_ms = [this]() -> int64_t {
+      if (on_save_) on_save_();
+      const auto now = std::chrono::system_clock::now().time_since_epoch();
+      return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+    };
     store_ = Store::open(folder_.file("data/chats.db"), kept).value();
     shelf_.emplace(FileShelf::open(folder_.file("data/files")).value());
     open();
@@ -192,9 +198,11 @@ class LearningTest : public ::testing::Test {
   std::unique_ptr<Store> store_;
   std::optional<FileShelf> shelf_;
   ThreadGate gate_;
-  // Called whenever the jobs ask where an adapter lies, on whichever thread; under their lock too, but the first time
+  // Called whenever the jobs ask where an adapter lies, on whichever thread; under their locks too, but the first time
   // that their thread does.
   std::function<void()> on_folder_;
+  // Called on whichever thread changes the store, which no other one can until it returns.
+  std::function<void()> on_save_;
   std::unique_ptr<TrainingJobs> jobs_;
 };
 

@@ -179,6 +179,7 @@ std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
 
 bool TrainingJobs::is_name_taken(const std::string& name, const std::string& folder) const {
   if (!check_free(folder).ok()) return true;
+  const std::lock_guard lock(mutex_);
   return std::any_of(entries_.begin(), entries_.end(), [&](const auto& one) {
     return one.second->job.adapter == name && (!one.second->job.is_over() || one.second->working);
   });
@@ -216,8 +217,11 @@ std::optional<ApiError> TrainingJobs::check_room() const {
 
 ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   if (auto error = check_ask(ask)) return std::move(*error);
-  const std::lock_guard lock(mutex_);
-  if (auto error = check_room()) return std::move(*error);
+  const std::lock_guard order(order_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (auto error = check_room()) return std::move(*error);
+  }
   auto name = choose_name(ask);
   if (!name.ok()) return name.error();
   TrainingJob job;
@@ -229,7 +233,8 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   job.created = std::time(nullptr);
   job.ask = ask;
   auto entry = std::make_shared<Entry>(job, EventLog(events_path(job.id)), ++entries_made_);
-  if (const Status saved = save(entry->job); !saved.ok()) return cannot(saved.error());
+  if (const Status saved = save(job); !saved.ok()) return cannot(saved.error());
+  const std::lock_guard lock(mutex_);
   entries_[job.id] = entry;
   tell(*entry, "info",
        queue_.empty() ? "created" : format("created; {} before it", counted(std::ssize(queue_), "job")));
@@ -242,12 +247,9 @@ ApiResult<LearnPlan> TrainingJobs::plan(const TrainingAsk& ask) {
   if (auto error = check_ask(ask)) return std::move(*error);
   TrainingJob job;
   job.ask = ask;
-  {
-    const std::lock_guard lock(mutex_);
-    auto name = choose_name(ask);
-    if (!name.ok()) return name.error();
-    job.adapter = std::move(*name);
-  }
+  auto name = choose_name(ask);
+  if (!name.ok()) return name.error();
+  job.adapter = std::move(*name);
   const std::lock_guard planning(planning_);
   if (closing_) return is_closing();
   LearnOptions learning = options_of(job);
@@ -320,13 +322,22 @@ std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher
 // ---- Deciding ------------------------------------------------------------------------------------------------------
 
 ApiResult<TrainingJob> TrainingJobs::change(std::string_view id, const Decide& decide, const Act& act) {
-  const std::lock_guard lock(mutex_);
-  const Found entry = find_entry(id);
-  if (entry == nullptr) return no_job(id);
-  TrainingJob wanted = entry->job;
-  if (auto error = decide(*entry, wanted)) return std::move(*error);
+  const std::lock_guard order(order_);
+  Found entry;
+  TrainingJob wanted;
+  {
+    const std::lock_guard lock(mutex_);
+    entry = find_entry(id);
+    if (entry == nullptr) return no_job(id);
+    wanted = entry->job;
+    if (auto error = decide(*entry, wanted)) return std::move(*error);
+  }
   if (const Status saved = save(wanted); !saved.ok()) return cannot(saved.error());
-  entry->job = std::move(wanted);
+  const std::lock_guard lock(mutex_);
+  // Meanwhile it may have taken steps.
+  entry->job.state = wanted.state;
+  entry->job.finished = wanted.finished;
+  entry->job.decision = wanted.decision;
   auto error = act ? act(entry) : std::nullopt;
   put_away(*entry);
   if (error) return std::move(*error);
@@ -467,11 +478,14 @@ void TrainingJobs::finish_discarding(const TrainingJob& job) const {
 }
 
 std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [name, entry] : entries_) {
-    const auto& files = entry->job.ask.files;
-    if (entry->job.is_over() || std::find(files.begin(), files.end(), id) == files.end()) continue;
-    return conflict(format("the job {} learns from this file; cancel it first, or wait", name), "file_in_use");
+  const std::lock_guard order(order_);
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, entry] : entries_) {
+      const auto& files = entry->job.ask.files;
+      if (entry->job.is_over() || std::find(files.begin(), files.end(), id) == files.end()) continue;
+      return conflict(format("the job {} learns from this file; cancel it first, or wait", name), "file_in_use");
+    }
   }
   const auto removed = shelf_.remove(id);
   if (!removed.ok()) return cannot(removed.error());
@@ -480,21 +494,26 @@ std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
 }
 
 void TrainingJobs::forget(std::span<const std::string> runs) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard order(order_);
   for (const std::string& id : runs) {
-    const Found entry = find_entry(id);
-    if (entry == nullptr) continue;
-    if (!entry->job.is_over()) {
-      if (entry->job.begun == 0 && !entry->working) continue;  // it has read nothing yet
-      tell(*entry, "warn", "chats that it learns from were removed");
-      cancelled(entry->job);
-      let_go(entry);
+    TrainingJob forgot;
+    {
+      const std::lock_guard lock(mutex_);
+      const Found entry = find_entry(id);
+      if (entry == nullptr) continue;
+      if (!entry->job.is_over()) {
+        if (entry->job.begun == 0 && !entry->working) continue;  // it has read nothing yet
+        tell(*entry, "warn", "chats that it learns from were removed");
+        cancelled(entry->job);
+        let_go(entry);
+      }
+      entry->job.samples = Json::array();
+      put_away(*entry);
+      forgot = entry->job;
     }
-    entry->job.samples = Json::array();
     remove_chats(id);
-    put_away(*entry);
     // What was removed is forgotten, whether that can be written down or not.
-    [[maybe_unused]] const Status saved = save(entry->job);
+    [[maybe_unused]] const Status saved = save(forgot);
   }
 }
 

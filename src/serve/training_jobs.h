@@ -6,7 +6,8 @@
 // the scheduler closes while anybody is being answered; and the system lets it run where nobody else wants to.
 //
 // Jobs are kept in the store. One that was running when the server ended goes on from its last checkpoint, to the bytes
-// that it would have had. Any thread may call anything; calls wait for the disk.
+// that it would have had. Any thread may call anything; calls that change a job wait until it is saved, and one for
+// another; those that look wait for neither.
 #pragma once
 
 #include <atomic>
@@ -33,6 +34,7 @@
 #include "serve/file_shelf.h"
 #include "serve/job_events.h"
 #include "serve/training_job.h"
+#include "serve/workers.h"
 #include "store/store.h"
 #include "text/tokenizer.h"
 #include "train/learn.h"
@@ -116,16 +118,17 @@ class TrainingJobs {
                const FileShelf& shelf, TrainingOptions options);
   Status take_up();
 
+  // Under order_, and not under mutex_: it waits for the disk.
+  Status save(const TrainingJob& job);
   // Under mutex_.
   Found find_entry(std::string_view id) const;
-  Status save(const TrainingJob& job);
   void tell(Entry& entry, std::string_view level, std::string message, Json data = {});
   void end_watch(Entry& entry);
   static void put_away(Entry& entry);
   ApiResult<std::string> choose_name(const TrainingAsk& ask) const;
   bool is_name_taken(const std::string& name, const std::string& folder) const;
-  // `decide` writes into a copy what the job is to be, or refuses; `act`, which may be empty, does what follows from it
-  // once that is saved.
+  // `decide` writes into a copy what state the job is to have and what the person's decision is, or refuses; `act`,
+  // which may be empty, does what follows from it once that is saved. Both are called under mutex_.
   using Decide = std::function<std::optional<ApiError>(const Entry& entry, TrainingJob& wanted)>;
   using Act = std::function<std::optional<ApiError>(const Found& entry)>;
   ApiResult<TrainingJob> change(std::string_view id, const Decide& decide, const Act& act);
@@ -154,11 +157,18 @@ class TrainingJobs {
   void work(Entry& entry);
   Result<LearnResult> train(Entry& entry);
   LearnEvents events_of(Entry& entry);
+  bool note_step(Entry& entry, const LossRow& row);
+  void give_up(Entry& entry, Error why);
+  TrainingJob copy_of(const Entry& entry) const;
+  Status on_keeper(std::function<Status()> task);
+
+  // On the keeper's thread, for that one.
+  Status save_as_it_is(const Entry& entry);
+  void on_line(Entry& entry, std::string_view line);
   void on_begin(Entry& entry, int64_t steps, int64_t done);
   void on_step(Entry& entry, const LossRow& row);
   void finish(Entry& entry, const Result<LearnResult>& result);
-  void give_up(Entry& entry, Error why);
-  void note_run(TrainingJob& job) const;
+  std::string run_of(const TrainingJob& job) const;
   void note_result(TrainingJob& job, const LearnResult& result);
 
   const std::shared_ptr<const Model> model_;
@@ -169,6 +179,10 @@ class TrainingJobs {
   const TrainingOptions options_;
   std::atomic<bool> closing_{false};
 
+  // Who changes a job's state, or saves one, holds order_ from the look to the save and what follows from it, so that
+  // the last thing saved is the last that was so. Who looks takes mutex_ alone, which nobody holds while the store
+  // waits.
+  std::mutex order_;  // before mutex_
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, Found, std::less<>> entries_;
@@ -176,6 +190,7 @@ class TrainingJobs {
   std::unique_ptr<ThreadTeam> team_;  // the thread's
   int64_t entries_made_ = 0;
   std::mutex planning_;  // before mutex_
+  Workers keeper_{1};    // what the thread has to wait for the disk with, see on_keeper()
   std::thread thread_;   // begins last
 };
 

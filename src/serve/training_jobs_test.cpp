@@ -1,18 +1,14 @@
 // Whole jobs of a tiny model: what they leave is what `andiron learn` leaves, however often they are stopped.
 #include "serve/training_jobs.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <new>
-#include <stdexcept>
 #include <thread>
 #include <utility>
 
@@ -21,16 +17,6 @@
 
 namespace andiron {
 namespace {
-
-// Threads of this process that run at this priority.
-int threads_of_nice(int nice) {
-  int count = 0;
-  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task")) {
-    const auto id = static_cast<id_t>(std::stoul(thread.path().filename().string()));
-    count += ::getpriority(PRIO_PROCESS, id) == nice;
-  }
-  return count;
-}
 
 TEST_F(LearningTest, LearnsWhatTheCommandLearns) {
   const std::string id = file();
@@ -153,51 +139,6 @@ TEST_F(LearningTest, GivesWayToWhoeverIsAnswered) {
   gate_.leave();
   open();
   EXPECT_EQ(ended(other).state, kJobSucceeded);
-}
-
-TEST_F(LearningTest, RunsWhereNobodyElseWantsTo) {
-  jobs_.reset();
-  gate_.enter();
-  open(/*nice=*/19);
-  const std::string id = added(ask(file())).id;
-  ASSERT_TRUE(comes_true([&] { return find(id).state == kJobRunning; }));
-  EXPECT_TRUE(comes_true([&] { return threads_of_nice(19) >= 2; })) << "the job's thread, and the other of its team";
-  EXPECT_TRUE(jobs_->cancel(id).ok());
-  jobs_.reset();
-  gate_.leave();
-}
-
-TEST_F(LearningTest, AJobWithoutThreadsFailsAlone) {
-  jobs_.reset();
-  open(/*nice=*/0, /*threads=*/-1);  // as a size: more than any memory
-  const std::string id = file();
-  EXPECT_EQ(ended(added(ask(id, "first")).id).state, kJobFailed);
-  EXPECT_EQ(ended(added(ask(id, "second")).id).state, kJobFailed) << "the thread has gone on";
-  jobs_.reset();
-  open();
-  EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded);
-}
-
-// What is thrown where memory runs out, and what is not.
-TEST_F(LearningTest, AJobThatFailsSaysWhatHappened) {
-  const auto asker = std::this_thread::get_id();
-  std::function<void()> fail;
-  on_folder_ = [&] {
-    if (std::this_thread::get_id() == asker || !fail) return;
-    std::exchange(fail, nullptr)();
-  };
-  const std::string id = file();
-  const auto error_after = [&](const std::string& name, std::function<void()> thrower) {
-    fail = std::move(thrower);  // nothing runs, so that nobody reads it
-    const TrainingJob job = ended(added(ask(id, name)).id);
-    EXPECT_EQ(job.state, kJobFailed);
-    EXPECT_EQ(store_->run(job.id).value()->details.member("error").text_or(""), job.error) << "it is kept";
-    return job.error;
-  };
-  EXPECT_EQ(error_after("first", [] { throw std::bad_alloc(); }), "there is not enough memory to train");
-  EXPECT_EQ(error_after("second", [] { throw std::runtime_error("the clock has stopped"); }),
-            "training was ended by a failure of the program: the clock has stopped");
-  EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded) << "the thread has gone on";
 }
 
 TEST_F(LearningTest, IsCancelledWhereverItIs) {

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <exception>
 #include <filesystem>
+#include <future>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -180,10 +182,16 @@ TrainingJobs::Found TrainingJobs::next() {
 }
 
 void TrainingJobs::work(Entry& entry) {
+  const auto end_with = [&](const Result<LearnResult>& result) {
+    [[maybe_unused]] const Status ended = on_keeper([&] {
+      finish(entry, result);
+      return Status();
+    });
+  };
   // What is thrown, above all where memory runs out, costs the job and not the server.
   std::exception_ptr thrown;
   try {
-    return finish(entry, train(entry));
+    return end_with(train(entry));
   } catch (const std::exception&) {
     thrown = std::current_exception();
   }
@@ -191,7 +199,7 @@ void TrainingJobs::work(Entry& entry) {
   Error why;
   try {
     why = error_of(thrown);
-    finish(entry, why);
+    end_with(why);
   } catch (const std::exception&) {
     give_up(entry, std::move(why));
   }
@@ -199,6 +207,7 @@ void TrainingJobs::work(Entry& entry) {
 
 // Where not even that can be written down. Takes no memory.
 void TrainingJobs::give_up(Entry& entry, Error why) {
+  const std::lock_guard order(order_);
   const std::lock_guard lock(mutex_);
   entry.working = false;
   entry.began = 0;
@@ -210,31 +219,53 @@ void TrainingJobs::give_up(Entry& entry, Error why) {
   leave_queue(entry);
 }
 
+TrainingJob TrainingJobs::copy_of(const Entry& entry) const {
+  const std::lock_guard lock(mutex_);
+  return entry.job;
+}
+
+// Does it on a thread that gets a processor as all others do, and waits. This one gets none while others have work
+// (nice), and would keep a lock all that time, the jobs' or the store's, for which those who ask would wait: it holds
+// none for longer than a look at what is in memory.
+Status TrainingJobs::on_keeper(std::function<Status()> task) {
+  const auto packed = std::make_shared<std::packaged_task<Status()>>(std::move(task));
+  std::future<Status> done = packed->get_future();
+  keeper_.post([packed] { (*packed)(); });
+  return done.get();
+}
+
+Status TrainingJobs::save_as_it_is(const Entry& entry) {
+  const std::lock_guard order(order_);
+  return save(copy_of(entry));
+}
+
 Result<LearnResult> TrainingJobs::train(Entry& entry) {
   if (team_ == nullptr) {
     team_ = std::make_unique<ThreadTeam>(options_.threads);
     make_way(*team_);
   }
-  TrainingJob job;
-  {
-    const std::lock_guard lock(mutex_);
-    TRY(save(entry.job));
-    job = entry.job;
-  }
+  const auto save_it = [&] { return save_as_it_is(entry); };
+  TRY(on_keeper(save_it));
+  const TrainingJob job = copy_of(entry);
   LearnOptions learning = options_of(job);
   TRY_ASSIGN(learning.out, options_.adapter_folder(job.adapter));
   if (job.begun == 0 && !check_free(learning.out).ok()) {
     return make_error("there is an adapter \"{}\" by now, which is not overwritten", job.adapter);
   }
   std::vector<Lesson> lessons;
-  TRY_ASSIGN(learning.data, data_of(job, chats_path(job.id), lessons));
-  TRY(keep_ledger(lessons));
+  const Status gathered = on_keeper([&]() -> Status {
+    TRY_ASSIGN(learning.data, data_of(job, chats_path(job.id), lessons));
+    return keep_ledger(lessons);
+  });
+  TRY(gathered);
   if (entry.stop) return make_error("stopped before it began");
   learning.resume = job.begun != 0 && file_exists(learning.out + "/run.json");
   if (job.begun == 0) {
-    const std::lock_guard lock(mutex_);
-    entry.job.begun = std::time(nullptr);
-    TRY(save(entry.job));
+    {
+      const std::lock_guard lock(mutex_);
+      entry.job.begun = std::time(nullptr);
+    }
+    TRY(on_keeper(save_it));
   }
   StudyAnswererMaker answerer;
   if (options_.answerer) answerer = [this] { return options_.answerer(*team_); };
@@ -247,47 +278,62 @@ Result<LearnResult> TrainingJobs::train(Entry& entry) {
 }
 
 LearnEvents TrainingJobs::events_of(Entry& entry) {
-  LearnEvents events;
-  events.say = [this, &entry](std::string_view line) {
-    const std::lock_guard lock(mutex_);
-    std::string text = without_paths(entry.job.ask, std::string(line));
-    if (entry.job.plan.size() < kPlanLinesMax && entry.began == 0) entry.job.plan.push_back(text);
-    tell(entry, "info", std::move(text));
+  const auto hand_on = [this](const std::function<void()>& task) {
+    [[maybe_unused]] const Status done = on_keeper([&] {
+      task();
+      return Status();
+    });
   };
+  LearnEvents events;
+  events.say = [this, &entry, hand_on](std::string_view line) { hand_on([&] { on_line(entry, line); }); };
   events.working = [this, &entry](std::string_view what, int64_t done, int64_t total) {
     const std::lock_guard lock(mutex_);
     entry.job.activity = done < total ? std::string(what) : "";
   };
   events.studying = events.working;
-  events.begin = [this, &entry](int64_t steps, int64_t done) {
-    const std::lock_guard lock(mutex_);
-    on_begin(entry, steps, done);
+  events.begin = [this, &entry, hand_on](int64_t steps, int64_t done) {
+    hand_on([&] { on_begin(entry, steps, done); });
   };
-  events.step = [this, &entry](const LossRow& row) {
-    const std::lock_guard lock(mutex_);
-    on_step(entry, row);
+  events.step = [this, &entry, hand_on](const LossRow& row) {
+    if (note_step(entry, row)) hand_on([&] { on_step(entry, row); });
   };
   events.stop = &entry.stop;
   return events;
 }
 
+void TrainingJobs::on_line(Entry& entry, std::string_view line) {
+  std::string text = without_paths(copy_of(entry).ask, std::string(line));
+  const std::lock_guard lock(mutex_);
+  if (entry.job.plan.size() < kPlanLinesMax && entry.began == 0) entry.job.plan.push_back(text);
+  tell(entry, "info", std::move(text));
+}
+
 void TrainingJobs::on_begin(Entry& entry, int64_t steps, int64_t done) {
-  entry.job.steps = steps;
-  entry.job.step = entry.done_before = done;
-  entry.began = now_seconds();
-  entry.events.forget_steps_after(done);
-  note_run(entry.job);
+  const std::lock_guard order(order_);
+  TrainingJob job = copy_of(entry);
+  std::string run = run_of(job);
+  {
+    const std::lock_guard lock(mutex_);
+    entry.job.steps = steps;
+    entry.job.step = entry.done_before = done;
+    entry.job.run_begun = std::move(run);
+    entry.began = now_seconds();
+    entry.events.forget_steps_after(done);
+    job = entry.job;
+  }
   // A disk that is full ends the run by itself.
-  [[maybe_unused]] const Status saved = save(entry.job);
+  [[maybe_unused]] const Status saved = save(job);
 }
 
 // Which run its folder holds, so that no other one is ever removed in its place.
-void TrainingJobs::note_run(TrainingJob& job) const {
+std::string TrainingJobs::run_of(const TrainingJob& job) const {
   const auto folder = options_.adapter_folder(job.adapter);
-  if (folder.ok() && job.begun != 0) job.run_begun = run_begun_in(*folder);
+  return folder.ok() && job.begun != 0 ? run_begun_in(*folder) : job.run_begun;
 }
 
-void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
+// Whether an event is to tell of it.
+bool TrainingJobs::note_step(Entry& entry, const LossRow& row) {
+  const std::lock_guard lock(mutex_);
   TrainingJob& job = entry.job;
   const bool measured = std::isfinite(row.held_out_loss);
   job.step = row.step;
@@ -299,18 +345,27 @@ void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
       (now_seconds() - entry.began) / static_cast<double>(std::max<int64_t>(1, row.step - entry.done_before));
   job.seconds_left = each * static_cast<double>(job.steps - row.step);
   const int64_t stride = (job.steps + kStepsTold - 1) / kStepsTold;
-  if (!measured && row.step % stride != 0 && row.step != job.steps) return;
+  return measured || row.step % stride == 0 || row.step == job.steps;
+}
+
+void TrainingJobs::on_step(Entry& entry, const LossRow& row) {
+  const std::lock_guard order(order_);
+  const TrainingJob job = copy_of(entry);
+  const bool measured = std::isfinite(row.held_out_loss);
   Json data = Json::object();
   data.set("step", row.step).set("total_steps", job.steps).set("train_loss", row.loss);
   if (measured) data.set("valid_loss", row.held_out_loss);
   data.set("tokens_per_second", row.tokens_per_s).set("seconds_left", job.seconds_left);
-  tell(entry, "info",
-       format("Step {}/{}: training loss={:.4f}{}", row.step, job.steps, row.loss,
-              measured ? format(", validation loss={:.4f}", row.held_out_loss) : ""),
-       std::move(data));
+  {
+    const std::lock_guard lock(mutex_);
+    tell(entry, "info",
+         format("Step {}/{}: training loss={:.4f}{}", row.step, job.steps, row.loss,
+                measured ? format(", validation loss={:.4f}", row.held_out_loss) : ""),
+         std::move(data));
+  }
   // A disk that is full ends the run by itself.
   if (measured) [[maybe_unused]]
-    const Status saved = save(entry.job);
+    const Status saved = save(job);
 }
 
 void TrainingJobs::note_result(TrainingJob& job, const LearnResult& result) {
@@ -340,35 +395,42 @@ void TrainingJobs::note_result(TrainingJob& job, const LearnResult& result) {
     const Status kept = store_.put_setting(speed_setting(options_.model_name), Json(best));
 }
 
+// What it is now is seen once it is saved.
 void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
-  const std::lock_guard lock(mutex_);
-  TrainingJob& job = entry.job;
-  entry.working = false;
-  entry.began = 0;
+  const std::lock_guard order(order_);
+  TrainingJob job = copy_of(entry);
+  std::string_view level = "info";
+  std::string said;
   job.activity.clear();
-  note_run(job);
+  job.run_begun = run_of(job);
   if (entry.stop && (!result.ok() || result->stopped)) {
     // Where nobody has decided otherwise, the server ends, and the job stays one that runs.
-    if (!closing_) tell(entry, "info", format("stopped after step {}", job.step));
+    if (!closing_) said = format("stopped after step {}", job.step);
   } else if (!result.ok()) {
+    level = "error";
+    said = without_paths(job.ask, result.error().message);
     if (!job.is_over()) {
       job.state = kJobFailed;
-      job.error = without_paths(job.ask, result.error().message);
-      leave_queue(entry);
+      job.error = said;
     }
-    tell(entry, "error", without_paths(job.ask, result.error().message));
   } else {
     note_result(job, *result);
     if (!job.is_over()) job.state = kJobSucceeded;
-    leave_queue(entry);
-    tell(entry, "info", format("{} after {}", job.verdict, counted(job.step, "step")));
+    said = format("{} after {}", job.verdict, counted(job.step, "step"));
   }
   if (job.is_over()) {
     if (job.finished == 0) job.finished = std::time(nullptr);
     remove_chats(job.id);
   }
-  if (const Status saved = save(entry.job); !saved.ok()) tell(entry, "warn", saved.error().message);
-  if (!job.is_over()) return;
+  const Status saved = save(job);
+  const std::lock_guard lock(mutex_);
+  entry.job = std::move(job);
+  entry.working = false;
+  entry.began = 0;
+  if (!said.empty()) tell(entry, level, std::move(said));
+  if (!saved.ok()) tell(entry, "warn", saved.error().message);
+  if (!entry.job.is_over()) return;
+  leave_queue(entry);
   end_watch(entry);
   put_away(entry);
 }
