@@ -325,11 +325,22 @@ void Connection::begin_stream(uint64_t number, std::string_view content_type) {
   if (!is_current(number) || current_.streaming) return;
   ResponseHead head{200, content_type, {}};
   head.chunked = !current_.head.http10;
+  begin(std::move(head));
+}
+
+void Connection::begin_body(uint64_t number, std::string_view content_type, uint64_t bytes, HttpFields headers) {
+  if (!is_current(number) || current_.streaming) return;
+  ResponseHead head{200, content_type, std::move(headers)};
+  head.length = current_.left = bytes;
+  begin(std::move(head));
+}
+
+void Connection::begin(ResponseHead head) {
   if (!current_.head.keep_alive || core_.stopping) close_when_drained_ = true;
   head.close = close_when_drained_;
   head.now = std::time(nullptr);
   current_.streaming = true;
-  current_.stream_type = content_type;
+  current_.stream_type = head.content_type;
   queue(response_head(head));
 }
 
@@ -339,8 +350,12 @@ void Connection::write(uint64_t number, std::string_view piece) {
     core_.metrics.beyond(Limit::kPendingBytes);
     return lost();
   }
+  if (current_.left) {
+    if (piece.size() > *current_.left) return lost();
+    *current_.left -= piece.size();
+  }
   try {
-    queue(current_.head.http10 ? std::string(piece) : chunk_of(piece));
+    queue(current_.head.http10 || current_.left ? std::string(piece) : chunk_of(piece));
   } catch (const std::bad_alloc&) {
     lost();  // cut, so that the client does not take it for whole
   }
@@ -348,8 +363,16 @@ void Connection::write(uint64_t number, std::string_view piece) {
 
 void Connection::end(uint64_t number) {
   if (!is_current(number) || !current_.streaming) return;
-  if (!current_.head.http10 && current_.head.method != "HEAD") queue(std::string(kLastChunk));
+  const bool has_body = current_.head.method != "HEAD";
+  if (has_body && current_.left.value_or(0) != 0) return lost();
+  if (has_body && !current_.head.http10 && !current_.left) queue(std::string(kLastChunk));
   finish(200);
+}
+
+void Connection::on_taken(uint64_t number, std::function<void()> callback) {
+  if (!is_current(number)) return;
+  if (out_.empty() && flight_.empty()) return callback();
+  current_.taken = std::move(callback);
 }
 
 void Connection::on_gone(uint64_t number, std::function<void()> callback) {
@@ -379,6 +402,7 @@ void Connection::finish(int status) {
   give_back();
   current_.answering = false;
   current_.gone = nullptr;
+  current_.taken = nullptr;
   since_ = Clock::now();
   if (state_ == State::kAnswer && out_.empty() && flight_.empty()) on_drained();
 }
@@ -397,6 +421,7 @@ void Connection::stop() {
     if (state_ == State::kHead || state_ == State::kBody) close();
     return;
   }
+  if (current_.left) return lost();  // its length has been told: words of ours would be taken for a part of it
   const auto gone = std::move(current_.gone);
   if (current_.streaming) {
     write(number_, error_event(shape(), current_.stream_type, fault));
@@ -449,7 +474,11 @@ void Connection::on_written(bool failed, size_t bytes) {
 }
 
 void Connection::on_drained() {
-  if (state_ != State::kAnswer || current_.answering) return;
+  if (state_ != State::kAnswer) return;
+  if (current_.answering) {
+    if (const auto taken = std::exchange(current_.taken, nullptr)) taken();
+    return;
+  }
   kept_ = nullptr;
   if (close_when_drained_) return linger();
   next_request();

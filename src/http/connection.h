@@ -14,6 +14,7 @@
 
 #include "http/body.h"
 #include "http/head.h"
+#include "http/response.h"
 #include "http/server_core.h"
 
 namespace andiron {
@@ -35,8 +36,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Of a reply, whose request is the `number`th: nothing happens when that has been answered.
   void send(uint64_t number, int status, std::string_view content_type, const std::string& body, HttpFields headers);
   void begin_stream(uint64_t number, std::string_view content_type);
+  void begin_body(uint64_t number, std::string_view content_type, uint64_t bytes, HttpFields headers);
   void write(uint64_t number, std::string_view piece);
   void end(uint64_t number);
+  void on_taken(uint64_t number, std::function<void()> callback);
   void on_gone(uint64_t number, std::function<void()> callback);
   void keep(uint64_t number, std::shared_ptr<void> thing);
   void abandon(uint64_t number);
@@ -51,7 +54,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     bool answering = false;  // a handler has it
     bool streaming = false;
     std::string stream_type;
-    std::function<void()> gone;
+    std::optional<uint64_t> left = std::nullopt;  // bytes of a stream whose length has been told
+    std::function<void()> gone, taken;
     Clock::time_point began;
   };
 
@@ -69,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<HttpFault> parse_form_body(HttpRequest& request);
   HttpRequest make_request();
   void refuse(const HttpFault& fault);
+  void begin(ResponseHead head);
   void respond(int status, std::string_view content_type, const std::string& body, HttpFields headers);
   void finish(int status);
   void next_request();

@@ -71,8 +71,14 @@ class HttpReply {
   virtual void send(int status, std::string_view content_type, std::string body, HttpFields headers = {}) = 0;
   // 200, in pieces. A stream that the server has to end by itself (it stops) gets an error event in the route's shape.
   virtual void begin_stream(std::string_view content_type) = 0;
+  // 200, in pieces that are `bytes` in all. Where they are more, or fewer at the end, or the server stops, the
+  // connection is cut: the client knows by the length that it has not all.
+  virtual void begin_body(std::string_view content_type, uint64_t bytes, HttpFields headers = {}) = 0;
   virtual void write(std::string piece) = 0;
   virtual void end() = 0;
+  // Called once, on the network's thread, when the client has taken all that was written so far: then it is time for
+  // the next piece of what should not lie in memory for a slow one. Never, where it has gone or the answer has ended.
+  virtual void on_taken(std::function<void()> callback) = 0;
   // Called once, on the network's thread, when the client has gone, takes nothing any more, or the server stops, before
   // the answer's end; at once where that was before this call.
   virtual void on_gone(std::function<void()> callback) = 0;

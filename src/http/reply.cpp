@@ -31,11 +31,20 @@ class Reply final : public HttpReply {
       connection.begin_stream(number, type);
     });
   }
+  void begin_body(std::string_view content_type, uint64_t bytes, HttpFields headers) override {
+    post([number = number_, type = std::string(content_type), bytes, headers = std::move(headers)](
+             Connection& connection) mutable { connection.begin_body(number, type, bytes, std::move(headers)); });
+  }
   void write(std::string piece) override {
     post([number = number_, piece = std::move(piece)](Connection& connection) { connection.write(number, piece); });
   }
   void end() override {
     post([number = number_](Connection& connection) { connection.end(number); });
+  }
+  void on_taken(std::function<void()> callback) override {
+    post([number = number_, callback = std::move(callback)](Connection& connection) mutable {
+      connection.on_taken(number, std::move(callback));
+    });
   }
   void on_gone(std::function<void()> callback) override {
     const std::lock_guard lock(door_->mutex);

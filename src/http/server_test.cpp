@@ -136,6 +136,90 @@ TEST(Server, WritesInTheOrderOfTheCalls) {
 }
 
 // The work of a client that has gone ends with the engine's next step, whether or not there was something to write.
+constexpr size_t kPieceBytes = 100'000;
+
+// Each when the one before has been taken.
+void send_pieces(const std::shared_ptr<HttpReply>& reply, int count) {
+  if (count == 0) return reply->end();
+  reply->write(std::string(kPieceBytes, 'x'));
+  reply->on_taken([reply, count] { send_pieces(reply, count - 1); });
+}
+
+// All together are several times what may wait for a client.
+TEST(Server, SendsInPiecesWhatHasALength) {
+  constexpr int kPieces = 60;
+  const auto route = [](std::string_view pattern, int pieces) {
+    return Route{"GET", pattern, [pieces](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                   reply->begin_body("text/plain", kPieces * kPieceBytes, {{"content-disposition", "attachment"}});
+                   send_pieces(reply, pieces);
+                 }};
+  };
+  TestServer server({route("/whole", kPieces), route("/short", kPieces - 1), route("/long", kPieces + 1)});
+  const std::string whole = format("GET /whole HTTP/1.1\r\n{}\r\n", server.host());
+  RawClient client = server.connect();
+  for (int i = 0; i < 2; ++i) {  // on one connection
+    client.send(whole);
+    const std::string head = client.until("\r\n\r\n");
+    EXPECT_EQ(status_in(head), 200);
+    EXPECT_NE(head.find(format("content-length: {}\r\n", kPieces * kPieceBytes)), std::string::npos) << head;
+    EXPECT_NE(head.find("content-disposition: attachment\r\n"), std::string::npos);
+    EXPECT_EQ(head.find("transfer-encoding"), std::string::npos);
+    size_t bytes = 0;
+    while (bytes < kPieces * kPieceBytes) {
+      const std::string more = client.some();
+      ASSERT_FALSE(more.empty()) << bytes;
+      EXPECT_EQ(more.find_first_not_of('x'), std::string::npos);
+      bytes += more.size();
+    }
+    EXPECT_EQ(bytes, kPieces * kPieceBytes);
+  }
+  const auto body_of = [&](const char* request) {
+    RawClient other = server.connect();
+    other.send(format("{}\r\n{}\r\n", request, server.host()));
+    const std::string answer = other.all();
+    EXPECT_EQ(status_in(answer), 200);
+    return answer.size() - (answer.find("\r\n\r\n") + 4);
+  };
+  EXPECT_EQ(body_of("GET /whole HTTP/1.0"), kPieces * kPieceBytes);
+  EXPECT_EQ(body_of("HEAD /whole HTTP/1.1\r\nConnection: close"), 0U);
+  // The connection is closed before the length is reached, and never goes beyond it.
+  EXPECT_EQ(body_of("GET /short HTTP/1.1"), (kPieces - 1) * kPieceBytes);
+  EXPECT_LE(body_of("GET /long HTTP/1.1"), kPieces * kPieceBytes);
+}
+
+// Nor does a stream of which a part has been sent get our words at its end when the server stops.
+TEST(Server, LetsGoOfPiecesWhoseClientHasGone) {
+  const auto held = std::make_shared<int>(0);
+  const auto began = std::make_shared<std::atomic<int>>(0);
+  Route route{"GET", "/pieces", [held, began](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                reply->begin_body("text/plain", uint64_t{1} << 40);
+                reply->write(std::string(size_t{64} << 20, 'x'));  // more than the system takes for a client
+                reply->on_taken([held, reply] { reply->write("never"); });
+                ++*began;
+              }};
+  auto server = std::make_unique<TestServer>(std::vector<Route>{std::move(route)});
+  const std::string request = format("GET /pieces HTTP/1.1\r\n{}\r\n", server->host());
+  const auto slow_client = [&] {
+    RawClient client = server->connect();
+    client.send(request);
+    EXPECT_EQ(status_in(client.until("\r\n\r\n")), 200);
+    return client;
+  };
+  const long before = held.use_count();
+  {
+    const RawClient client = slow_client();
+    EXPECT_TRUE(comes_true([&] { return held.use_count() == before + 1; }));
+  }
+  EXPECT_TRUE(comes_true([&] { return held.use_count() == before; }));
+  RawClient last = slow_client();
+  EXPECT_TRUE(comes_true([&] { return held.use_count() == before + 1; }));
+  server->stop();
+  const std::string rest = last.all();
+  EXPECT_EQ(rest.find_first_not_of('x'), std::string::npos);
+  server.reset();
+  EXPECT_EQ(began->load(), 2);
+}
+
 TEST_F(ServerTest, AClientThatHasGoneIsNoticed) {
   int gone = 0;
   for (const char* path : {"/v1/stream", "/v1/hold"}) {
