@@ -1,5 +1,6 @@
 #include "serve/file_shelf.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,6 +78,34 @@ Status make_private_folder(const std::string& path) {
   if (error) return make_error("{}: the folder cannot be made: {}", path, error.message());
   if (::chmod(path.c_str(), 0700) == 0) return {};
   return make_error("{}: the folder cannot be closed to others: {}", path, std::strerror(errno));
+}
+
+Result<std::shared_ptr<ShelfReader>> ShelfReader::open(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) {
+    return make_error(errno == ENOENT ? ErrorKind::kNotFound : ErrorKind::kMachine, "{}: cannot open it: {}", path,
+                      std::strerror(errno));
+  }
+  std::shared_ptr<ShelfReader> reader(new ShelfReader(path, fd, 0));
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0 || !S_ISREG(facts.st_mode)) {
+    return make_error(ErrorKind::kMachine, "{}: cannot read it: expected a file", path);
+  }
+  reader->bytes_ = static_cast<uint64_t>(facts.st_size);
+  return reader;
+}
+
+ShelfReader::~ShelfReader() { ::close(fd_); }
+
+Result<std::string> ShelfReader::read(size_t most) {
+  std::string out(most, '\0');
+  ssize_t got = 0;
+  do {
+    got = ::read(fd_, out.data(), out.size());
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return make_error(ErrorKind::kMachine, "{}: cannot read it: {}", path_, std::strerror(errno));
+  out.resize(static_cast<size_t>(got));
+  return out;
 }
 
 Result<FileShelf> FileShelf::open(std::string folder) {

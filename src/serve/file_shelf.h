@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json_fields.h"
@@ -32,6 +34,27 @@ void fields(F& file, Fields&& at) {
   at("created", file.created);
   at("content", file.content);
 }
+
+// The content of a file as it is when this is made, whoever removes the file meanwhile. One thread at a time.
+class ShelfReader {
+ public:
+  // Kind kNotFound where the file is not there.
+  static Result<std::shared_ptr<ShelfReader>> open(const std::string& path);
+  ~ShelfReader();
+  ShelfReader(const ShelfReader&) = delete;
+  ShelfReader& operator=(const ShelfReader&) = delete;
+
+  uint64_t bytes() const { return bytes_; }
+  // What follows, at most so many bytes; "" at the end.
+  Result<std::string> read(size_t most);
+
+ private:
+  ShelfReader(std::string path, int fd, uint64_t bytes) : path_(std::move(path)), fd_(fd), bytes_(bytes) {}
+
+  std::string path_;
+  int fd_;
+  uint64_t bytes_;
+};
 
 class FileShelf {
  public:

@@ -6,10 +6,10 @@
 #include <memory>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/strings.h"
 #include "http/errors.h"
 #include "serve/api_tuning.h"
+#include "serve/piecewise.h"
 #include "serve/workers.h"
 
 namespace andiron {
@@ -20,6 +20,7 @@ using Reply = std::shared_ptr<HttpReply>;
 using Change = ApiResult<TrainingJob> (TrainingJobs::*)(std::string_view id);
 
 constexpr ErrorShape kShape = ErrorShape::kOpenAi;
+constexpr size_t kPieceBytes = 256 << 10;  // of a file's content; as much lies in memory for each slow client
 constexpr int64_t kFilesAtOnce = 10'000, kJobsAtOnce = 100, kEventsAtOnce = 1000;
 
 ApiError no_file(std::string_view id) {
@@ -69,13 +70,22 @@ ApiResult<Json> find_file(const FileShelf& shelf, const HttpRequest& request) {
   return file_json(*file);
 }
 
-void send_content(const FileShelf& shelf, const HttpRequest& request, HttpReply& reply) {
+// From the file, as the client takes it. `workers` read it: they must not be kept by what they have to do.
+void send_content(const FileShelf& shelf, const std::weak_ptr<Workers>& workers, const HttpRequest& request,
+                  const Reply& reply) {
   const std::string& id = request.captures.at("id");
   const auto file = shelf.find(id);
-  if (!file) return send_error(reply, kShape, no_file(id));
-  auto content = read_text_file(shelf.path_of(*file));
-  if (!content.ok()) return send_error(reply, kShape, cannot(content.error()));
-  reply.send(200, "application/octet-stream", std::move(*content), {{"content-disposition", "attachment"}});
+  if (!file) return send_error(*reply, kShape, no_file(id));
+  auto opened = ShelfReader::open(shelf.path_of(*file));
+  if (!opened.ok() && opened.error().kind == ErrorKind::kNotFound) return send_error(*reply, kShape, no_file(id));
+  if (!opened.ok()) return send_error(*reply, kShape, cannot(opened.error()));
+  PieceSource source;
+  source.bytes = (*opened)->bytes();
+  source.next = [reader = *opened] { return reader->read(kPieceBytes); };
+  source.run = [workers](std::function<void()> task) {
+    if (const auto there = workers.lock()) there->post(std::move(task));
+  };
+  send_pieces(reply, "application/octet-stream", {{"content-disposition", "attachment"}}, std::move(source));
 }
 
 // ---- Jobs ----------------------------------------------------------------------------------------------------------
@@ -192,6 +202,7 @@ class Routes {
     };
     routes_.push_back(std::move(route));
   }
+  std::weak_ptr<Workers> workers() const { return workers_; }
   std::vector<Route> take() { return std::move(routes_); }
 
  private:
@@ -212,7 +223,9 @@ void add_file_routes(Routes& routes, TrainingJobs& jobs, const FileShelf& shelf)
     return deleted_json(id, "file");
   });
   routes.add_handle("GET", "/v1/files/{id}/content", BodyKind::kNone,
-                    [&shelf](const HttpRequest& request, const Reply& reply) { send_content(shelf, request, *reply); });
+                    [&shelf, workers = routes.workers()](const HttpRequest& request, const Reply& reply) {
+                      send_content(shelf, workers, request, reply);
+                    });
 }
 
 void add_job_routes(Routes& routes, TrainingJobs& jobs) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tuple>
 #include <vector>
 
@@ -115,6 +116,51 @@ TEST_F(LearnRoutes, FilesComeAndGo) {
   ask("GET", path + "/content", "", 404);
   ask("DELETE", path, "", 404);
   EXPECT_EQ(ask("GET", "/v1/files").member("data").items().front().dump(), second.dump());
+}
+
+// Descriptors of this process that are of this file, which may have been removed.
+size_t open_descriptors(const std::string& path) {
+  size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    count += std::filesystem::read_symlink(entry.path(), gone).string().starts_with(path);
+  }
+  return count;
+}
+
+// What the system takes for a client is less than this, so that the rest of it waits: in the file, not in memory.
+TEST_F(LearnRoutes, ContentsAreReadAsTheirClientsTakeThem) {
+  std::string content;
+  while (content.size() < size_t{48} << 20) content += format("line {}\n", content.size());
+  const auto file = shelf_->add("long.txt", content);
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  const std::string kept = shelf_->path_of(*file), path = "/v1/files/" + file->id;
+  const auto slow_client = [&] {
+    RawClient client = server_->connect();
+    client.send(format("GET {}/content HTTP/1.1\r\n{}\r\n", path, server_->host()));
+    const std::string head = client.until("\r\n\r\n");
+    EXPECT_EQ(status_in(head), 200);
+    EXPECT_NE(head.find(format("content-length: {}\r\n", content.size())), std::string::npos) << head;
+    return client;
+  };
+  {
+    const RawClient client = slow_client();
+    EXPECT_TRUE(comes_true([&] { return open_descriptors(kept) == 1; }));
+  }
+  EXPECT_TRUE(comes_true([&] { return open_descriptors(kept) == 0; })) << "the client has gone";
+  // Others are answered beside one that waits, and it gets all of what it has asked for.
+  RawClient client = slow_client();
+  EXPECT_TRUE(ask("DELETE", path).member("deleted").bool_or(false));
+  ask("GET", path + "/content", "", 404);
+  EXPECT_EQ(open_descriptors(kept), 1U);
+  std::string got;
+  while (got.size() < content.size()) {
+    const std::string more = client.some();
+    ASSERT_FALSE(more.empty()) << got.size();
+    got += more;
+  }
+  EXPECT_TRUE(got == content);
+  EXPECT_TRUE(comes_true([&] { return open_descriptors(kept) == 0; }));
 }
 
 TEST_F(LearnRoutes, FormsWithAnythingElseAreRefused) {
