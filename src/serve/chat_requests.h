@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -13,11 +14,12 @@
 namespace andiron {
 
 struct ChatAnswer {
-  std::string body;
+  std::string body;  // or `pieces`
   int status = 200;
   std::string_view content_type = "application/json";
   HttpFields headers = {};
-  std::vector<std::string> runs = {};  // that learned from chats which were removed
+  std::vector<std::string> runs = {};   // that learned from chats which were removed
+  std::deque<std::string> pieces = {};  // of a body; the status is 200 then
 };
 using ChatResult = ApiResult<ChatAnswer>;
 
@@ -39,7 +41,10 @@ ChatResult import_chats(Store& store, const HttpRequest& request);
 // An export is made in memory, as the store must not be read at the pace of a slow client. What is larger is asked for
 // a few conversations at a time.
 inline constexpr size_t kExportBytes = size_t{256} << 20;
-// It stays there until its client has taken it: no more than these at a time, each from its request on.
+// It is never there twice, as one text that grows would be: it is made of pieces of so many bytes, or of one line that
+// is longer, each of which goes when its client has taken it.
+inline constexpr size_t kExportPieceBytes = size_t{1} << 20;
+// No more than these at a time, each from its request until its last byte has been taken.
 inline constexpr size_t kExportsAtOnce = 2;
 
 // What two files of these share.

@@ -1,4 +1,5 @@
 // What is asked of the store as a whole: search, settings, export, import.
+#include <algorithm>
 #include <utility>
 
 #include "base/json_fields.h"
@@ -99,22 +100,28 @@ ChatResult export_chats(Store& store, const HttpRequest& request) {
     if (!there.ok()) return store_failed(there.error());
     if (!there->has_value()) return refuse("conversation", "not_found", "there is no conversation \"{}\"", quoted(id));
   }
-  std::string lines;
+  std::deque<std::string> pieces;
+  size_t bytes = 0;
   bool too_large = false;
   const LineSink sink = [&](std::string_view line) -> Status {
-    too_large = lines.size() + line.size() > kExportBytes;
+    bytes += line.size();
+    too_large = bytes > kExportBytes;
     if (too_large) {
       return make_error("the export is larger than {}; ask for some conversations at a time: ?conversation=ID",
                         human_bytes(kExportBytes));
     }
-    lines.append(line);
+    if (pieces.empty() || pieces.back().size() + line.size() > kExportPieceBytes) {
+      pieces.emplace_back().reserve(std::max(kExportPieceBytes, line.size()));
+    }
+    pieces.back().append(line);
     return {};
   };
   const auto done = ids.empty() ? store.export_all(sink) : store.export_conversations(ids, sink);
   if (!done.ok()) {
     return too_large ? ApiError{400, done.error().message, "", "export_too_large", {}} : store_failed(done.error());
   }
-  ChatAnswer out{std::move(lines), 200, "application/x-ndjson"};
+  ChatAnswer out{"", 200, "application/x-ndjson"};
+  out.pieces = std::move(pieces);
   out.headers = {{"content-disposition", "attachment; filename=\"andiron-chats.jsonl\""}};
   return out;
 }

@@ -1,11 +1,14 @@
 #include "serve/chat_routes.h"
 
 #include <array>
+#include <deque>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "http/errors.h"
 #include "serve/chat_requests.h"
+#include "serve/piecewise.h"
 #include "serve/workers.h"
 
 namespace andiron {
@@ -67,11 +70,29 @@ std::shared_ptr<void> take_place(ExportPlaces& places) {
   return nullptr;
 }
 
-void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest& request, HttpReply& reply) {
+// On the network's thread: they are all there.
+PieceSource source_of(std::deque<std::string> pieces) {
+  PieceSource source;
+  for (const std::string& piece : pieces) source.bytes += piece.size();
+  source.next = [left = std::make_shared<std::deque<std::string>>(std::move(pieces))]() -> Result<std::string> {
+    if (left->empty()) return make_error("there is no further piece");
+    std::string piece = std::move(left->front());
+    left->pop_front();
+    return piece;
+  };
+  source.run = [](const std::function<void()>& task) { task(); };
+  return source;
+}
+
+void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest& request,
+            const std::shared_ptr<HttpReply>& reply) {
   ChatResult result = handle(store, request);
-  if (!result.ok()) return send_error(reply, ErrorShape::kOpenAi, result.error());
+  if (!result.ok()) return send_error(*reply, ErrorShape::kOpenAi, result.error());
   if (forget && request.method == "DELETE") forget(result->runs);
-  reply.send(result->status, result->content_type, std::move(result->body), std::move(result->headers));
+  if (result->pieces.empty()) {
+    return reply->send(result->status, result->content_type, std::move(result->body), std::move(result->headers));
+  }
+  send_pieces(reply, result->content_type, std::move(result->headers), source_of(std::move(result->pieces)));
 }
 
 }  // namespace
@@ -93,7 +114,7 @@ std::vector<Route> chat_routes(Store& store, const Forget& forget) {
       if (place) reply->keep(place);
       // The task holds nothing of the thread: it would be the one that waits for its own end.
       const bool taken = thread->post([&store, handle, forget, place, request = std::move(request), reply] {
-        answer(store, handle, forget, request, *reply);
+        answer(store, handle, forget, request, reply);
       });
       if (!taken) send_error(*reply, ErrorShape::kOpenAi, busy());
     };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <set>
 #include <tuple>
@@ -226,6 +227,27 @@ TEST_F(ChatRoutesTest, WhatIsExportedComesBack) {
   body.set("keep_consent", true);
   ask("POST", "import", body.dump());
   EXPECT_TRUE(must(store_->conversation(one))->for_training);
+}
+
+TEST_F(ChatRoutesTest, AnExportIsMadeInPieces) {
+  const std::string id = create();
+  const size_t third = kExportPieceBytes / 3;
+  for (const size_t bytes : {third, third, third, 2 * kExportPieceBytes, third}) {
+    add(id, format(R"({{"role": "user", "content": "{}"}})", std::string(bytes, 'x')));
+  }
+  ChatResult made = export_chats(*store_, HttpRequest());
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  std::string whole;
+  for (const std::string& piece : made->pieces) {
+    EXPECT_TRUE(piece.size() <= kExportPieceBytes || std::count(piece.begin(), piece.end(), '\n') == 1);
+    EXPECT_LT(piece.capacity(), piece.size() + kExportPieceBytes) << "nor is there room that nobody needs";
+    whole += piece;
+  }
+  EXPECT_TRUE(whole == exported());
+  EXPECT_EQ(made->pieces.size(), 4U) << "two and what stands before, the third, the large one, the last";
+  Answer sent = ask("GET", "export");
+  EXPECT_TRUE(sent.body == whole);
+  EXPECT_NE(sent.head.find(format("content-length: {}", whole.size())), std::string::npos) << sent.head;
 }
 
 // An export that nobody reads lies in memory; those who begin many and read none must not fill it.
