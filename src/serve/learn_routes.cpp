@@ -238,6 +238,12 @@ void add_job_routes(Routes& routes, TrainingJobs& jobs) {
              [&jobs](const HttpRequest& request) { return list_checkpoints(jobs, request); });
   routes.add_handle("GET", "/v1/fine_tuning/jobs/{id}/events", BodyKind::kNone,
                     [&jobs](const HttpRequest& request, const Reply& reply) { send_events(jobs, request, reply); });
+  routes.add("DELETE", "/v1/fine_tuning/jobs/{id}", BodyKind::kNone,
+             [&jobs](const HttpRequest& request) -> ApiResult<Json> {
+               const std::string& id = request.captures.at("id");
+               if (auto error = jobs.remove(id)) return std::move(*error);
+               return deleted_json(id, "fine_tuning.job");
+             });
   const std::pair<std::string_view, Change> changes[] = {{"/v1/fine_tuning/jobs/{id}/cancel", &TrainingJobs::cancel},
                                                          {"/v1/fine_tuning/jobs/{id}/pause", &TrainingJobs::pause},
                                                          {"/v1/fine_tuning/jobs/{id}/resume", &TrainingJobs::resume},

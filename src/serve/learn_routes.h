@@ -9,6 +9,7 @@
 //   POST   /v1/fine_tuning/jobs                    {"plan_only": true}: the plan alone, nothing is begun
 //   GET    /v1/fine_tuning/jobs                    limit, after
 //   GET    /v1/fine_tuning/jobs/{id}
+//   DELETE /v1/fine_tuning/jobs/{id}               of this server: one that is over; its adapter stays
 //   GET    /v1/fine_tuning/jobs/{id}/events        limit, after; stream=true: as server-sent events, oldest first
 //   GET    /v1/fine_tuning/jobs/{id}/checkpoints   limit, after
 //   POST   /v1/fine_tuning/jobs/{id}/cancel, pause, resume

@@ -282,6 +282,13 @@ TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   EXPECT_EQ(text(gone, "verdict"), "discarded");
   EXPECT_TRUE(gone.member("fine_tuned_model").is_null());
   EXPECT_FALSE(std::filesystem::exists(adapter("me")));
+
+  const Json removed = ask("DELETE", path);
+  EXPECT_EQ(text(removed, "id"), id);
+  EXPECT_EQ(text(removed, "object"), "fine_tuning.job");
+  EXPECT_TRUE(removed.member("deleted").bool_or(false));
+  ask("GET", path, "", 404);
+  EXPECT_TRUE(ask("GET", "/v1/fine_tuning/jobs").member("data").items().empty());
 }
 
 TEST_F(LearnRoutes, JobsAreStoppedAndGoOn) {
@@ -295,6 +302,7 @@ TEST_F(LearnRoutes, JobsAreStoppedAndGoOn) {
   EXPECT_EQ(text(ask("POST", path + "/pause"), "status"), "paused");
   EXPECT_EQ(text(ask("POST", path + "/resume", "{}"), "status"), "queued");
   EXPECT_EQ(text(ask("POST", path + "/discard", "{}", 409).member("error"), "code"), "job_not_over");
+  EXPECT_EQ(text(ask("DELETE", path, "", 409).member("error"), "code"), "job_not_over");
   RawClient watcher = server_->connect();
   watcher.send(format("GET {}/events?stream=true HTTP/1.1\r\n{}\r\n", path, server_->host()));
   watcher.until("\"created\"");
@@ -329,6 +337,7 @@ TEST_F(LearnRoutes, RequestsThatAreWrong) {
   for (const char* what : {"cancel", "pause", "resume", "keep", "discard"}) {
     EXPECT_EQ(code("POST", format("/v1/fine_tuning/jobs/x/{}", what), "{}", 404), "not_found");
   }
+  EXPECT_EQ(code("DELETE", "/v1/fine_tuning/jobs/x", "", 404), "not_found");
   EXPECT_EQ(code("DELETE", "/v1/models/tiny", "", 404), "model_not_found");
 }
 

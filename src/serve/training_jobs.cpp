@@ -29,6 +29,8 @@ ApiError no_job(std::string_view id) {
           {}};
 }
 
+ApiError is_not_over() { return conflict("the job is not over; cancel it first", "job_not_over"); }
+
 ApiError is_closing() { return {503, "the server has been stopped", "", "", {}}; }
 
 void cancelled(TrainingJob& job) {
@@ -423,7 +425,7 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
   std::unique_ptr<RunFolder> held;
   std::string before;
   const auto decide = [&](const Entry& entry, TrainingJob& job) -> std::optional<ApiError> {
-    if (!job.is_over() || entry.working) return conflict("the job is not over; cancel it first", "job_not_over");
+    if (!job.is_over() || entry.working) return is_not_over();
     before = std::exchange(job.decision, kDiscarded);
     if (before == kDiscarded) return std::nullopt;
     auto found = hold_adapter(job);
@@ -475,6 +477,24 @@ void TrainingJobs::finish_discarding(const TrainingJob& job) const {
   auto held = hold_adapter(job);
   if (!held.ok() || *held == nullptr) return;
   [[maybe_unused]] const Status removed = remove_whole_folder((*held)->path());
+}
+
+// From the store first: where that takes no change, all of it stays.
+std::optional<ApiError> TrainingJobs::remove(std::string_view id) {
+  const std::lock_guard order(order_);
+  {
+    const std::lock_guard lock(mutex_);
+    const Found entry = find_entry(id);
+    if (entry == nullptr) return no_job(id);
+    if (!entry->job.is_over() || entry->working) return is_not_over();
+  }
+  const auto removed = store_.remove_run(id);
+  if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) return cannot(removed.error());
+  remove_chats(id);
+  const std::lock_guard lock(mutex_);  // nobody reads events without it, nor writes them
+  entries_.erase(entries_.find(id));
+  remove_events(id);
+  return std::nullopt;
 }
 
 std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {

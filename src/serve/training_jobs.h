@@ -103,6 +103,9 @@ class TrainingJobs {
   ApiResult<TrainingJob> discard(std::string_view id);
   // Of the job whose adapter this model wears.
   ApiResult<TrainingJob> discard_model(std::string_view model);
+  // Of a job that is over, else 409: what is kept of it goes, in the store and beside it. What it has learned stays,
+  // and is nobody's to keep or to discard any more.
+  std::optional<ApiError> remove(std::string_view id);
 
   // Removes a file from the shelf; 404 where it is not there, 409 where a job that is not over learns from it.
   std::optional<ApiError> remove_file(std::string_view id);
@@ -148,6 +151,7 @@ class TrainingJobs {
   std::string chats_path(std::string_view id) const;
   std::string events_path(std::string_view id) const;
   void remove_chats(std::string_view id) const;
+  void remove_events(std::string_view id) const;
   std::string without_paths(const TrainingAsk& ask, std::string text) const;
   void make_way(ThreadTeam& team);
 

@@ -185,6 +185,40 @@ TEST_F(LearningTest, KeepsAndDiscardsOnlyItsOwn) {
   EXPECT_EQ(jobs_->discard_model("tiny+mine").error().status, 404);
 }
 
+TEST_F(LearningTest, JobsThatAreOverAreRemoved) {
+  for (int i = 0; i < 9; ++i) chat(true, format("It is four, for the {}th time.", i));
+  TrainingAsk wanted = ask(file(), "mine");
+  wanted.files.clear();
+  wanted.chats = true;
+  gate_.enter();
+  const std::string id = added(wanted).id;
+  const auto status_of_removal = [&] {
+    const auto error = jobs_->remove(id);
+    return error ? error->status : 200;
+  };
+  ASSERT_TRUE(comes_true([&] { return find(id).state == kJobRunning; }));
+  EXPECT_EQ(status_of_removal(), 409);
+  gate_.leave();
+  ASSERT_EQ(ended(id).state, kJobSucceeded);
+  const auto said = messages(id);
+  fill_disk(true);
+  EXPECT_EQ(status_of_removal(), 507);
+  fill_disk(false);
+  EXPECT_EQ(messages(id), said) << "nothing of it has gone";
+
+  EXPECT_EQ(status_of_removal(), 200);
+  EXPECT_EQ(status_of_removal(), 404);
+  EXPECT_EQ(jobs_->find(id).error().status, 404);
+  EXPECT_FALSE(store_->run(id).value().has_value());
+  EXPECT_TRUE(store_->lessons_of_run(id).value().empty());
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.file("data/jobs"))) << "neither its events nor its chats";
+  EXPECT_TRUE(std::filesystem::exists(weights("mine"))) << "what was learned stays";
+  EXPECT_EQ(refused(wanted, "there is an adapter \"mine\" already"), 409);
+  jobs_.reset();
+  open();
+  EXPECT_TRUE(jobs_->list().empty());
+}
+
 TEST_F(LearningTest, WhatCannotBeSavedIsNotDone) {
   const std::string data = file();
   const std::string over = added(ask(data, "over")).id;

@@ -81,6 +81,11 @@ void TrainingJobs::remove_chats(std::string_view id) const {
   std::filesystem::remove(chats_path(id), ignored);
 }
 
+void TrainingJobs::remove_events(std::string_view id) const {
+  std::error_code ignored;
+  std::filesystem::remove(events_path(id), ignored);
+}
+
 LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
   const TrainingAsk& ask = job.ask;
   LearnOptions out;

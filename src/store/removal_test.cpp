@@ -85,6 +85,18 @@ TEST_F(RemovalTest, NothingOfAMessageStays) {
   must(store_->check());
 }
 
+TEST_F(RemovalTest, NothingOfARunStays) {
+  StoredRun given;
+  given.details.set("sample", kContent);
+  const StoredRun run = must(store_->put_run(given));
+  fill(20);
+  reopen();
+  ASSERT_GT(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->remove_run(run.id)));
+  EXPECT_EQ(files_with(kContent), 0);
+  must(store_->check());
+}
+
 // Another program that reads keeps the log from being emptied; that is said, and made good later.
 TEST_F(RemovalTest, TracesThatAReaderKeepsGoLater) {
   add_canaries();

@@ -59,6 +59,13 @@ Result<std::optional<StoredRun>> find_run(SqliteConnection& db, std::string_view
   return std::optional<StoredRun>(std::move(found.front()));
 }
 
+Status remove_run(SqliteConnection& db, std::string_view id) {
+  TRY_ASSIGN(const auto run, db.find_number("SELECT number FROM run WHERE id = ?", {id}));
+  if (!run) return make_error(ErrorKind::kNotFound, "there is no run \"{}\"", quoted(id));
+  TRY(db.run("DELETE FROM lesson WHERE run = ?", {*run}));
+  return db.run("DELETE FROM run WHERE number = ?", {*run});
+}
+
 Result<std::vector<StoredRun>> list_runs(SqliteConnection& db) { return read_runs(db, "ORDER BY number", {}); }
 
 Status add_lessons(SqliteConnection& db, const std::vector<Lesson>& lessons) {

@@ -18,6 +18,8 @@ namespace andiron {
 // Adds a run, or changes the one of that id (all but the time it was made).
 Result<StoredRun> put_run(SqliteConnection& db, StoredRun run, int64_t now_ms);
 Result<std::optional<StoredRun>> find_run(SqliteConnection& db, std::string_view id);
+// With its part of the ledger. kNotFound where there is none.
+Status remove_run(SqliteConnection& db, std::string_view id);
 // In the order in which they were made.
 Result<std::vector<StoredRun>> list_runs(SqliteConnection& db);
 

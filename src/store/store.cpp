@@ -257,6 +257,14 @@ Result<std::vector<StoredRun>> Store::runs() {
   return impl_->read([&](SqliteConnection& db) { return list_runs(db); });
 }
 
+Result<bool> Store::remove_run(std::string_view id) {
+  bool gone = false;
+  const Status removed =
+      impl_->write_and_forget([&](SqliteConnection& db) { return andiron::remove_run(db, id); }, gone);
+  if (!removed.ok()) return removed.error();
+  return gone;
+}
+
 Status Store::add_lessons(const std::vector<Lesson>& lessons) {
   return impl_->write([&](SqliteConnection& db) { return andiron::add_lessons(db, lessons); });
 }

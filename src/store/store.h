@@ -87,6 +87,8 @@ class Store {
   Result<StoredRun> put_run(StoredRun run);
   Result<std::optional<StoredRun>> run(std::string_view id);
   Result<std::vector<StoredRun>> runs();
+  // Whether its traces are gone too, as of a Removal.
+  Result<bool> remove_run(std::string_view id);
   Status add_lessons(const std::vector<Lesson>& lessons);
   Result<std::vector<Lesson>> lessons_of_run(std::string_view run);
   Result<std::vector<std::string>> runs_that_learned(std::string_view conversation);

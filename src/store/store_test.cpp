@@ -235,6 +235,24 @@ TEST_F(StoreTest, TheLedgerOutlivesTheConversation) {
   EXPECT_FALSE(store_->add_lessons({{run.id, c, a, "magic"}}).ok());
 }
 
+TEST_F(StoreTest, ARunGoesWithItsPartOfTheLedger) {
+  StoredRun given;
+  given.adapter = "me";
+  const StoredRun one = must(store_->put_run(given)), other = must(store_->put_run(given));
+  const std::string c = converse();
+  const std::string a = say(c, "", "assistant", "an answer");
+  must(store_->add_lessons({{one.id, c, a, "chat"}, {other.id, c, a, "chat"}}));
+  EXPECT_TRUE(must(store_->remove_run(one.id)));
+  const auto again = store_->remove_run(one.id);
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().kind, ErrorKind::kNotFound);
+  EXPECT_FALSE(must(store_->run(one.id)).has_value());
+  EXPECT_TRUE(must(store_->lessons_of_run(one.id)).empty());
+  EXPECT_EQ(must(store_->runs_that_learned(c)), std::vector<std::string>{other.id});
+  EXPECT_EQ(must(store_->messages(c)).size(), 1U);
+  must(store_->check());
+}
+
 TEST_F(StoreTest, SettingsAreAnyJson) {
   EXPECT_TRUE(must(store_->setting("theme")).is_null());
   must(store_->put_setting("theme", Json("dark")));
