@@ -235,6 +235,11 @@ export class FakeServer {
     }
     const known = this.jobs.get(id);
     if (!known) return refuse(404, `there is no job "${id}"`);
+    if (method === 'DELETE') {
+      if (!['succeeded', 'failed', 'cancelled'].includes(known.job.status)) return refuse(409, 'the job is not over; cancel it first');
+      this.jobs.delete(id);
+      return send(200, { id, object: 'fine_tuning.job', deleted: true });
+    }
     if (act?.startsWith('events')) return send(200, { object: 'list', data: [...known.events].reverse(), has_more: false });
     if (act === 'pause') known.job.status = 'paused';
     if (act === 'resume') known.job.status = 'queued';

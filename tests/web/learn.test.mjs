@@ -149,6 +149,38 @@ test('a file that the server no longer has is sent again', async () => {
   await done();
 });
 
+test('a run that is over is removed', async () => {
+  const { server, page, look, done } = await visit({
+    link: '#/learn',
+    prepare: (server) => {
+      begun(server);
+      begun(server);
+      server.teach('job1', 40, true);
+    },
+  });
+  const removals = () => server.requests('DELETE', '/v1/fine_tuning/jobs/job1').length;
+  const remove = page.getByRole('button', { name: /^Remove/ });
+  await remove.waitFor();
+  assert.equal(await page.getByRole('link', { name: /^ember\+x/ }).count(), 2);
+  assert.equal(await remove.count(), 1, 'not the one that goes on');
+  await look('learn-runs');
+  let asked = '';
+  page.once('dialog', (dialog) => {
+    asked = dialog.message();
+    return dialog.dismiss();
+  });
+  await remove.click();
+  assert.match(asked, /What it has learned stays/);
+  assert.equal(removals(), 0);
+  page.once('dialog', (dialog) => dialog.accept());
+  await remove.click();
+  await page.getByText('The run is removed.').waitFor();
+  assert.equal(removals(), 1);
+  assert.equal(await remove.count(), 0);
+  assert.equal(await page.getByRole('link', { name: /^ember\+x/ }).count(), 1);
+  await done();
+});
+
 test('a run that fails says why', async () => {
   const { server, page, done } = await visit({ link: '#/learn/job1', prepare: begun });
   await page.locator('.badge', { hasText: 'learning' }).waitFor();

@@ -1,5 +1,5 @@
 // Learning: files in, a plan, a run that is watched, and what comes of it. OpenAI's fine-tuning API; beside it, of this
-// server: {"plan_only": true} and "chats" when a job is made, "training_files", and POST .../{id}/keep.
+// server: {"plan_only": true} and "chats" when a job is made, "training_files", POST .../{id}/keep and DELETE .../{id}.
 import { batch, signal } from '@preact/signals';
 import { ApiError, ask } from '../api';
 import type { Job, JobEvent, Plan } from '../types';
@@ -166,6 +166,17 @@ export async function command(id: string, what: 'pause' | 'resume' | 'cancel' | 
   try {
     put(await ask<Job>('POST', jobPath(id, what), {}));
     if (what === 'keep') tell('The adapter is kept. Chats can wear it now.');
+  } catch (error) {
+    complain(error);
+  }
+}
+
+// Of a run that is over. What it has learned stays.
+export async function removeRun({ id }: Job): Promise<void> {
+  try {
+    await ask('DELETE', jobPath(id));
+    jobs.value = jobs.value.filter((other) => other.id !== id);
+    tell('The run is removed.');
   } catch (error) {
     complain(error);
   }

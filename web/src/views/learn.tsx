@@ -1,26 +1,43 @@
 // The Learn view: files in, the plan, runs.
 import { useEffect, useState } from 'preact/hooks';
 import { baseModels } from '../adapters';
-import { jobs, loadJobs, nameOf, planOf, start, stateWords, type Wish } from '../state/learn';
+import { isOver, jobs, loadJobs, nameOf, planOf, removeRun, start, stateWords, type Wish } from '../state/learn';
 import { firstModel, models } from '../state/models';
 import { complain } from '../state/notices';
 import { learnLink, route } from '../state/route';
 import { drawer, narrow } from '../state/view';
+import type { Job } from '../types';
 import { FileDrop } from './file_drop';
 import { LearnRun } from './learn_run';
 import { SideButton } from './side';
+
+function Remove({ job }: { job: Job }) {
+  const remove = async () => {
+    const learned = (job.learning?.step ?? 0) > 0 && job.verdict !== 'discarded';
+    const stays = learned ? ' What it has learned stays; discard that first where it is not wanted.' : '';
+    if (!confirm(`Remove this run and what happened in it, for good?${stays}`)) return;
+    await removeRun(job);
+    document.getElementById('main')?.focus(); // the button may be gone
+  };
+  return (
+    <button type="button" class="button" aria-label={`Remove ${nameOf(job)}`} onClick={() => void remove()}>
+      Remove
+    </button>
+  );
+}
 
 function Runs() {
   if (jobs.value.length === 0) return null;
   return (
     <section class="card" aria-labelledby="runs">
       <h2 id="runs">Runs</h2>
-      <ul class="hits">
+      <ul class="hits runs">
         {jobs.value.map((job) => (
           <li key={job.id}>
             <a href={learnLink(job.id)}>
               <strong>{nameOf(job)}</strong> <span class="faint">{job.verdict ?? stateWords[job.status]}</span>
             </a>
+            {isOver(job) && <Remove job={job} />}
           </li>
         ))}
       </ul>
