@@ -55,11 +55,20 @@ class Client(threading.Thread):
             body["model"] = self.model
         return json.dumps(body)
 
+    def post(self, connection, body, was_used):
+        try:
+            connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+            return connection.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            if not was_used:
+                raise
+        connection.close()  # a server may end a connection after some answers
+        return self.post(connection, body, False)
+
     def ask(self, connection, turn):
         body = self.body(turn)
         begin = time.monotonic()
-        connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
+        answer = self.post(connection, body, turn > 0)
         if answer.status != 200:
             raise ValueError(f"{answer.status}: {answer.read(500).decode(errors='replace')}")
         # Events hold about a token each, and not all are parsed: an answer's tokens are those that the server says, and
