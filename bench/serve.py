@@ -15,11 +15,11 @@ adapters cost. Only Python's own library.
 import argparse
 import http.client
 import json
-import math
 import statistics
 import threading
 import time
-import urllib.parse
+
+from clients import Connection, events_of, parsed, percentile
 
 SHARED = "You answer questions about a small town by the sea, where people fish, bake bread and build boats. " * 4
 
@@ -29,12 +29,12 @@ class Client(threading.Thread):
 
     def __init__(self, url, model, name, options, until):
         super().__init__(daemon=True)
-        self.url, self.model, self.name_in_prompts = urllib.parse.urlparse(url), model, name
+        self.url, self.model, self.name_in_prompts = url, model, name
         self.options, self.until = options, until
         self.tokens, self.lengths, self.first, self.error = 0.0, [], [], None
 
     def run(self):
-        connection = http.client.HTTPConnection(self.url.hostname, self.url.port, timeout=300)
+        connection = Connection(self.url)
         turn = 0
         try:
             while time.monotonic() < self.until:
@@ -58,22 +58,14 @@ class Client(threading.Thread):
     def ask(self, connection, turn):
         body = self.body(turn)
         begin = time.monotonic()
-        connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise ValueError(f"{answer.status}: {answer.read(500).decode(errors='replace')}")
+        answer = connection.ask("POST", "/v1/completions", body)
         # Events hold about a token each, and not all are parsed: an answer's tokens are those that the server says, and
         # of an answer that goes on behind the end as large a part counts as of its events came before.
         events, inside, first, tokens = 0, 0, None, None
-        for line in answer:
-            if not line.startswith(b"data: {"):
-                continue
-            now = time.monotonic()
-            is_usage = b'"completion_tokens"' in line
-            if is_usage or first is None or line.startswith(b'data: {"error"'):
-                event = json.loads(line[6:])
-                if "error" in event:
-                    raise ValueError(f"in a stream: {event['error']}")
+        for now, text in events_of(answer):
+            is_usage = b'"completion_tokens"' in text
+            if is_usage or first is None or text.startswith(b'{"error"'):
+                event = parsed(text)
                 if is_usage:
                     tokens = event["usage"]["completion_tokens"]
                 if first is None and any(choice.get("text") for choice in event["choices"]):
@@ -113,11 +105,6 @@ def measure(url, clients, name, options, seconds, figures=None):
     for thread in threads:
         figures.first += thread.first
         figures.lengths += thread.lengths
-
-
-def percentile(values, percent):
-    """The smallest that as many percent of the values do not exceed."""
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def spread(values, digits):

@@ -313,6 +313,7 @@ void Scheduler::Core::deliver() {
     stats_.prompt_reused = reused_;
     stats_.tokens = tokens_;
     stats_.prefix_bytes = prefix_ != nullptr ? prefix_->bytes() : 0;
+    stats_.kv_bytes = kv_bytes();
     for (const auto& job : ended_) {
       stats_.cancelled += job->cancelled ? 1 : 0;
       if (job->cancelled || !job->begun) continue;
@@ -330,6 +331,13 @@ void Scheduler::Core::deliver() {
     }
   }
   ended_.clear();
+}
+
+// With mutex_ held, for those that rest.
+uint64_t Scheduler::Core::kv_bytes() const {
+  int64_t tiles = queues_.resting_tiles();
+  for (const auto& job : running_) tiles += job->tiles();
+  return static_cast<uint64_t>(tiles * kAttentionTile) * model_->kv_bytes_per_position(options_.kv_format);
 }
 
 void Scheduler::Core::tell_end(Job& job) {

@@ -50,6 +50,7 @@ class Scheduler::Core {
   void sweep();
   void deliver();
   void tell_end(Job& job);
+  uint64_t kv_bytes() const;
   int64_t retry_after_s() const;
   void leave_gate();
 

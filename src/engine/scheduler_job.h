@@ -14,6 +14,7 @@
 #include "engine/answer_state.h"
 #include "engine/prefix_block.h"
 #include "engine/scheduler.h"
+#include "kernels/kernel_table.h"
 #include "model/kv_cache.h"
 
 namespace andiron {
@@ -58,6 +59,7 @@ struct SchedulerJob {
 
   bool is_embedding() const { return embedded != nullptr; }
   int64_t read() const { return cache ? cache->length() : 0; }
+  int64_t tiles() const { return (read() + kAttentionTile - 1) / kAttentionTile; }  // begun, of its cache
   bool is_reading() const { return answer == nullptr && read() < prompt_tokens; }
   bool has_ended() const {
     if (error || cancelled) return true;

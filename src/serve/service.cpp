@@ -49,6 +49,7 @@ std::vector<Gauge> Service::gauges() const {
           {"andiron_answers_waiting", "Those that wait for a place.", static_cast<double>(stats.waiting)},
           {"andiron_context_tokens", "Positions that one answer may have.", static_cast<double>(stats.context)},
           {"andiron_prefix_cache_bytes", "Of the prefix cache in memory.", static_cast<double>(stats.prefix_bytes)},
+          {"andiron_kv_bytes", "Of keys and values of answers at work.", static_cast<double>(stats.kv_bytes)},
           counter("andiron_prompt_tokens_total", "Tokens of prompts, those reused included.", stats.prompt_tokens),
           counter("andiron_prompt_tokens_reused_total", "Of these, found in the prefix cache.", stats.prompt_reused),
           counter("andiron_generated_tokens_total", "Tokens of answers.", stats.tokens),

@@ -106,6 +106,25 @@ TEST_F(ServeTest, AClientThatLeavesFreesItsPlaces) {
   EXPECT_TRUE(comes_true([&] { return server_->server().counts().requests == 0; }));
 }
 
+TEST_F(ServeTest, MetricsTellWhatAnswersHoldAndThatItIsGivenBack) {
+  SchedulerOptions options;
+  options.context = 1 << 20;
+  start(options);
+  const auto tells = [&](std::string_view line) {
+    return get("/metrics").body.find(format("\n{}\n", line)) != std::string::npos;
+  };
+  EXPECT_TRUE(tells("andiron_kv_bytes 0"));
+  EXPECT_TRUE(tells("andiron_prefix_cache_bytes 0"));
+  RawClient client = server_->connect();
+  client.send(request("POST", "/v1/completions", kEndless));
+  ASSERT_TRUE(comes_true([&] { return scheduler_->stats().kv_bytes > 0 && scheduler_->stats().prefix_bytes > 0; }));
+  EXPECT_FALSE(tells("andiron_kv_bytes 0"));
+  client.close();
+  ASSERT_TRUE(comes_true([&] { return scheduler_->stats().kv_bytes == 0; }));
+  EXPECT_TRUE(tells("andiron_kv_bytes 0"));
+  EXPECT_FALSE(tells("andiron_prefix_cache_bytes 0")) << "what was read is kept";
+}
+
 TEST_F(ServeTest, AServerThatStopsEndsItsStreams) {
   SchedulerOptions options;
   options.context = 1 << 20;
