@@ -137,10 +137,12 @@ void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
     V::B q[8];
     unpack_quads<Fmt>(p + Fmt::kScaleBytes, q);
     const BlockScales s = load_scales<Fmt>(header, p);
+#pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
       q[j] = V::panel_quad<Fmt::kBits>(q[j], Fmt::kOffset);
       V::b_store(panel->quads + 512 * b + 64 * j, q[j]);
     }
+#pragma GCC unroll 2
     for (int i = 0; i < Fmt::kSubs; ++i) {
       V::f_store(panel->scale[b * Fmt::kSubs + i], s.scale[i]);
       if (Fmt::kHasMin) V::f_store(panel->min[b * Fmt::kSubs + i], s.min[i]);
