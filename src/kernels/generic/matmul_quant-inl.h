@@ -225,14 +225,31 @@ void panel_tile(const PanelPass& w, int64_t token, int lane) {
     for (int t = 0; t < NT; ++t) P::f_store(panel_result(w, token + t, g) + lane, acc[g][t]);
 }
 
-/* Tokens [token, end). */
+/* The tile of `tokens` tokens, from 1 to NT. */
+template <int Bits, int Subs, bool HasMin, int G, int NT>
+void panel_tile_of(const PanelPass& w, int64_t token, int64_t tokens, int lane) {
+  if constexpr (NT > 1) {
+    if (tokens < NT) {
+      panel_tile_of<Bits, Subs, HasMin, G, NT - 1>(w, token, tokens, lane);
+      return;
+    }
+  }
+  panel_tile<Bits, Subs, HasMin, G, NT>(w, token, lane);
+}
+
+inline int64_t panel_tiles(int64_t tokens) { return (tokens + P::kTokens - 1) / P::kTokens; }
+
+/* Tokens [token, end), cut evenly into as few tiles as can be: one of a single token has few sums to work on side by
+ * side, and loads all of the panel for them. */
 template <int Bits, int Subs, bool HasMin, int G>
 void panel_tokens(const PanelPass& w, int64_t token, int64_t end) {
   for (int lane = 0; lane < 16; lane += P::kLanes) {
     int64_t t = token;
-    for (; t + P::kTokens <= end; t += P::kTokens) panel_tile<Bits, Subs, HasMin, G, P::kTokens>(w, t, lane);
-    for (; t + 3 <= end; t += 3) panel_tile<Bits, Subs, HasMin, G, 3>(w, t, lane);
-    for (; t < end; ++t) panel_tile<Bits, Subs, HasMin, G, 1>(w, t, lane);
+    for (int64_t tiles = panel_tiles(end - token); tiles > 0; --tiles) {
+      const int64_t tokens = (end - t + tiles - 1) / tiles;
+      panel_tile_of<Bits, Subs, HasMin, G, P::kTokens>(w, t, tokens, lane);
+      t += tokens;
+    }
   }
 }
 
