@@ -232,11 +232,20 @@ void attend(const AttentionArgs* a, int row) {
   }
 }
 
+/* Rows are cut evenly into passes over keys and values, of at most 4 rows each: 3 heads that share a kv head, which are
+ * usual, read it once. */
 void attention(const AttentionArgs* a) {
   int row = 0;
-  for (; row + 4 <= a->rows; row += 4) attend<4>(a, row);
-  for (; row + 2 <= a->rows; row += 2) attend<2>(a, row);
-  for (; row < a->rows; ++row) attend<1>(a, row);
+  for (int passes = (a->rows + 3) / 4; passes > 0; --passes) {
+    const int rows = (a->rows - row + passes - 1) / passes;
+    switch (rows) {
+      case 1: attend<1>(a, row); break;
+      case 2: attend<2>(a, row); break;
+      case 3: attend<3>(a, row); break;
+      default: attend<4>(a, row); break;
+    }
+    row += rows;
+  }
 }
 
 }  // namespace
