@@ -109,6 +109,7 @@ const AttentionCase kCases[] = {
     {{9, 3, 64, 0.125F, 0, 0}, kKvF16, 70},   {{8, 1, 48, 0.2F, 50, 0}, kKvF16, 67},
     {{6, 2, 80, 0.11F, 0, 17}, kKvF16, 150},  {{4, 2, 64, 0.125F, 0, 0}, kKvQ8_0, 100},
     {{5, 1, 96, 0.1F, 30, 33}, kKvQ8_0, 129}, {{2, 1, 256, 0.0625F, 0, 64}, kKvF16, 140},
+    {{12, 2, 32, 0.17F, 0, 0}, kKvF16, 66},   {{7, 1, 32, 0.17F, 0, 19}, kKvQ8_0, 70},
 };
 
 // Scores reach about 8: their float rounding (head_dim operations of 2^-24 on sums near 64) changes a weight by 1e-5 at

@@ -229,6 +229,7 @@ struct V {
       }
     } else {
       B s[Quads];
+#pragma GCC unroll 8
       for (int j = 0; j < Quads; ++j) s[j] = panel_quad<Bits>(w[j], offset);
       const I init = panel_init<Quads>(s);
       for (int t = 0; t < NT; ++t) out[t] = init;
@@ -247,8 +248,9 @@ struct V {
   }
   /* What the accumulator of Quads panel quads starts from: the 128 that u8 adds to every x, taken off. */
   template <int Quads>
-  static I panel_init(const B* w) {
+  static KERNEL_INLINE I panel_init(const B* w) {
     I acc = _mm512_setzero_si512();
+#pragma GCC unroll 8
     for (int j = 0; j < Quads; ++j) acc = _mm512_dpbusd_epi32(acc, _mm512_set1_epi8((char)0x80), w[j]);
     return _mm512_sub_epi32(_mm512_setzero_si512(), acc);
   }

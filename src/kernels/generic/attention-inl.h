@@ -27,7 +27,9 @@ template <int R, int NB>
 inline void scores_f16(const AttentionArgs* a, const uint8_t* keys, int64_t block_bytes, const float* const* q,
                        float* scores) {
   V::F acc[NB][R];
+#pragma GCC unroll 4
   for (int b = 0; b < NB; ++b)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) acc[b][r] = V::f_zero();
   for (int64_t d = 0; d < a->head_dim; ++d) {
 #pragma GCC unroll 4
@@ -37,7 +39,9 @@ inline void scores_f16(const AttentionArgs* a, const uint8_t* keys, int64_t bloc
       for (int r = 0; r < R; ++r) acc[b][r] = V::f_fma(k, V::f_set1(q[r][d]), acc[b][r]);
     }
   }
+#pragma GCC unroll 4
   for (int b = 0; b < NB; ++b)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) V::f_store(scores + r * kAttentionTile + 16 * b, acc[b][r]);
 }
 
@@ -45,22 +49,30 @@ template <int R, int NB>
 inline void scores_q8(const AttentionArgs* a, const uint8_t* keys, int64_t block_bytes, const float* const* q,
                       float* scores) {
   V::F acc[NB][R];
+#pragma GCC unroll 4
   for (int b = 0; b < NB; ++b)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) acc[b][r] = V::f_zero();
   for (int64_t chunk = 0; chunk < a->head_dim / 32; ++chunk) {
+#pragma GCC unroll 4
     for (int b = 0; b < NB; ++b) {
       const uint8_t* p = keys + b * block_bytes + chunk * (32 + 512);
       V::F part[R];
+#pragma GCC unroll 4
       for (int r = 0; r < R; ++r) part[r] = V::f_zero();
       for (int i = 0; i < 32; ++i) {
         const V::F k = V::f_from_s8(p + 32 + 16 * i);
+#pragma GCC unroll 4
         for (int r = 0; r < R; ++r) part[r] = V::f_fma(k, V::f_set1(q[r][32 * chunk + i]), part[r]);
       }
       const V::F d = V::f_from_f16((const uint16_t*)p);
+#pragma GCC unroll 4
       for (int r = 0; r < R; ++r) acc[b][r] = V::f_fma(part[r], d, acc[b][r]);
     }
   }
+#pragma GCC unroll 4
   for (int b = 0; b < NB; ++b)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) V::f_store(scores + r * kAttentionTile + 16 * b, acc[b][r]);
 }
 
@@ -126,7 +138,9 @@ template <int R, int NC>
 inline void values_f16(const AttentionArgs* a, const uint8_t* values, int count, int64_t lane, const float* weights,
                        const float* rescale, float* const* out) {
   V::F acc[NC][R];
+#pragma GCC unroll 4
   for (int c = 0; c < NC; ++c)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) acc[c][r] = V::f_mul(V::f_load(out[r] + lane + 16 * c), V::f_set1(rescale[r]));
   for (int i = 0; i < count; ++i) {
     const uint16_t* v = (const uint16_t*)values + i * a->head_dim + lane;
@@ -139,7 +153,9 @@ inline void values_f16(const AttentionArgs* a, const uint8_t* values, int count,
       }
     }
   }
+#pragma GCC unroll 4
   for (int c = 0; c < NC; ++c)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) V::f_store(out[r] + lane + 16 * c, acc[c][r]);
 }
 
@@ -148,7 +164,9 @@ template <int R>
 inline void values_q8(const AttentionArgs* a, const uint8_t* values, int64_t row_bytes, int count, int64_t chunk,
                       const float* weights, const float* rescale, float* const* out) {
   V::F acc[2][R];
+#pragma GCC unroll 2
   for (int c = 0; c < 2; ++c)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) acc[c][r] = V::f_mul(V::f_load(out[r] + 32 * chunk + 16 * c), V::f_set1(rescale[r]));
   uint16_t d16[kAttentionTile] = {0};
   float d[kAttentionTile];
@@ -156,14 +174,18 @@ inline void values_q8(const AttentionArgs* a, const uint8_t* values, int64_t row
   from_f16(d16, kAttentionTile, d);
   for (int i = 0; i < count; ++i) {
     const uint8_t* v = values + i * row_bytes + a->head_dim / 16 + 32 * chunk;
+#pragma GCC unroll 2
     for (int c = 0; c < 2; ++c) {
       const V::F value = V::f_from_s8(v + 16 * c);
+#pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
         acc[c][r] = V::f_fma(value, V::f_set1(weights[r * kAttentionTile + i] * d[i]), acc[c][r]);
       }
     }
   }
+#pragma GCC unroll 2
   for (int c = 0; c < 2; ++c)
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) V::f_store(out[r] + 32 * chunk + 16 * c, acc[c][r]);
 }
 
@@ -210,11 +232,20 @@ void attend(const AttentionArgs* a, int row) {
   }
 }
 
+/* Rows are cut evenly into passes over keys and values, of at most 4 rows each: 3 heads that share a kv head, which are
+ * usual, read it once. */
 void attention(const AttentionArgs* a) {
   int row = 0;
-  for (; row + 4 <= a->rows; row += 4) attend<4>(a, row);
-  for (; row + 2 <= a->rows; row += 2) attend<2>(a, row);
-  for (; row < a->rows; ++row) attend<1>(a, row);
+  for (int passes = (a->rows + 3) / 4; passes > 0; --passes) {
+    const int rows = (a->rows - row + passes - 1) / passes;
+    switch (rows) {
+      case 1: attend<1>(a, row); break;
+      case 2: attend<2>(a, row); break;
+      case 3: attend<3>(a, row); break;
+      default: attend<4>(a, row); break;
+    }
+    row += rows;
+  }
 }
 
 }  // namespace

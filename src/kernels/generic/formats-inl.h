@@ -58,23 +58,28 @@ KERNEL_INLINE void prefetch_block(const uint8_t* p) {
   for (int line = 0; line < Fmt::kBlockBytes; line += 64) __builtin_prefetch(p + line + 2048, 0, 3);
 }
 
-/* The planes of one block to 8 quads. */
+/* The planes of one block to 8 quads. Its loops are unrolled, as are those of what takes the quads: an array that any
+ * loop indexes lies in memory, and each quad would be stored and loaded again. */
 template <class Fmt>
 KERNEL_INLINE void unpack_quads(const uint8_t* p, V::B (&q)[8]) {
   if constexpr (Fmt::kStored == 8) {
+#pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) q[j] = V::b_load(p + 64 * j);
   }
   if constexpr (Fmt::kStored == 4 || Fmt::kStored == 5 || Fmt::kStored == 6) {
+#pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) {
       const V::B v = V::b_load(p + 64 * j);
       q[j] = V::b_and(v, 0x0f);
       q[j + 4] = V::b_and(V::b_shr<4>(v), 0x0f);
     }
     if constexpr (Fmt::kBits == 8) {
+#pragma GCC unroll 8
       for (int j = 0; j < 8; ++j) q[j] = V::b_lookup(q[j], kIq4Values);
     }
   }
   if constexpr (Fmt::kStored == 2 || Fmt::kStored == 3) {
+#pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
       const V::B v = V::b_load(p + 64 * j);
       q[j] = V::b_and(v, 3);
@@ -84,6 +89,7 @@ KERNEL_INLINE void unpack_quads(const uint8_t* p, V::B (&q)[8]) {
     }
   }
   if constexpr (Fmt::kStored == 6) { /* bits 4 and 5 */
+#pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
       const V::B v = V::b_load(p + 256 + 64 * j);
       q[j] = V::b_or(q[j], V::b_and(V::b_shl<4>(v), 0x30));
@@ -139,6 +145,7 @@ KERNEL_INLINE BlockScales load_scales(const SuperScales& super, const uint8_t* p
     if constexpr (Fmt::kHasMin) s.min[0] = V::f_from_f16((const uint16_t*)(p + 32));
   }
   if constexpr (Fmt::kScales == kSuperScaleS8) {
+#pragma GCC unroll 2
     for (int i = 0; i < Fmt::kSubs; ++i) s.scale[i] = V::f_mul(super.d, V::f_from_s8(p + 16 * i));
   }
   if constexpr (Fmt::kScales == kSuperScaleMinU8) {
@@ -146,6 +153,7 @@ KERNEL_INLINE BlockScales load_scales(const SuperScales& super, const uint8_t* p
     s.min[0] = V::f_mul(super.dmin, V::f_from_u8(p + 16));
   }
   if constexpr (Fmt::kScales == kSuperScaleMinU4) {
+#pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
       uint8_t low[16], high[16];
       for (int j = 0; j < 16; ++j) {

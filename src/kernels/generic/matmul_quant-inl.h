@@ -137,10 +137,12 @@ void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
     V::B q[8];
     unpack_quads<Fmt>(p + Fmt::kScaleBytes, q);
     const BlockScales s = load_scales<Fmt>(header, p);
+#pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
       q[j] = V::panel_quad<Fmt::kBits>(q[j], Fmt::kOffset);
       V::b_store(panel->quads + 512 * b + 64 * j, q[j]);
     }
+#pragma GCC unroll 2
     for (int i = 0; i < Fmt::kSubs; ++i) {
       V::f_store(panel->scale[b * Fmt::kSubs + i], s.scale[i]);
       if (Fmt::kHasMin) V::f_store(panel->min[b * Fmt::kSubs + i], s.min[i]);
@@ -150,6 +152,14 @@ void fill_panel(const uint8_t* group, int64_t block, int count, Panel* panel) {
   }
 }
 
+/* The chunk that will be unpacked next. Filling a panel wants all of it at once, and memory is idle while the tiles
+ * compute; so the tiles ask for it, a little with each of their blocks. */
+struct PanelAhead {
+  const uint8_t* chunk[2]; /* of each group */
+  int64_t bytes;           /* of each; 0: there is none */
+  int64_t step;            /* bytes to ask for with each block of a tile: whole lines */
+};
+
 /* What a pass of tokens over the panels of one chunk needs to know. */
 struct PanelPass {
   const MatmulArgs* args;
@@ -158,7 +168,18 @@ struct PanelPass {
   int count;            /* blocks in the chunk */
   int64_t token_base;   /* token whose sums are carry[0] */
   bool last;            /* chunk: the sums go to y */
+  PanelAhead ahead;
 };
+
+/* Asks for one step of what comes next, from byte `at` of it. Into L2: L1 is full of the panels and the tokens. */
+template <int G>
+KERNEL_INLINE void prefetch_ahead(const PanelAhead& next, int64_t at) {
+  const int64_t end = at + next.step < next.bytes ? at + next.step : next.bytes;
+  for (; at < end; at += 64) {
+#pragma GCC unroll 2
+    for (int g = 0; g < G; ++g) __builtin_prefetch(next.chunk[g] + at, 0, 2);
+  }
+}
 
 /* Sums of one token of the tile before and after the chunk. */
 inline float* panel_carry(const PanelPass& w, int64_t token, int g) {
@@ -168,9 +189,10 @@ inline float* panel_result(const PanelPass& w, int64_t token, int g) {
   return w.last ? w.args->y + token * w.args->ldy + (w.group + g) * 16 : panel_carry(w, token, g);
 }
 
-/* NT tokens against G panels, lanes [lane, lane + P::kLanes). Shared by all formats of one shape. */
+/* NT tokens against G panels, lanes [lane, lane + P::kLanes). Shared by all formats of one shape. `ahead`: bytes
+ * of the next chunk that earlier tiles asked for. */
 template <int Bits, int Subs, bool HasMin, int G, int NT>
-void panel_tile(const PanelPass& w, int64_t token, int lane) {
+void panel_tile(const PanelPass& w, int64_t token, int lane, int64_t ahead) {
   constexpr int kQuads = 8 / Subs;
   const Activations& x = w.args->x;
   const int64_t blocks = x.k / 32;
@@ -187,6 +209,8 @@ void panel_tile(const PanelPass& w, int64_t token, int lane) {
     for (int t = 0; t < NT; ++t)
       acc[g][t] = w.block == 0 ? P::f_zero() : P::f_load(panel_carry(w, token + t, g) + lane);
   for (int b = 0; b < w.count; ++b) {
+    prefetch_ahead<G>(w.ahead, ahead);
+    ahead += w.ahead.step;
 #pragma GCC unroll 2
     for (int i = 0; i < Subs; ++i) {
       const int sub = b * Subs + i;
@@ -223,15 +247,53 @@ void panel_tile(const PanelPass& w, int64_t token, int lane) {
     for (int t = 0; t < NT; ++t) P::f_store(panel_result(w, token + t, g) + lane, acc[g][t]);
 }
 
-/* Tokens [token, end). */
+/* The tile of `tokens` tokens, from 1 to NT. */
+template <int Bits, int Subs, bool HasMin, int G, int NT>
+void panel_tile_of(const PanelPass& w, int64_t token, int64_t tokens, int lane, int64_t ahead) {
+  if constexpr (NT > 1) {
+    if (tokens < NT) {
+      panel_tile_of<Bits, Subs, HasMin, G, NT - 1>(w, token, tokens, lane, ahead);
+      return;
+    }
+  }
+  panel_tile<Bits, Subs, HasMin, G, NT>(w, token, lane, ahead);
+}
+
+inline int64_t panel_tiles(int64_t tokens) { return (tokens + P::kTokens - 1) / P::kTokens; }
+
+/* Tokens [token, end), cut evenly into as few tiles as can be: one of a single token has few sums to work on side by
+ * side, and loads all of the panel for them. */
 template <int Bits, int Subs, bool HasMin, int G>
 void panel_tokens(const PanelPass& w, int64_t token, int64_t end) {
+  int64_t ahead = 0;
   for (int lane = 0; lane < 16; lane += P::kLanes) {
     int64_t t = token;
-    for (; t + P::kTokens <= end; t += P::kTokens) panel_tile<Bits, Subs, HasMin, G, P::kTokens>(w, t, lane);
-    for (; t + 3 <= end; t += 3) panel_tile<Bits, Subs, HasMin, G, 3>(w, t, lane);
-    for (; t < end; ++t) panel_tile<Bits, Subs, HasMin, G, 1>(w, t, lane);
+    for (int64_t tiles = panel_tiles(end - token); tiles > 0; --tiles) {
+      const int64_t tokens = (end - t + tiles - 1) / tiles;
+      panel_tile_of<Bits, Subs, HasMin, G, P::kTokens>(w, t, tokens, lane, ahead);
+      t += tokens;
+      ahead += w.count * w.ahead.step;
+    }
   }
+}
+
+/* Blocks of the chunk that begins `left` blocks before the end of the row. */
+inline int64_t panel_chunk(int64_t left) { return left <= kPanelBlocksMax ? left : kPanelBlocks; }
+
+/* What follows the chunk of `w`, of `pair` groups: the row's next chunk, or the next groups' first; nothing after the
+ * last. The blocks of all tiles of `tokens` tokens share it, or, where they are many, the first of them. */
+template <class Fmt>
+PanelAhead panel_ahead(const PanelPass& w, int pair, int64_t tokens) {
+  const MatmulArgs* a = w.args;
+  const int64_t group = w.last ? w.group + pair : w.group, block = w.last ? 0 : w.block + w.count;
+  if (group >= a->group_end) return {};
+  const int64_t blocks = a->x.k / 32;
+  const int64_t group_bytes = blocks / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  const int64_t bytes = panel_chunk(blocks - block) / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  const uint8_t* chunk = a->weight + group * group_bytes + block / Fmt::kBlocksPerSuper * Fmt::kSuperBytes;
+  const uint8_t* second = group + 1 < a->group_end ? chunk + group_bytes : chunk;
+  const int64_t steps = panel_tiles(tokens) * (16 / P::kLanes) * w.count;
+  return {{chunk, second}, bytes, (bytes + 64 * steps - 1) / (64 * steps) * 64};
 }
 
 /* Calls pass(w, token, end, pair) for every chunk of every pair of groups (pair: 2 panels are filled, or 1), tokens in
@@ -246,9 +308,9 @@ void each_panel(const MatmulArgs* a, Pass pass) {
     for (int64_t g = a->group_begin; g < a->group_end;) {
       const int pair = P::kGroups == 2 && g + 2 <= a->group_end ? 2 : 1;
       for (int64_t block = 0, chunk; block < blocks; block += chunk) {
-        const bool last = blocks - block <= kPanelBlocksMax;
-        chunk = last ? blocks - block : kPanelBlocks;
-        const PanelPass w = {a, scratch, g, block, (int)chunk, token, last};
+        chunk = panel_chunk(blocks - block);
+        PanelPass w = {a, scratch, g, block, (int)chunk, token, block + chunk == blocks, {}};
+        w.ahead = panel_ahead<Fmt>(w, pair, end - token);
         for (int i = 0; i < pair; ++i) {
           fill_panel<Fmt>(a->weight + (g + i) * group_bytes, block, w.count, scratch->panels + i);
         }
