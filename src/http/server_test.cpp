@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
+#include <memory>
 
 #include "http/raw_client.h"
 #include "http/security_matrix.h"
@@ -135,7 +137,6 @@ TEST(Server, WritesInTheOrderOfTheCalls) {
   EXPECT_TRUE(client.all().ends_with("\r\n\r\none two"));
 }
 
-// The work of a client that has gone ends with the engine's next step, whether or not there was something to write.
 constexpr size_t kPieceBytes = 100'000;
 
 // Each when the one before has been taken.
@@ -220,6 +221,7 @@ TEST(Server, LetsGoOfPiecesWhoseClientHasGone) {
   EXPECT_EQ(began->load(), 2);
 }
 
+// The work of a client that has gone ends with the engine's next step, whether or not there was something to write.
 TEST_F(ServerTest, AClientThatHasGoneIsNoticed) {
   int gone = 0;
   for (const char* path : {"/v1/stream", "/v1/hold"}) {

@@ -123,13 +123,14 @@ class TrainingJobs {
 
   // Under order_, and not under mutex_: it waits for the disk.
   Status save(const TrainingJob& job);
+  // Not under mutex_, which they take; under order_ where the name is to be the job's.
+  ApiResult<std::string> choose_name(const TrainingAsk& ask) const;
+  bool is_name_taken(const std::string& name, const std::string& folder) const;
   // Under mutex_.
   Found find_entry(std::string_view id) const;
   void tell(Entry& entry, std::string_view level, std::string message, Json data = {});
   void end_watch(Entry& entry);
   static void put_away(Entry& entry);
-  ApiResult<std::string> choose_name(const TrainingAsk& ask) const;
-  bool is_name_taken(const std::string& name, const std::string& folder) const;
   // `decide` writes into a copy what state the job is to have and what the person's decision is, or refuses; `act`,
   // which may be empty, does what follows from it once that is saved. Both are called under mutex_.
   using Decide = std::function<std::optional<ApiError>(const Entry& entry, TrainingJob& wanted)>;
