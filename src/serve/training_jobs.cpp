@@ -335,15 +335,22 @@ ApiResult<TrainingJob> TrainingJobs::change(std::string_view id, const Decide& d
     if (auto error = decide(*entry, wanted)) return std::move(*error);
   }
   if (const Status saved = save(wanted); !saved.ok()) return cannot(saved.error());
-  const std::lock_guard lock(mutex_);
-  // Meanwhile it may have taken steps.
-  entry->job.state = wanted.state;
-  entry->job.finished = wanted.finished;
-  entry->job.decision = wanted.decision;
-  auto error = act ? act(entry) : std::nullopt;
-  put_away(*entry);
-  if (error) return std::move(*error);
-  return entry->job;
+  const auto go_on = [&]() -> std::optional<ApiError> {
+    const std::lock_guard lock(mutex_);
+    // Meanwhile it may have taken steps.
+    entry->job.state = wanted.state;
+    entry->job.finished = wanted.finished;
+    entry->job.decision = wanted.decision;
+    auto error = act ? act(entry) : std::nullopt;
+    put_away(*entry);
+    wanted = entry->job;
+    return error;
+  };
+  if (auto error = go_on()) {
+    [[maybe_unused]] const Status saved = save(wanted);
+    return std::move(*error);
+  }
+  return wanted;
 }
 
 void TrainingJobs::leave_queue(const Entry& entry) {
@@ -437,7 +444,6 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
     const Status removed = held == nullptr ? Status() : remove_whole_folder(held->path());
     if (!removed.ok() && !check_free(held->path()).ok()) {
       entry->job.decision = before;
-      [[maybe_unused]] const Status saved = save(entry->job);
     } else if (before != kDiscarded) {
       tell(*entry, "info", kDiscarded);
     }

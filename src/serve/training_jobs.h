@@ -132,7 +132,8 @@ class TrainingJobs {
   void end_watch(Entry& entry);
   static void put_away(Entry& entry);
   // `decide` writes into a copy what state the job is to have and what the person's decision is, or refuses; `act`,
-  // which may be empty, does what follows from it once that is saved. Both are called under mutex_.
+  // which may be empty, does what follows from it once that is saved; where it fails, what it has taken back is saved
+  // too. Both are called under mutex_.
   using Decide = std::function<std::optional<ApiError>(const Entry& entry, TrainingJob& wanted)>;
   using Act = std::function<std::optional<ApiError>(const Found& entry)>;
   ApiResult<TrainingJob> change(std::string_view id, const Decide& decide, const Act& act);
