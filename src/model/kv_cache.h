@@ -1,8 +1,9 @@
 // KvCache: what one sequence remembers, the keys and values of every layer.
 //
 // Positions [0, length) are filled by Forward::run. truncate() goes back to an earlier position, from which the
-// sequence may go on differently. Memory is reserved for the whole capacity but taken from the system only as positions
-// are filled. One thread at a time.
+// sequence may go on differently. Memory is taken from the system as positions are filled, in pages of 64 positions,
+// which caches share where their sequences begin alike. One thread at a time; pages that are shared may be read and let
+// go on any.
 #pragma once
 
 #include <cstdint>
@@ -21,18 +22,22 @@ class KvCache {
   // `capacity` positions, at least 1; it may exceed the trained context (the caller decides whether that is wise).
   // Models with two sets of rotary factors (Phi 3's longrope) choose by the capacity: beyond the original context the
   // long ones, for every position.
-  // Fails on a capacity or format that the model cannot have, or when the system has no address space left.
+  // `model` must outlive it. Fails on a capacity or format that the model cannot have.
   static Result<KvCache> create(const Model& model, int64_t capacity, KvFormat format = kKvF16);
   KvCache(KvCache&&) = default;
   KvCache& operator=(KvCache&&) = default;
 
   int64_t capacity() const { return capacity_; }
   int64_t length() const { return length_; }
-  KvFormat format() const { return format_; }
+  KvFormat format() const { return pages_.layout().format; }
   uint64_t bytes() const;  // when full
 
-  // The keys and values of one layer, 0 <= i < config().blocks; layout: kernels/generic/attention-inl.h.
-  const KvLayer& layer(size_t i) const { return layers_[i]; }
+  const KvPages& pages() const { return pages_; }  // all layers, 0 to config().blocks
+
+  // Makes the pages for so many positions from length() on, and copies of those that are shared. Forward::run does so
+  // too; whoever runs many sequences at once learns here which of them there is no memory for. An Error when there is
+  // none, or when the capacity has no room; then the cache is as it was.
+  Status reserve(int64_t positions);
 
   // A tile of all layers, 64 positions (kAttentionTile) from a multiple of 64 on: as it is stored, in tile_bytes(). Its
   // bytes depend on the tokens up to its end and on nothing else, and mean the same to every cache of this model and
@@ -48,13 +53,12 @@ class KvCache {
 
  private:
   friend class Forward;
-  KvCache() = default;
+  KvCache(const Model& model, int64_t capacity, KvFormat format);
 
-  KvFormat format_ = kKvF16;
   int64_t capacity_ = 0;
   int64_t length_ = 0;
-  const Model* model_ = nullptr;  // only compared
-  std::vector<KvLayer> layers_;
+  const Model* model_ = nullptr;
+  KvPages pages_;
 };
 
 uint64_t kv_bytes_per_position(const ModelConfig& config, KvFormat format);

@@ -1,59 +1,93 @@
-// KvLayer: the keys and values of one layer of one sequence, in the layout the attention kernels read.
+// KvPages: the keys and values of one sequence, all layers, in the layout the attention kernels read.
 //
-// Memory for the whole capacity is reserved when it is made but taken from the system only as positions are written.
-// Positions are appended by Ops::attention and overwritten when a sequence is cut back and goes on differently. One
-// writer at a time.
+// They lie in pages of kAttentionTile positions, which sequences that begin alike share. A page is written by the
+// KvPages that made it, until it is shared; from then on nobody writes it: who must, because the sequence was cut back
+// and goes on differently, takes a copy first. So a shared page may be read on any thread. Whether a page was ever
+// shared is remembered, not asked of its count of owners, which may change meanwhile.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "kernels/kernel_table.h"
 
 namespace andiron {
 
-class KvLayer {
+// Memory of its own, given back to the system with the page.
+class KvPage {
  public:
-  KvLayer() = default;
-  // `capacity` positions; head_dim a multiple of 16 (of 32 for q8_0).
-  KvLayer(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity);
-  KvLayer(KvLayer&& other) noexcept;
-  KvLayer& operator=(KvLayer&& other) noexcept;
-  KvLayer(const KvLayer&) = delete;
-  KvLayer& operator=(const KvLayer&) = delete;
-  ~KvLayer();
+  // Zeros, which read as number 0 in both formats; taken from the system as they are written. `bytes` above 0. Throws
+  // std::bad_alloc.
+  explicit KvPage(size_t bytes);
+  KvPage(const KvPage&) = delete;
+  KvPage& operator=(const KvPage&) = delete;
+  ~KvPage();
 
-  KvFormat format() const { return format_; }
-  int64_t capacity() const { return capacity_; }
-  uint64_t bytes() const { return bytes_; }  // when full
-  const uint8_t* keys(int64_t head) const { return keys_ + head * key_bytes_per_head_; }
-  const uint8_t* values(int64_t head) const { return values_ + head * value_bytes_per_head_; }
-
-  // Stores k and v [head_dim] of one head at a position below the capacity.
-  void store(const KernelTable& kernels, int64_t head, int64_t position, const float* k, const float* v);
-
-  // A tile: kAttentionTile positions of all heads, from a multiple of it on, as they are stored. `out` and `from` have
-  // tile_bytes(); tile * kAttentionTile is below the capacity.
-  uint64_t tile_bytes() const;
-  void read_tile(int64_t tile, uint8_t* out) const;
-  void write_tile(int64_t tile, const uint8_t* from);
-
-  static uint64_t bytes_needed(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity);
+  uint8_t* data() { return data_; }
+  std::span<const uint8_t> bytes() const { return {data_, size_}; }
 
  private:
-  void store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
-                 const float* v);
-  void store_q8(uint8_t* keys, uint8_t* values, int64_t position, const float* k, const float* v);
+  size_t size_;
+  uint8_t* data_;
+};
 
-  template <typename F>
-  void for_each_piece(int64_t tile, F f) const;
+// What is where in a page: layer by layer, in a layer the keys of each head, then the values of each. It is also what
+// files of prefixes hold (engine/prefix_block.h).
+struct KvLayout {
+  KvFormat format = kKvF16;
+  int64_t layers = 1, kv_heads = 1;
+  int64_t head_dim = 16;  // a multiple of 16 (of 32 for q8_0), at most 512
 
-  KvFormat format_ = kKvF16;
-  int64_t head_dim_ = 0, capacity_ = 0;
-  int64_t key_bytes_per_head_ = 0, value_bytes_per_head_ = 0;
-  uint64_t bytes_ = 0;
-  uint8_t* memory_ = nullptr;
-  uint8_t* keys_ = nullptr;
-  uint8_t* values_ = nullptr;
+  int64_t position_bytes() const;  // of the keys of one head, or of its values
+  int64_t page_bytes() const { return 2 * layers * kv_heads * piece_bytes(); }
+  // From the page's beginning.
+  int64_t keys(int64_t layer, int64_t head) const { return (2 * layer * kv_heads + head) * piece_bytes(); }
+  int64_t values(int64_t layer, int64_t head) const { return keys(layer, head) + kv_heads * piece_bytes(); }
+
+ private:
+  int64_t piece_bytes() const { return kAttentionTile * position_bytes(); }
+};
+
+// One thread at a time, but for store().
+class KvPages {
+ public:
+  explicit KvPages(const KvLayout& layout);
+  KvPages(KvPages&&) = default;
+  KvPages& operator=(KvPages&&) = default;
+
+  const KvLayout& layout() const { return layout_; }
+
+  // Makes positions [begin, end) ready to be written: pages that are not there, and copies of those that are shared.
+  // What stood behind `begin` may be lost. Throws std::bad_alloc; what stands before `begin` is as it was even then.
+  void reserve(int64_t begin, int64_t end);
+  // Whether it did.
+  bool are_reserved(int64_t begin, int64_t end) const;
+
+  // Stores k and v [head_dim] at a position that is reserved. Threads may store different heads of one layer together.
+  void store(const KernelTable& kernels, int64_t layer, int64_t head, int64_t position, const float* k, const float* v);
+
+  // For AttentionArgs; valid until the next reserve() or put().
+  const uint8_t* const* data() const { return read_.data(); }
+
+  // A page that is there; from now on shared.
+  std::shared_ptr<const KvPage> share(int64_t page);
+  // Another's page of this layout, in the place of this one's.
+  void put(int64_t page, std::shared_ptr<const KvPage> shared);
+
+ private:
+  void grow(size_t pages);
+  void store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t at, const float* k,
+                 const float* v) const;
+  void store_q8(uint8_t* keys, uint8_t* values, int64_t at, const float* k, const float* v) const;
+
+  KvLayout layout_;
+  // Page by page; null where there is none.
+  std::vector<std::shared_ptr<const KvPage>> pages_;
+  std::vector<const uint8_t*> read_;  // what pages_ have
+  std::vector<uint8_t*> write_;       // likewise; null also for those that are shared
 };
 
 // n numbers as an f16 cache keeps them: what f16 cannot hold becomes the largest it can, and a NaN becomes 0 (a masked
