@@ -38,7 +38,7 @@ std::string file_head(const PrefixBlock& block) {
   append(head, kVersion);
   append(head, static_cast<uint64_t>(block.space.size()));
   append(head, static_cast<uint64_t>(block.tokens.size()));
-  append(head, static_cast<uint64_t>(block.data.size()));
+  append(head, static_cast<uint64_t>(block.page->bytes().size()));
   head += block.space;
   const auto tokens = bytes_of(block.tokens);
   head.append(reinterpret_cast<const char*>(tokens.data()), tokens.size());
@@ -64,22 +64,22 @@ bool PrefixBlock::is(std::string_view of_space, std::span<const int32_t> of_toke
 }
 
 uint64_t PrefixBlock::bytes() const {
-  return data.size() + tokens.size() * sizeof(int32_t) + space.size() + 512;  // and the tables around it
+  return page->bytes().size() + tokens.size() * sizeof(int32_t) + space.size() + 512;  // and the tables around it
 }
 
 uint64_t prefix_file_bytes(const PrefixBlock& block) {
   return kMagic.size() + sizeof kVersion + 3 * sizeof(uint64_t) + block.space.size() +
-         block.tokens.size() * sizeof(int32_t) + block.data.size() + kDigits;
+         block.tokens.size() * sizeof(int32_t) + block.page->bytes().size() + kDigits;
 }
 
 Status write_prefix_file(const PrefixBlock& block, const std::string& path) {
   const std::string head = file_head(block);
   ContentHash hash;
   hash.add(bytes_of(head));
-  hash.add(block.data);
+  hash.add(block.page->bytes());
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
   TRY(file.write(head));
-  TRY(file.write(block.data));
+  TRY(file.write(block.page->bytes()));
   TRY(file.write(hash.digits()));
   return file.commit_unsynced();
 }
@@ -93,9 +93,11 @@ Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view s
   TRY_ASSIGN(const auto space_bytes, reader.read<uint64_t>("the length of the space"));
   TRY_ASSIGN(const auto token_count, reader.read<uint64_t>("the number of tokens"));
   TRY_ASSIGN(const auto data_bytes, reader.read<uint64_t>("the length of the data"));
-  if (space_bytes > kSpaceBytesMax || token_count == 0 || token_count % kPrefixPositions != 0) {
-    return make_error("{}: a space of {} bytes and {} tokens; expected at most {} bytes and a multiple of {} tokens",
-                      source, space_bytes, token_count, kSpaceBytesMax, kPrefixPositions);
+  if (space_bytes > kSpaceBytesMax || token_count == 0 || token_count % kPrefixPositions != 0 || data_bytes == 0) {
+    return make_error(
+        "{}: a space of {} bytes, {} tokens and {} bytes of data; expected at most {} bytes, a multiple of "
+        "{} tokens and some data",
+        source, space_bytes, token_count, data_bytes, kSpaceBytesMax, kPrefixPositions);
   }
   TRY_ASSIGN(const auto token_bytes, checked_mul(token_count, sizeof(int32_t), "tokens"));
   TRY_ASSIGN(const auto space, reader.take_text(space_bytes, "the space"));
@@ -110,7 +112,9 @@ Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view s
   block.space = space;
   block.tokens.resize(token_count);
   std::memcpy(block.tokens.data(), tokens.data(), tokens.size());
-  block.data.assign(data.begin(), data.end());
+  const auto page = std::make_shared<KvPage>(data.size());
+  std::memcpy(page->data(), data.data(), data.size());
+  block.page = page;
   PrefixChain chain(block.space);
   chain.extend(block.tokens);
   block.key = chain.key(chain.size() - 1);

@@ -44,8 +44,12 @@ bool PrefixCache::may_hold(const PrefixChain& chain, int64_t block) const {
   return blocks_.contains(key) || (folder_ != nullptr && folder_->holds(key));
 }
 
-void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens, uint64_t bytes,
-                         const std::function<void(std::span<uint8_t>)>& fill) {
+bool PrefixCache::is_in_memory(const PrefixChain& chain, int64_t block) const {
+  return blocks_.contains(chain.key(block));
+}
+
+void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens,
+                         std::shared_ptr<const KvPage> page) {
   if (blocks_.contains(chain.key(block))) return;
   try {
     auto made = std::make_shared<PrefixBlock>();
@@ -54,8 +58,7 @@ void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<cons
     made->space = chain.space();
     const auto text = tokens_to(tokens, block);
     made->tokens.assign(text.begin(), text.end());
-    made->data.resize(bytes);
-    fill(made->data);
+    made->page = std::move(page);
     if (folder_ != nullptr) folder_->put(made);
     keep(std::move(made));
   } catch (const std::bad_alloc&) {

@@ -3,11 +3,12 @@
 //
 // It holds blocks of 64 positions (engine/prefix_block.h), those used last, ends of texts going first. A block serves
 // only a text that begins with the same tokens in the same space; then it holds the bits that computing would give.
-// One thread at a time.
+// Nothing is copied: the page of a block is that of the sequence which computed it, and of all that found it. The bound
+// counts every page here once, whoever else has it; a page which the cache has let go of lives, uncounted, until the
+// last of those sequences ends. One thread at a time.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -35,9 +36,11 @@ class PrefixCache {
   std::shared_ptr<const PrefixBlock> find(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens);
   // Whether find() is likely to find it; looks at names only.
   bool may_hold(const PrefixChain& chain, int64_t block) const;
-  // Keeps a block, unless it is in memory already. `fill` writes its `bytes` bytes.
-  void insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens, uint64_t bytes,
-              const std::function<void(std::span<uint8_t>)>& fill);
+  // Whether that costs no reading from disk.
+  bool is_in_memory(const PrefixChain& chain, int64_t block) const;
+  // Keeps a block, unless it is in memory already.
+  void insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens,
+              std::shared_ptr<const KvPage> page);
 
   // Forgets all, in memory and on disk.
   void clear();

@@ -30,7 +30,17 @@ PrefixChain chain_of(std::span<const int32_t> tokens, const std::string& space =
   return chain;
 }
 
-// The block `at` of a text, with data that tells it from others.
+std::shared_ptr<const KvPage> page_of(size_t bytes, int64_t value) {
+  auto page = std::make_shared<KvPage>(bytes);
+  std::fill_n(page->data(), bytes, static_cast<uint8_t>(value));
+  return page;
+}
+
+std::vector<uint8_t> data_of(const PrefixBlock& block) {
+  return {block.page->bytes().begin(), block.page->bytes().end()};
+}
+
+// The block `at` of a text, with a page that tells it from others.
 PrefixBlock block_of(std::span<const int32_t> tokens, int64_t at, size_t bytes = 100) {
   const PrefixChain chain = chain_of(tokens);
   PrefixBlock block;
@@ -38,7 +48,7 @@ PrefixBlock block_of(std::span<const int32_t> tokens, int64_t at, size_t bytes =
   block.parent = chain.parent(at);
   block.space = chain.space();
   block.tokens.assign(tokens.begin(), tokens.begin() + (at + 1) * kPrefixPositions);
-  block.data.assign(bytes, static_cast<uint8_t>(tokens[0] + at));
+  block.page = page_of(bytes, tokens[0] + at);
   return block;
 }
 
@@ -101,7 +111,7 @@ TEST(PrefixFile, HoldsABlock) {
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(again->key, block.key);
   EXPECT_EQ(again->parent, block.parent);
-  EXPECT_EQ(again->data, block.data);
+  EXPECT_EQ(data_of(*again), data_of(block));
   EXPECT_TRUE(again->is("space", std::span(tokens).first(128)));
   EXPECT_FALSE(again->is("space", tokens));
   EXPECT_FALSE(again->is("other", std::span(tokens).first(128)));
@@ -122,6 +132,18 @@ TEST(PrefixFile, EveryCutAndEveryFlippedBitIsAnError) {
   }
 }
 
+// What an earlier version has written is found by this one.
+TEST(PrefixFile, IsLaidOutAsItAlwaysWas) {
+  const TestFolder folder;
+  const auto tokens = some_tokens(128);
+  const auto raw = [](auto number) { return std::string(reinterpret_cast<const char*>(&number), sizeof number); };
+  std::string wanted =
+      "andiron prefix\n" + raw(uint32_t{1}) + raw(uint64_t{5}) + raw(uint64_t{128}) + raw(uint64_t{20}) + "space";
+  for (const int32_t token : tokens) wanted += raw(token);
+  wanted += std::string(20, static_cast<char>(tokens[0] + 1));
+  EXPECT_EQ(file_of(block_of(tokens, 1, 20), folder), wanted + content_hash(wanted));
+}
+
 // Whoever writes the file can make its hash right: lengths are held against what is there.
 TEST(PrefixFile, LengthsThatLieAreErrors) {
   const TestFolder folder;
@@ -135,6 +157,9 @@ TEST(PrefixFile, LengthsThatLieAreErrors) {
       EXPECT_FALSE(parse_prefix_file(lie + content_hash(lie), "test").ok()) << field << " " << value;
     }
   }
+  std::string empty = body.substr(0, body.size() - 20);
+  empty.replace(kLengths + 16, 8, 8, '\0');
+  EXPECT_FALSE(parse_prefix_file(empty + content_hash(empty), "test").ok()) << "a page of nothing";
 }
 
 class PrefixFolderTest : public testing::Test {
@@ -174,7 +199,7 @@ TEST_F(PrefixFolderTest, BlocksAreThereAfterARestartAndForNobodyElse) {
   EXPECT_TRUE(folder->holds(second->key));
   const auto again = folder->read(second->key);
   ASSERT_NE(again, nullptr);
-  EXPECT_EQ(again->data, second->data);
+  EXPECT_EQ(data_of(*again), data_of(*second));
   EXPECT_EQ(again->tokens, second->tokens);
 }
 
@@ -263,7 +288,7 @@ TEST_F(PrefixFolderTest, WhatIsHeldIsThereAndNothingElse) {
       folder->put(blocks[(7 * i + round) % blocks.size()]);
       const auto& another = blocks[(3 * i + round) % blocks.size()];
       if (const auto found = folder->read(another->key)) {
-        EXPECT_EQ(found->data, another->data);
+        EXPECT_EQ(data_of(*found), data_of(*another));
       }
       if (i % 5 == 0) folder->use(another);
     }
@@ -298,12 +323,7 @@ class PrefixCacheTest : public testing::Test {
   // All whole blocks of a text.
   static void insert(PrefixCache& cache, std::span<const int32_t> tokens) {
     const PrefixChain chain = chain_of(tokens);
-    for (int64_t i = 0; i < chain.size(); ++i) {
-      cache.insert(chain, i, tokens, 100, [&](std::span<uint8_t> out) {
-        EXPECT_EQ(out.size(), 100U);
-        std::fill(out.begin(), out.end(), static_cast<uint8_t>(tokens[0] + i));
-      });
-    }
+    for (int64_t i = 0; i < chain.size(); ++i) cache.insert(chain, i, tokens, page_of(100, tokens[0] + i));
   }
   // How many of a text's blocks are found, from the first on.
   static int64_t found(PrefixCache& cache, std::span<const int32_t> tokens) {
@@ -311,7 +331,7 @@ class PrefixCacheTest : public testing::Test {
     for (int64_t i = 0; i < chain.size(); ++i) {
       const auto block = cache.find(chain, i, tokens);
       if (block == nullptr) return i;
-      EXPECT_EQ(block->data, std::vector<uint8_t>(100, static_cast<uint8_t>(tokens[0] + i)));
+      EXPECT_EQ(data_of(*block), std::vector<uint8_t>(100, static_cast<uint8_t>(tokens[0] + i)));
     }
     return chain.size();
   }
@@ -330,6 +350,28 @@ TEST_F(PrefixCacheTest, FindsWhatATextHasInCommonWithAnother) {
   const PrefixChain elsewhere = chain_of(tokens, "other adapters");
   EXPECT_EQ(cache->find(elsewhere, 0, tokens), nullptr);
   EXPECT_FALSE(cache->may_hold(elsewhere, 0));
+}
+
+// A page is in memory once, and as long as somebody has it.
+TEST_F(PrefixCacheTest, SharesPagesAndCopiesNone) {
+  const auto text = some_tokens(128, 1), another = some_tokens(128, 2);
+  const PrefixChain chain = chain_of(text);
+  const auto cache = this->cache({.bytes = block_of(text, 0).bytes() + block_of(text, 1).bytes()});
+  const auto page = page_of(100, 7);
+  cache->insert(chain, 0, text, page);
+  EXPECT_EQ(cache->find(chain, 0, text)->page, page);
+  EXPECT_EQ(page.use_count(), 2);
+  EXPECT_TRUE(cache->is_in_memory(chain, 0));
+  EXPECT_FALSE(cache->is_in_memory(chain, 1));
+  cache->insert(chain, 0, text, page_of(100, 7));
+  EXPECT_EQ(cache->find(chain, 0, text)->page, page) << "the first stays";
+  insert(*cache, another);
+  EXPECT_FALSE(cache->is_in_memory(chain, 0));
+  EXPECT_EQ(page.use_count(), 1);
+  cache->insert(chain, 0, text, page);
+  cache->clear();
+  EXPECT_EQ(page.use_count(), 1);
+  EXPECT_EQ(page->bytes()[99], 7);
 }
 
 TEST_F(PrefixCacheTest, StaysWithinItsLimitAndLosesEndsFirst) {
@@ -367,6 +409,7 @@ TEST_F(PrefixCacheTest, TheDiskHasWhatMemoryHasLost) {
   const auto cache = this->cache(options);
   EXPECT_EQ(cache->bytes(), 0U);
   EXPECT_TRUE(cache->may_hold(chain_of(text), 5));
+  EXPECT_FALSE(cache->is_in_memory(chain_of(text), 0));
   EXPECT_EQ(found(*cache, text), 6);
 }
 

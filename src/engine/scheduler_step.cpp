@@ -9,7 +9,8 @@
 namespace andiron {
 
 namespace {
-// Copied from the prefix cache in one step, a block at least: some hundredths of a second.
+// What one step reads for prompts that are found in the prefix cache, a block at least: from disk its file, in memory
+// the tokens that it is compared with. Some hundredths of a second.
 constexpr uint64_t kRestoreBytes = uint64_t{32} << 20;
 }  // namespace
 
@@ -73,14 +74,15 @@ void Scheduler::Core::restore(Job& job, uint64_t& budget) {
   KvCache& cache = *job.cache;
   while (cache.length() % kPrefixPositions == 0 && cache.length() + kPrefixPositions < job.prompt_tokens) {
     const int64_t block = cache.length() / kPrefixPositions;
-    const uint64_t bytes = cache.tile_bytes();
+    const uint64_t compared = static_cast<uint64_t>((block + 1) * kPrefixPositions) * sizeof(int32_t);
+    const uint64_t bytes = compared + (prefix_->is_in_memory(job.chain, block) ? 0 : cache.page_bytes());
     if (budget < bytes && budget < kRestoreBytes) {
       job.held = prefix_->may_hold(job.chain, block);  // goes on in the next step
       return;
     }
     const auto found = prefix_->find(job.chain, block, job.tokens);
-    if (found == nullptr || found->data.size() != bytes) return;
-    cache.append_tile(found->data);
+    if (found == nullptr || found->page->bytes().size() != cache.page_bytes()) return;
+    cache.append_page(found->page);
     budget -= std::min(budget, bytes);
     job.stored = block + 1;
     job.reused += kPrefixPositions;
@@ -121,7 +123,7 @@ void Scheduler::Core::share_chunk() {
   for (const Reader& reader : readers) left -= give_tokens(reader.jobs, left / sharing--);
 }
 
-// What somebody else is reading in this step is waited for and then copied: of many who come together with one prompt,
+// What somebody else is reading in this step is waited for and then shared: of many who come together with one prompt,
 // or with one beginning, one reads it.
 int64_t Scheduler::Core::give_tokens(const std::vector<Job*>& jobs, int64_t budget) {
   const int64_t all = budget;
@@ -131,8 +133,8 @@ int64_t Scheduler::Core::give_tokens(const std::vector<Job*>& jobs, int64_t budg
     if (job->uses_prefix && block < job->chain.size()) {
       const std::string_view key = job->chain.key(block);
       const bool is_read = std::find(being_read_.begin(), being_read_.end(), key) != being_read_.end();
-      const bool may_copy = job->read() % kPrefixPositions == 0 && job->read() + kPrefixPositions < job->prompt_tokens;
-      if (is_read && may_copy) continue;
+      const bool may_share = job->read() % kPrefixPositions == 0 && job->read() + kPrefixPositions < job->prompt_tokens;
+      if (is_read && may_share) continue;
       being_read_.push_back(key);
     }
     const int64_t tokens = std::min(budget, job->prompt_tokens - job->read());
@@ -142,7 +144,12 @@ int64_t Scheduler::Core::give_tokens(const std::vector<Job*>& jobs, int64_t budg
   return all - budget;
 }
 
+// Without memory for its tokens, a job ends here, and the others go on.
 void Scheduler::Core::add_member(Job& job, int64_t tokens) {
+  if (const Status reserved = job.cache->reserve(tokens); !reserved.ok()) {
+    job.error = reserved.error();
+    return;
+  }
   const auto next =
       std::span<const int32_t>(job.tokens).subspan(static_cast<size_t>(job.read()), static_cast<size_t>(tokens));
   const bool is_last = job.read() + tokens == std::ssize(job.tokens);
@@ -203,8 +210,7 @@ void Scheduler::Core::store_blocks(Job& job) {
   if (!job.uses_prefix || job.stored >= whole) return;
   job.chain.extend(job.tokens);
   for (; job.stored < whole; ++job.stored) {
-    prefix_->insert(job.chain, job.stored, job.tokens, job.cache->tile_bytes(),
-                    [&](std::span<uint8_t> out) { job.cache->read_tile(job.stored, out); });
+    prefix_->insert(job.chain, job.stored, job.tokens, job.cache->page(job.stored));
   }
 }
 

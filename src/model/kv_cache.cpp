@@ -1,7 +1,5 @@
 #include "model/kv_cache.h"
 
-#include <cstring>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -39,11 +37,6 @@ Result<KvCache> KvCache::create(const Model& model, int64_t capacity, KvFormat f
 KvCache::KvCache(const Model& model, int64_t capacity, KvFormat format)
     : capacity_(capacity), model_(&model), pages_(layout_of(model.config(), format)) {}
 
-uint64_t KvCache::bytes() const {
-  const int64_t pages = (capacity_ + kAttentionTile - 1) / kAttentionTile;
-  return static_cast<uint64_t>(pages * pages_.layout().page_bytes());
-}
-
 Status KvCache::reserve(int64_t positions) {
   const int64_t end = length_ + positions;
   if (positions < 0 || end > capacity_) {
@@ -59,17 +52,13 @@ Status KvCache::reserve(int64_t positions) {
   return {};
 }
 
-uint64_t KvCache::tile_bytes() const { return static_cast<uint64_t>(pages_.layout().page_bytes()); }
-
-void KvCache::read_tile(int64_t tile, std::span<uint8_t> out) const {
-  ANDIRON_CHECK(tile >= 0 && (tile + 1) * kAttentionTile <= length_ && out.size() == tile_bytes());
-  std::memcpy(out.data(), pages_.data()[tile], out.size());
+std::shared_ptr<const KvPage> KvCache::page(int64_t index) {
+  ANDIRON_CHECK(index >= 0 && (index + 1) * kAttentionTile <= length_);
+  return pages_.share(index);
 }
 
-void KvCache::append_tile(std::span<const uint8_t> from) {
-  ANDIRON_CHECK(length_ % kAttentionTile == 0 && length_ + kAttentionTile <= capacity_ && from.size() == tile_bytes());
-  auto page = std::make_shared<KvPage>(from.size());
-  std::memcpy(page->data(), from.data(), from.size());
+void KvCache::append_page(std::shared_ptr<const KvPage> page) {
+  ANDIRON_CHECK(length_ % kAttentionTile == 0 && length_ + kAttentionTile <= capacity_);
   pages_.put(length_ / kAttentionTile, std::move(page));
   length_ += kAttentionTile;
 }

@@ -7,9 +7,8 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
+#include <memory>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "model/model.h"
@@ -30,7 +29,6 @@ class KvCache {
   int64_t capacity() const { return capacity_; }
   int64_t length() const { return length_; }
   KvFormat format() const { return pages_.layout().format; }
-  uint64_t bytes() const;  // when full
 
   const KvPages& pages() const { return pages_; }  // all layers, 0 to config().blocks
 
@@ -39,14 +37,15 @@ class KvCache {
   // none, or when the capacity has no room; then the cache is as it was.
   Status reserve(int64_t positions);
 
-  // A tile of all layers, 64 positions (kAttentionTile) from a multiple of 64 on: as it is stored, in tile_bytes(). Its
-  // bytes depend on the tokens up to its end and on nothing else, and mean the same to every cache of this model and
-  // format whose rotary factors are the same.
-  uint64_t tile_bytes() const;
-  // Requires a tile that is full: (tile + 1) * 64 <= length().
-  void read_tile(int64_t tile, std::span<uint8_t> out) const;
-  // The next 64 positions. Requires a length() that is a multiple of 64, and room.
-  void append_tile(std::span<const uint8_t> from);
+  // A page of all layers, 64 positions (kAttentionTile) from a multiple of 64 on, in page_bytes(). Its bytes depend on
+  // the tokens up to its end and on nothing else, and mean the same to every cache of this model and format whose
+  // rotary factors are the same. It is shared from then on, not copied. Requires a page that is full: (index + 1) * 64
+  // <= length().
+  std::shared_ptr<const KvPage> page(int64_t index);
+  // The next 64 positions, shared with whoever else has the page. Requires page_bytes() bytes, a length() that is a
+  // multiple of 64, and room.
+  void append_page(std::shared_ptr<const KvPage> page);
+  uint64_t page_bytes() const { return static_cast<uint64_t>(pages_.layout().page_bytes()); }
 
   // Forgets positions from `length` on. Requires 0 <= length <= length().
   void truncate(int64_t length);
