@@ -1,6 +1,7 @@
 #include "ops/kv_cache.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,14 +14,38 @@
 
 namespace andiron {
 
-KvPage::KvPage(size_t bytes) : size_(bytes) {
+namespace {
+// Attention walks through a sequence's pages, which is up to a quarter faster where each lies behind the one before;
+// mappings made one by one would lie in the opposite order. What is not written yet costs addresses only.
+constexpr size_t kAdjacentPages = 16;
+
+uint8_t* map(size_t bytes) {
   ANDIRON_CHECK(bytes > 0);
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  data_ = static_cast<uint8_t*>(memory);
+  return static_cast<uint8_t*>(memory);
+}
+}  // namespace
+
+KvPage::KvPage(size_t bytes) : size_(bytes), data_(map(bytes)) {}
+
+KvPage::~KvPage() {
+  if (data_ != nullptr) munmap(data_, size_);
 }
 
-KvPage::~KvPage() { munmap(data_, size_); }
+std::vector<std::shared_ptr<KvPage>> KvPage::adjacent(size_t count, size_t bytes) {
+  std::vector<std::shared_ptr<KvPage>> pages(count);
+  for (auto& page : pages) page = std::make_shared<KvPage>();
+  const auto system_page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t step = (bytes + system_page - 1) / system_page * system_page;
+  uint8_t* data = map(count * step);  // nothing fails from here on: each page has its part
+  for (auto& page : pages) {
+    page->size_ = bytes;
+    page->data_ = data;
+    data += step;
+  }
+  return pages;
+}
 
 int64_t KvLayout::position_bytes() const {
   // generic/attention-inl.h: f16 2 bytes a number; q8_0 one byte and a 16-bit scale for each 32.
@@ -38,13 +63,23 @@ void KvPages::grow(size_t pages) {
   write_.resize(pages);  // last: its size tells that all have grown
 }
 
+std::shared_ptr<KvPage> KvPages::make_page() {
+  if (unused_.empty()) {
+    unused_ = KvPage::adjacent(kAdjacentPages, static_cast<size_t>(layout_.page_bytes()));
+    std::reverse(unused_.begin(), unused_.end());
+  }
+  auto page = std::move(unused_.back());
+  unused_.pop_back();
+  return page;
+}
+
 void KvPages::reserve(int64_t begin, int64_t end) {
   if (begin >= end) return;
   grow(static_cast<size_t>((end + kAttentionTile - 1) / kAttentionTile));
   for (int64_t page = begin / kAttentionTile; page * kAttentionTile < end; ++page) {
     const auto at = static_cast<size_t>(page);
     if (write_[at] != nullptr) continue;
-    auto made = std::make_shared<KvPage>(static_cast<size_t>(layout_.page_bytes()));
+    auto made = make_page();
     const bool keeps_some = begin > page * kAttentionTile && pages_[at] != nullptr;
     if (keeps_some) std::memcpy(made->data(), read_[at], pages_[at]->bytes().size());
     read_[at] = write_[at] = made->data();

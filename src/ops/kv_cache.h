@@ -22,6 +22,9 @@ class KvPage {
   // Zeros, which read as number 0 in both formats; taken from the system as they are written. `bytes` above 0. Throws
   // std::bad_alloc.
   explicit KvPage(size_t bytes);
+  // So many that follow one another in memory; each is given back on its own.
+  static std::vector<std::shared_ptr<KvPage>> adjacent(size_t count, size_t bytes);
+  KvPage() = default;  // without memory, for adjacent()
   KvPage(const KvPage&) = delete;
   KvPage& operator=(const KvPage&) = delete;
   ~KvPage();
@@ -30,8 +33,8 @@ class KvPage {
   std::span<const uint8_t> bytes() const { return {data_, size_}; }
 
  private:
-  size_t size_;
-  uint8_t* data_;
+  size_t size_ = 0;
+  uint8_t* data_ = nullptr;
 };
 
 // What is where in a page: layer by layer, in a layer the keys of each head, then the values of each. It is also what
@@ -79,6 +82,7 @@ class KvPages {
 
  private:
   void grow(size_t pages);
+  std::shared_ptr<KvPage> make_page();
   void store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t at, const float* k,
                  const float* v) const;
   void store_q8(uint8_t* keys, uint8_t* values, int64_t at, const float* k, const float* v) const;
@@ -86,8 +90,9 @@ class KvPages {
   KvLayout layout_;
   // Page by page; null where there is none.
   std::vector<std::shared_ptr<const KvPage>> pages_;
-  std::vector<const uint8_t*> read_;  // what pages_ have
-  std::vector<uint8_t*> write_;       // likewise; null also for those that are shared
+  std::vector<const uint8_t*> read_;             // what pages_ have
+  std::vector<uint8_t*> write_;                  // likewise; null also for those that are shared
+  std::vector<std::shared_ptr<KvPage>> unused_;  // the next one last
 };
 
 // n numbers as an f16 cache keeps them: what f16 cannot hold becomes the largest it can, and a NaN becomes 0 (a masked

@@ -124,6 +124,26 @@ TEST(KvPages, SharedOnesAreTheSameMemoryUntilSomebodyWrites) {
   EXPECT_EQ(copy_of(two, 0), bits_first);
 }
 
+// Whatever the size, and whichever is let go first.
+TEST(KvPage, AdjacentOnesAreEachOnTheirOwn) {
+  for (const size_t bytes : {1, 4096, 4352, 3 * 4096}) {
+    auto pages = KvPage::adjacent(5, bytes);
+    for (size_t i = 0; i < 5; ++i) {
+      EXPECT_EQ(pages[i]->bytes().size(), bytes);
+      EXPECT_EQ(pages[i]->bytes().back(), 0);
+      std::fill_n(pages[i]->data(), bytes, static_cast<uint8_t>(i + 1));
+      if (i > 0) {
+        EXPECT_LT(pages[i - 1]->data(), pages[i]->data());
+      }
+    }
+    for (const size_t gone : {3, 0, 4}) pages[gone].reset();
+    for (const size_t i : {1, 2}) {
+      const auto left = pages[i]->bytes();
+      EXPECT_TRUE(std::all_of(left.begin(), left.end(), [&](uint8_t b) { return b == i + 1; }));
+    }
+  }
+}
+
 TEST(KvPages, LiveAsLongAsSomebodyHasThem) {
   std::shared_ptr<const KvPage> page;
   std::vector<uint8_t> bits;
