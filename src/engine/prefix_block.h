@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -52,11 +53,16 @@ struct PrefixBlock {
   uint64_t bytes() const;                                              // in memory, about
 };
 
-// As a file of its own: magic, version, lengths, space, tokens, the page's bytes, and XXH3-128 of all that.
+// Makes a page of what the pieces of one hold, one after another: whoever reads it knows where it should lie. Null
+// where no page has so many bytes.
+using PageMaker = std::function<std::shared_ptr<const KvPage>(std::span<const uint8_t>)>;
+
+// As a file of its own: magic, version, lengths, space, tokens, what the page's pieces hold one after another, and
+// XXH3-128 of all that.
 uint64_t prefix_file_bytes(const PrefixBlock& block);
 // Mode 0600, whole or not at all; not synced, as the hash tells what a crash has left.
 Status write_prefix_file(const PrefixBlock& block, const std::string& path);
-// Untrusted bytes. An Error for everything but a whole file of this version. `source` names it.
-Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source);
+// Untrusted bytes. An Error for everything but a whole file of this version. `source` names it; `make` is asked last.
+Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source, const PageMaker& make);
 
 }  // namespace andiron

@@ -23,12 +23,12 @@ PrefixCache::PrefixCache(uint64_t bytes_max, std::unique_ptr<PrefixFolder> folde
     : bytes_max_(bytes_max), folder_(std::move(folder)) {}
 
 std::shared_ptr<const PrefixBlock> PrefixCache::find(const PrefixChain& chain, int64_t block,
-                                                     std::span<const int32_t> tokens) {
+                                                     std::span<const int32_t> tokens, const PageMaker& make) {
   const std::string& key = chain.key(block);
   const auto known = blocks_.find(key);
   std::shared_ptr<const PrefixBlock> found = known != blocks_.end() ? known->second : nullptr;
   const bool was_in_memory = found != nullptr;
-  if (!was_in_memory && folder_ != nullptr) found = folder_->read(key);
+  if (!was_in_memory && folder_ != nullptr) found = read(key, make);
   if (found == nullptr || !found->is(chain.space(), tokens_to(tokens, block))) return nullptr;
   if (!was_in_memory) {
     keep(found);
@@ -37,6 +37,14 @@ std::shared_ptr<const PrefixBlock> PrefixCache::find(const PrefixChain& chain, i
     if (folder_ != nullptr) folder_->use(found);
   }
   return found;
+}
+
+std::shared_ptr<const PrefixBlock> PrefixCache::read(const std::string& key, const PageMaker& make) {
+  try {
+    return folder_->read(key, make);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 bool PrefixCache::may_hold(const PrefixChain& chain, int64_t block) const {

@@ -136,14 +136,14 @@ uint64_t PrefixFolder::bytes() const {
   return order_.bytes();
 }
 
-std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
+std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key, const PageMaker& make) {
   {
     const std::lock_guard lock(mutex_);
     if (!order_.holds(key)) return nullptr;
   }
   const std::string path = path_of(key);
   const auto bytes = read_text_file(path, bytes_max_);
-  auto block = bytes.ok() ? parse_prefix_file(*bytes, path) : Result<PrefixBlock>(bytes.error());
+  auto block = bytes.ok() ? parse_prefix_file(*bytes, path, make) : Result<PrefixBlock>(bytes.error());
   const bool is_whole = block.ok() && block->key == key;
   {
     const std::lock_guard lock(mutex_);

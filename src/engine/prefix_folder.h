@@ -38,8 +38,8 @@ class PrefixFolder {
   void use(const std::shared_ptr<const PrefixBlock>& block);
   // There, or about to be.
   bool holds(const std::string& key) const;
-  // Null: not there, or damaged.
-  std::shared_ptr<const PrefixBlock> read(const std::string& key);
+  // Null: not there, or damaged. What `make` throws comes through, and the file stays.
+  std::shared_ptr<const PrefixBlock> read(const std::string& key, const PageMaker& make);
 
   // Removes all, also what waits to be written.
   void clear();

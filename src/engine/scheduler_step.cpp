@@ -80,8 +80,9 @@ void Scheduler::Core::restore(Job& job, uint64_t& budget) {
       job.held = prefix_->may_hold(job.chain, block);  // goes on in the next step
       return;
     }
-    const auto found = prefix_->find(job.chain, block, job.tokens);
-    if (found == nullptr || found->page->bytes().size() != cache.page_bytes()) return;
+    const auto found =
+        prefix_->find(job.chain, block, job.tokens, [&](std::span<const uint8_t> data) { return cache.page_of(data); });
+    if (found == nullptr) return;
     cache.append_page(found->page);
     budget -= std::min(budget, bytes);
     job.stored = block + 1;

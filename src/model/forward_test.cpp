@@ -16,6 +16,7 @@
 #include "kernels/dispatch.h"
 #include "model/random_stack.h"
 #include "model/tiny_model.h"
+#include "ops/kv_fixture.h"
 
 namespace {
 std::atomic<int64_t> g_allocations{0};
@@ -218,7 +219,29 @@ TEST_F(ForwardTest, PagesOfOneCacheServeAnother) {
     EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
     EXPECT_NE(pieced.pages().data()[2], whole.pages().data()[2]);
     // What was computed twice, key for key; behind the last position both have nothing.
-    EXPECT_EQ(std::memcmp(whole.pages().data()[2], pieced.pages().data()[2], whole.page_bytes()), 0);
+    EXPECT_EQ(bytes_of(whole.pages(), 2), bytes_of(pieced.pages(), 2));
+  }
+}
+
+// As files bring them. What is computed behind them lies beside them.
+TEST_F(ForwardTest, PagesMadeOfBytesServeAsWell) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(150, 83);
+  auto whole = KvCache::create(*model_, 150).value(), pieced = KvCache::create(*model_, 150).value();
+  const Sequence all = {&whole, tokens, LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&all, 1}).ok());
+  const Logits expected = copy_rows(runner->logits());
+  for (const int64_t i : {0, 1}) {
+    const auto made = pieced.page_of(bytes_of(*whole.page(i)));
+    ASSERT_NE(made, nullptr);
+    pieced.append_page(made);
+  }
+  const Sequence rest = {&pieced, std::span<const int32_t>(tokens).subspan(128), LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&rest, 1}).ok());
+  EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
+  for (const int64_t i : {0, 1, 2}) {
+    EXPECT_EQ(bytes_of(pieced.pages(), i), bytes_of(whole.pages(), i));
+    EXPECT_EQ(pieced.pages().data()[i] - pieced.pages().data()[0], i * pieced.pages().layout().shape().piece_bytes);
   }
 }
 
@@ -235,7 +258,7 @@ TEST_F(ForwardTest, GoingOnDifferentlyLeavesSharedPagesAlone) {
   auto whole = KvCache::create(*model_, 150).value();
   const Logits straight = last_of(whole, tokens);
   std::vector<std::vector<uint8_t>> bits;
-  for (const int64_t i : {0, 1}) bits.emplace_back(whole.page(i)->bytes().begin(), whole.page(i)->bytes().end());
+  for (const int64_t i : {0, 1}) bits.push_back(bytes_of(*whole.page(i)));
   for (const int64_t cut : {0, 1, 63, 64, 65, 127, 128}) {
     auto text = tokens;
     std::copy(detour.begin() + cut, detour.end(), text.begin() + cut);
@@ -244,9 +267,9 @@ TEST_F(ForwardTest, GoingOnDifferentlyLeavesSharedPagesAlone) {
     other.truncate(cut);
     EXPECT_TRUE(same_bits(last_of(other, text), last_of(plain, text))) << "cut at " << cut;
     for (const int64_t i : {0, 1}) {
-      const auto now = whole.page(i)->bytes();
-      EXPECT_TRUE(std::equal(now.begin(), now.end(), bits[static_cast<size_t>(i)].begin())) << "cut at " << cut;
-      EXPECT_EQ(other.pages().data()[i] == now.data(), cut >= 64 * (i + 1)) << "cut at " << cut;
+      const auto page = whole.page(i);
+      EXPECT_EQ(bytes_of(*page), bits[static_cast<size_t>(i)]) << "cut at " << cut;
+      EXPECT_EQ(other.pages().data()[i] == page->data(), cut >= 64 * (i + 1)) << "cut at " << cut;
     }
   }
   for (const int64_t cut : {128, 100, 64, 0}) {  // whoever made a page has no more right to write it

@@ -63,6 +63,10 @@ void KvCache::append_page(std::shared_ptr<const KvPage> page) {
   length_ += kAttentionTile;
 }
 
+std::shared_ptr<const KvPage> KvCache::page_of(std::span<const uint8_t> bytes) {
+  return pages_.page_of(length_ / kAttentionTile, bytes);
+}
+
 void KvCache::truncate(int64_t length) {
   ANDIRON_CHECK(length >= 0 && length <= length_);
   length_ = length;

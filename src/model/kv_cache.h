@@ -1,13 +1,14 @@
 // KvCache: what one sequence remembers, the keys and values of every layer.
 //
 // Positions [0, length) are filled by Forward::run. truncate() goes back to an earlier position, from which the
-// sequence may go on differently. Memory is taken from the system as positions are filled, in pages of 64 positions,
-// which caches share where their sequences begin alike. One thread at a time; pages that are shared may be read and let
-// go on any.
+// sequence may go on differently. Memory is taken from the system as positions are filled, and addresses for 1,024 of
+// them at once. It is counted in pages of 64 positions, which caches share where their sequences begin alike. One
+// thread at a time; pages that are shared may be read and let go on any.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "base/result.h"
@@ -42,9 +43,12 @@ class KvCache {
   // rotary factors are the same. It is shared from then on, not copied. Requires a page that is full: (index + 1) * 64
   // <= length().
   std::shared_ptr<const KvPage> page(int64_t index);
-  // The next 64 positions, shared with whoever else has the page. Requires page_bytes() bytes, a length() that is a
+  // The next 64 positions, shared with whoever else has the page. Requires one of such a cache, a length() that is a
   // multiple of 64, and room.
   void append_page(std::shared_ptr<const KvPage> page);
+  // A page for append_page() of what another's pieces hold (KvPage::piece), one after another; it lies where the next
+  // page computed here would. Null where `bytes` are not page_bytes(). Throws std::bad_alloc.
+  std::shared_ptr<const KvPage> page_of(std::span<const uint8_t> bytes);
   uint64_t page_bytes() const { return static_cast<uint64_t>(pages_.layout().page_bytes()); }
 
   // Forgets positions from `length` on. Requires 0 <= length <= length().

@@ -1,51 +1,13 @@
 #include "ops/kv_cache.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <new>
 #include <utility>
 
 #include "base/check.h"
 #include "tensor/half.h"
 
 namespace andiron {
-
-namespace {
-// Attention walks through a sequence's pages, which is up to a quarter faster where each lies behind the one before;
-// mappings made one by one would lie in the opposite order. What is not written yet costs addresses only.
-constexpr size_t kAdjacentPages = 16;
-
-uint8_t* map(size_t bytes) {
-  ANDIRON_CHECK(bytes > 0);
-  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  return static_cast<uint8_t*>(memory);
-}
-}  // namespace
-
-KvPage::KvPage(size_t bytes) : size_(bytes), data_(map(bytes)) {}
-
-KvPage::~KvPage() {
-  if (data_ != nullptr) munmap(data_, size_);
-}
-
-std::vector<std::shared_ptr<KvPage>> KvPage::adjacent(size_t count, size_t bytes) {
-  std::vector<std::shared_ptr<KvPage>> pages(count);
-  for (auto& page : pages) page = std::make_shared<KvPage>();
-  const auto system_page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const size_t step = (bytes + system_page - 1) / system_page * system_page;
-  uint8_t* data = map(count * step);  // nothing fails from here on: each page has its part
-  for (auto& page : pages) {
-    page->size_ = bytes;
-    page->data_ = data;
-    data += step;
-  }
-  return pages;
-}
 
 int64_t KvLayout::position_bytes() const {
   // generic/attention-inl.h: f16 2 bytes a number; q8_0 one byte and a 16-bit scale for each 32.
@@ -63,14 +25,24 @@ void KvPages::grow(size_t pages) {
   write_.resize(pages);  // last: its size tells that all have grown
 }
 
-std::shared_ptr<KvPage> KvPages::make_page() {
-  if (unused_.empty()) {
-    unused_ = KvPage::adjacent(kAdjacentPages, static_cast<size_t>(layout_.page_bytes()));
-    std::reverse(unused_.begin(), unused_.end());
+namespace {
+void copy_pieces(const KvPage& from, KvPage& to) {
+  for (int64_t i = 0; i < to.shape().pieces; ++i) {
+    const auto piece = from.piece(i);
+    std::copy(piece.begin(), piece.end(), to.piece(i).begin());
   }
-  auto page = std::move(unused_.back());
-  unused_.pop_back();
-  return page;
+}
+}  // namespace
+
+std::shared_ptr<KvPage> KvPages::make_page(int64_t page) {
+  if (slab_ == nullptr || page < free_begin_ || page >= free_end_) {
+    slab_ = std::make_shared<KvSlab>(layout_.shape());
+    free_begin_ = page;
+    free_end_ = (page / kSlabPages + 1) * kSlabPages;
+  }
+  auto made = std::make_shared<KvPage>(slab_, page % kSlabPages);
+  free_begin_ = page + 1;
+  return made;
 }
 
 void KvPages::reserve(int64_t begin, int64_t end) {
@@ -79,9 +51,9 @@ void KvPages::reserve(int64_t begin, int64_t end) {
   for (int64_t page = begin / kAttentionTile; page * kAttentionTile < end; ++page) {
     const auto at = static_cast<size_t>(page);
     if (write_[at] != nullptr) continue;
-    auto made = make_page();
+    auto made = make_page(page);
     const bool keeps_some = begin > page * kAttentionTile && pages_[at] != nullptr;
-    if (keeps_some) std::memcpy(made->data(), read_[at], pages_[at]->bytes().size());
+    if (keeps_some) copy_pieces(*pages_[at], *made);
     read_[at] = write_[at] = made->data();
     pages_[at] = std::move(made);
   }
@@ -97,17 +69,32 @@ bool KvPages::are_reserved(int64_t begin, int64_t end) const {
 
 std::shared_ptr<const KvPage> KvPages::share(int64_t page) {
   ANDIRON_CHECK(page >= 0 && page < std::ssize(pages_) && pages_[static_cast<size_t>(page)] != nullptr);
-  write_[static_cast<size_t>(page)] = nullptr;
-  return pages_[static_cast<size_t>(page)];
+  const auto at = static_cast<size_t>(page);
+  pages_[at]->mark_shared();
+  write_[at] = nullptr;
+  return pages_[at];
 }
 
 void KvPages::put(int64_t page, std::shared_ptr<const KvPage> shared) {
-  ANDIRON_CHECK(page >= 0 && std::ssize(shared->bytes()) == layout_.page_bytes());
+  ANDIRON_CHECK(page >= 0 && shared->shape() == layout_.shape());
   const auto at = static_cast<size_t>(page);
   grow(at + 1);
-  read_[at] = shared->bytes().data();
+  read_[at] = shared->data();
   write_[at] = nullptr;
   pages_[at] = std::move(shared);
+}
+
+std::shared_ptr<const KvPage> KvPages::page_of(int64_t page, std::span<const uint8_t> bytes) {
+  ANDIRON_CHECK(page >= 0);
+  if (std::ssize(bytes) != layout_.page_bytes()) return nullptr;
+  auto made = make_page(page);
+  const auto piece_bytes = static_cast<size_t>(made->shape().piece_bytes);
+  for (int64_t i = 0; i < made->shape().pieces; ++i) {
+    const auto piece = bytes.subspan(static_cast<size_t>(i) * piece_bytes, piece_bytes);
+    std::copy(piece.begin(), piece.end(), made->piece(i).begin());
+  }
+  made->mark_shared();
+  return made;
 }
 
 void KvPages::store(const KernelTable& kernels, int64_t layer, int64_t head, int64_t position, const float* k,
