@@ -1,6 +1,7 @@
 // Attention over pages that lie anywhere: against double, and bit for bit wherever they lie.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
