@@ -171,8 +171,9 @@ enum KvFormat : uint32_t { kKvF16 = 0, kKvQ8_0 = 1 };
 constexpr int kKvBlock = 16, kAttentionTile = 64, kAttentionRowsMax = 8;
 
 struct AttentionArgs {
-  const uint8_t* const* pages; /* [positions / kAttentionTile]; only those with a visible position are looked at */
-  int64_t keys, values;        /* in every page: where this head's pieces begin, in bytes */
+  /* [positions / kAttentionTile]; looked at are those from the first with a visible position to the last */
+  const uint8_t* const* pages;
+  int64_t keys, values; /* in every page: where this head's pieces begin, in bytes */
   KvFormat format;
   int32_t head_dim;                  /* D, a multiple of 16 (of 32 for q8_0), at most 512 */
   int32_t rows;                      /* R query rows that share this kv head, 1 to kAttentionRowsMax */
