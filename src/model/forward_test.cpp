@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <new>
 
 #include "base/atomic_file.h"
@@ -309,6 +310,38 @@ TEST_F(ForwardTest, WithoutMemoryForPagesNothingChanges) {
   EXPECT_FALSE(cache.reserve(1).ok()) << "it is full";
   EXPECT_TRUE(cache.reserve(0).ok());
   EXPECT_FALSE(cache.reserve(-1).ok());
+}
+
+TEST_F(ForwardTest, WithoutMemoryForPagesOfAnotherNothingChanges) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(128, 83);
+  auto plain = KvCache::create(*model_, 128).value(), cache = KvCache::create(*model_, 128).value();
+  const Sequence all = {&plain, tokens, LogitRows::kNone};
+  ASSERT_TRUE(runner->run({&all, 1}).ok());
+  // How often `act` fails before it does not, each allocation in turn failing.
+  const auto failures_of = [&](const std::function<void()>& act) {
+    for (int64_t failures = 0; failures < 100; ++failures) {
+      const int64_t length = cache.length();
+      g_allocations_left = failures;
+      try {
+        act();
+        g_allocations_left = -1;
+        return failures;
+      } catch (const std::bad_alloc&) {
+        EXPECT_EQ(cache.length(), length);
+      }
+    }
+    return int64_t{-1};
+  };
+  const auto first = plain.page(0), second = plain.page(1);
+  EXPECT_GT(failures_of([&] { cache.append_page(first); }), 0);
+  const auto bytes = bytes_of(*second);
+  std::shared_ptr<const KvPage> made;
+  EXPECT_GT(failures_of([&] { made = cache.page_of(bytes); }), 0);
+  failures_of([&] { cache.append_page(made); });
+  EXPECT_EQ(cache.length(), 128);
+  EXPECT_EQ(cache.page(0), first);
+  EXPECT_EQ(bytes_of(*cache.page(1)), bytes);
 }
 
 // Logits are the products of the head's rows with hidden states. A sum of 64 products of floats is off by at most 64

@@ -44,10 +44,10 @@ class KvCache {
   // <= length().
   std::shared_ptr<const KvPage> page(int64_t index);
   // The next 64 positions, shared with whoever else has the page. Requires one of such a cache, a length() that is a
-  // multiple of 64, and room.
+  // multiple of 64, and room. Throws std::bad_alloc; then the cache is as it was.
   void append_page(std::shared_ptr<const KvPage> page);
   // A page for append_page() of what another's pieces hold (KvPage::piece), one after another; it lies where the next
-  // page computed here would. Null where `bytes` are not page_bytes(). Throws std::bad_alloc.
+  // page computed here would. Null where `bytes` are not page_bytes(). Throws std::bad_alloc, as append_page() does.
   std::shared_ptr<const KvPage> page_of(std::span<const uint8_t> bytes);
   uint64_t page_bytes() const { return static_cast<uint64_t>(pages_.layout().page_bytes()); }
 

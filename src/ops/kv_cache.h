@@ -60,7 +60,7 @@ class KvPages {
 
   // A page that is there; from now on shared.
   std::shared_ptr<const KvPage> share(int64_t page);
-  // Another's page of this layout, in the place of this one's.
+  // Another's page of this layout, in the place of this one's. Throws std::bad_alloc; then nothing has changed.
   void put(int64_t page, std::shared_ptr<const KvPage> shared);
   // For put() at this place, and for others: of what another page's pieces hold, one after another. Lies where a page
   // that is made there does. Null where `bytes` are not page_bytes(). Throws std::bad_alloc.
