@@ -8,12 +8,14 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/content_hash.h"
 #include "base/random.h"
 #include "base/test_folder.h"
+#include "engine/allocation_fixture.h"
 #include "ops/kv_fixture.h"
 
 namespace andiron {
@@ -117,6 +119,33 @@ TEST(PrefixOrder, TheEndsOfTextsUsedLongAgoGoFirst) {
   }
   EXPECT_EQ(gone, (std::vector<std::string>{"a2", "b2", "b1", "c2", "a1"}));
   EXPECT_EQ(order.bytes(), 0U);
+}
+
+// Each allocation in turn fails.
+TEST(PrefixOrder, WithoutMemoryNothingChanges) {
+  PrefixOrder order;
+  order.use("a1", "a", 1);
+  const std::string name = "a name for which a string has no room within";
+  int64_t failures = 0;
+  for (; !order.holds(name); ++failures) {
+    ASSERT_LT(failures, 100);
+    t_allocations_left = failures;
+    try {
+      order.use(name, "a1", 2);
+      t_allocations_left = -1;
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(order.holds(name));
+      EXPECT_EQ(order.last(), "a1");
+      EXPECT_EQ(order.bytes(), 1U);
+    }
+  }
+  EXPECT_GE(failures, 3) << "two strings and what holds them, and then none failed";
+  EXPECT_EQ(order.last(), name);
+  t_allocations_left = 0;
+  order.use(name, "another", 5);
+  EXPECT_EQ(std::exchange(t_allocations_left, -1), 0) << "known";
+  EXPECT_EQ(order.last(), "a1");
+  EXPECT_EQ(order.bytes(), 6U);
 }
 
 TEST(PrefixFile, HoldsABlock) {
@@ -283,6 +312,27 @@ TEST_F(PrefixFolderTest, KeepsWhatWasUsedLastWithinItsLimitAlsoAfterARestart) {
   EXPECT_TRUE(folder->holds(blocks[4]->key));
   EXPECT_EQ(folder->bytes(), 2 * each);
   EXPECT_EQ(files(), 2U);
+}
+
+// What was refused is waited for by nobody, and may come again.
+TEST_F(PrefixFolderTest, WithoutMemoryNothingWaits) {
+  const auto folder = open();
+  const auto block = shared(block_of(some_tokens(64), 0));
+  bool is_put = false;
+  for (int64_t failures = 0; !is_put; ++failures) {
+    ASSERT_LT(failures, 100);
+    t_allocations_left = failures;
+    try {
+      folder->put(block);
+      is_put = true;
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(folder->holds(block->key));
+    }
+    t_allocations_left = -1;
+    folder->settle();
+    EXPECT_EQ(folder->holds(block->key), is_put);
+    EXPECT_EQ(files(), is_put ? 1U : 0U);
+  }
 }
 
 TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
