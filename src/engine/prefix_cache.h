@@ -31,8 +31,9 @@ class PrefixCache {
  public:
   static Result<std::unique_ptr<PrefixCache>> create(const PrefixCacheOptions& options);
 
-  // A block of a text, from memory or from disk; null where there is none, or no memory for it. `tokens`: of the text,
-  // as many as the chain names at least. `make`: of what comes from disk.
+  // A block of a text, from memory or from disk; null where there is none, or no memory to read it. `tokens`: of the
+  // text, as many as the chain names at least. `make`: of what comes from disk. Throws std::bad_alloc where there is
+  // none to keep account of it; what is here stays.
   std::shared_ptr<const PrefixBlock> find(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens,
                                           const PageMaker& make);
   // Whether find() is likely to find it; looks at names only.

@@ -59,6 +59,7 @@ struct SchedulerJob {
   bool is_embedding() const { return embedded != nullptr; }
   int64_t read() const { return cache ? cache->length() : 0; }
   bool is_reading() const { return answer == nullptr && read() < prompt_tokens; }
+  bool takes_of_chunk() const { return is_reading() && !has_ended() && !held; }
   bool has_ended() const {
     if (error || cancelled) return true;
     return is_embedding() ? begun && read() == prompt_tokens : answer != nullptr && answer->done();
