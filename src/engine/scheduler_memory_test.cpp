@@ -1,5 +1,6 @@
-// What a scheduler makes of memory that runs out: whoever gets none ends alone.
+// What a scheduler makes of memory: beginnings in common are there once, and whoever gets none ends alone.
 #include <algorithm>
+#include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -122,6 +123,48 @@ TEST_F(SchedulerMemoryTest, WithoutMemoryForPagesAnAnswerEndsAlone) {
   EXPECT_GT(without_pages[1], 0);
   EXPECT_EQ(without_pages[2], 0) << "what it cannot take, or keep, is computed";
   EXPECT_GT(unharmed, 0);
+}
+
+// What of this program is in memory; 0 where the system does not tell.
+int64_t resident_bytes() {
+  std::ifstream rollup("/proc/self/smaps_rollup");
+  for (std::string word; rollup >> word;) {
+    int64_t kib = 0;
+    if (word == "Rss:" && rollup >> kib) return kib << 10;
+  }
+  return 0;
+}
+
+// Eight at once, of whom one has read the prompt. Copies of it would take twice the bound; a page for the end of each,
+// and what else an answer needs, is a tenth of it.
+TEST_F(SchedulerTest, ABeginningInCommonIsInMemoryOnce) {
+  if (resident_bytes() == 0) GTEST_SKIP() << "the system does not tell how much memory a program has";
+  open();
+  constexpr int64_t kPages = 40, kOthers = 7;
+  const auto page = static_cast<int64_t>(64 * model_->kv_bytes_per_position(kKvF16));
+  const GenerationRequest asked = request(random_tokens(64 * kPages + 10), 20);
+  Barrier first_token, all_answer;
+  const auto scheduler = this->scheduler({.context = 3000, .sequences = kOthers + 1});
+  std::vector<std::shared_ptr<AnswerListener>> listeners = {std::make_shared<AnswerListener>([&](size_t before) {
+    if (before == 0) first_token.pass();
+    if (before == 10) all_answer.pass();
+  })};
+  ticket_of(scheduler->submit(asked, listeners[0]));
+  first_token.wait_until_reached();
+  const int64_t one = resident_bytes();
+  for (int64_t i = 0; i < kOthers; ++i) {
+    listeners.push_back(std::make_shared<AnswerListener>());
+    ticket_of(scheduler->submit(asked, listeners.back()));
+  }
+  first_token.open();
+  all_answer.wait_until_reached();
+  const int64_t all = resident_bytes();
+  EXPECT_EQ(scheduler->stats().running, kOthers + 1);
+  EXPECT_EQ(scheduler->stats().prompt_reused, static_cast<uint64_t>(64 * kPages * kOthers));
+  EXPECT_LT(all - one, kOthers * kPages * page / 2);
+  all_answer.open();
+  const HeardAnswer wanted = alone(asked, {.context = 3000});
+  for (const auto& listener : listeners) expect_same(listener->wait(), wanted, "with others");
 }
 
 }  // namespace
