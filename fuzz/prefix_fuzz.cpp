@@ -1,5 +1,7 @@
 // A file of the prefix cache. Its hash is made right, or nothing behind it would ever be met.
 #include <cstdlib>
+#include <memory>
+#include <span>
 #include <string>
 
 #include "base/content_hash.h"
@@ -9,7 +11,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace andiron;
   std::string file(reinterpret_cast<const char*>(data), size);
   file += content_hash(file);
-  const auto block = parse_prefix_file(file, "input");
+  const auto make = [](std::span<const uint8_t> bytes) {
+    const KvPageShape shape = {1, static_cast<int64_t>(bytes.size())};
+    return std::make_shared<KvPage>(std::make_shared<KvSlab>(shape), 0);
+  };
+  const auto block = parse_prefix_file(file, "input", make);
   if (!block.ok()) {
     if (block.error().message.empty()) std::abort();
     return 0;

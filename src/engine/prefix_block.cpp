@@ -25,6 +25,8 @@ std::span<const uint8_t> bytes_of(std::span<const int32_t> tokens) {
   return {reinterpret_cast<const uint8_t*>(tokens.data()), tokens.size_bytes()};
 }
 
+uint64_t page_bytes(const PrefixBlock& block) { return static_cast<uint64_t>(block.page->shape().bytes()); }
+
 template <typename T>
 void append(std::string& out, T number) {
   char raw[sizeof(T)];
@@ -38,7 +40,7 @@ std::string file_head(const PrefixBlock& block) {
   append(head, kVersion);
   append(head, static_cast<uint64_t>(block.space.size()));
   append(head, static_cast<uint64_t>(block.tokens.size()));
-  append(head, static_cast<uint64_t>(block.data.size()));
+  append(head, page_bytes(block));
   head += block.space;
   const auto tokens = bytes_of(block.tokens);
   head.append(reinterpret_cast<const char*>(tokens.data()), tokens.size());
@@ -64,27 +66,29 @@ bool PrefixBlock::is(std::string_view of_space, std::span<const int32_t> of_toke
 }
 
 uint64_t PrefixBlock::bytes() const {
-  return data.size() + tokens.size() * sizeof(int32_t) + space.size() + 512;  // and the tables around it
+  return page_bytes(*this) + tokens.size() * sizeof(int32_t) + space.size() + 512;  // and the tables around it
 }
 
 uint64_t prefix_file_bytes(const PrefixBlock& block) {
   return kMagic.size() + sizeof kVersion + 3 * sizeof(uint64_t) + block.space.size() +
-         block.tokens.size() * sizeof(int32_t) + block.data.size() + kDigits;
+         block.tokens.size() * sizeof(int32_t) + page_bytes(block) + kDigits;
 }
 
 Status write_prefix_file(const PrefixBlock& block, const std::string& path) {
   const std::string head = file_head(block);
   ContentHash hash;
   hash.add(bytes_of(head));
-  hash.add(block.data);
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
   TRY(file.write(head));
-  TRY(file.write(block.data));
+  for (int64_t i = 0; i < block.page->shape().pieces; ++i) {
+    hash.add(block.page->piece(i));
+    TRY(file.write(block.page->piece(i)));
+  }
   TRY(file.write(hash.digits()));
   return file.commit_unsynced();
 }
 
-Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source) {
+Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source, const PageMaker& make) {
   ByteReader reader(bytes_of(bytes), source);
   TRY_ASSIGN(const auto magic, reader.take_text(kMagic.size(), "the magic"));
   if (magic != kMagic) return make_error("{}: not a block of a prefix cache", source);
@@ -93,9 +97,11 @@ Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view s
   TRY_ASSIGN(const auto space_bytes, reader.read<uint64_t>("the length of the space"));
   TRY_ASSIGN(const auto token_count, reader.read<uint64_t>("the number of tokens"));
   TRY_ASSIGN(const auto data_bytes, reader.read<uint64_t>("the length of the data"));
-  if (space_bytes > kSpaceBytesMax || token_count == 0 || token_count % kPrefixPositions != 0) {
-    return make_error("{}: a space of {} bytes and {} tokens; expected at most {} bytes and a multiple of {} tokens",
-                      source, space_bytes, token_count, kSpaceBytesMax, kPrefixPositions);
+  if (space_bytes > kSpaceBytesMax || token_count == 0 || token_count % kPrefixPositions != 0 || data_bytes == 0) {
+    return make_error(
+        "{}: a space of {} bytes, {} tokens and {} bytes of data; expected at most {} bytes, a multiple of "
+        "{} tokens and some data",
+        source, space_bytes, token_count, data_bytes, kSpaceBytesMax, kPrefixPositions);
   }
   TRY_ASSIGN(const auto token_bytes, checked_mul(token_count, sizeof(int32_t), "tokens"));
   TRY_ASSIGN(const auto space, reader.take_text(space_bytes, "the space"));
@@ -110,11 +116,12 @@ Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view s
   block.space = space;
   block.tokens.resize(token_count);
   std::memcpy(block.tokens.data(), tokens.data(), tokens.size());
-  block.data.assign(data.begin(), data.end());
   PrefixChain chain(block.space);
   chain.extend(block.tokens);
   block.key = chain.key(chain.size() - 1);
   block.parent = chain.parent(chain.size() - 1);
+  block.page = make(data);
+  if (block.page == nullptr) return make_error("{}: no page of this model has {} bytes", source, data_bytes);
   return block;
 }
 

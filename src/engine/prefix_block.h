@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +15,7 @@
 
 #include "base/result.h"
 #include "kernels/kernel_table.h"
+#include "ops/kv_cache.h"
 
 namespace andiron {
 
@@ -41,8 +44,8 @@ class PrefixChain {
 struct PrefixBlock {
   std::string key, parent;
   std::string space;
-  std::vector<int32_t> tokens;  // from the text's first to the block's last
-  std::vector<uint8_t> data;    // KvCache::read_tile()
+  std::vector<int32_t> tokens;         // from the text's first to the block's last
+  std::shared_ptr<const KvPage> page;  // KvCache::page(), perhaps that of sequences too; never null
 
   // Whether it is what this name stands for, and not only called so.
   bool is(std::string_view of_space, std::span<const int32_t> of_tokens) const;
@@ -50,11 +53,16 @@ struct PrefixBlock {
   uint64_t bytes() const;                                              // in memory, about
 };
 
-// As a file of its own: magic, version, lengths, space, tokens, data, and XXH3-128 of all that.
+// Makes a page of what the pieces of one hold, one after another: whoever reads it knows where it should lie. Null
+// where no page has so many bytes.
+using PageMaker = std::function<std::shared_ptr<const KvPage>(std::span<const uint8_t>)>;
+
+// As a file of its own: magic, version, lengths, space, tokens, what the page's pieces hold one after another, and
+// XXH3-128 of all that.
 uint64_t prefix_file_bytes(const PrefixBlock& block);
 // Mode 0600, whole or not at all; not synced, as the hash tells what a crash has left.
 Status write_prefix_file(const PrefixBlock& block, const std::string& path);
-// Untrusted bytes. An Error for everything but a whole file of this version. `source` names it.
-Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source);
+// Untrusted bytes. An Error for everything but a whole file of this version. `source` names it; `make` is asked last.
+Result<PrefixBlock> parse_prefix_file(std::string_view bytes, std::string_view source, const PageMaker& make);
 
 }  // namespace andiron

@@ -23,12 +23,12 @@ PrefixCache::PrefixCache(uint64_t bytes_max, std::unique_ptr<PrefixFolder> folde
     : bytes_max_(bytes_max), folder_(std::move(folder)) {}
 
 std::shared_ptr<const PrefixBlock> PrefixCache::find(const PrefixChain& chain, int64_t block,
-                                                     std::span<const int32_t> tokens) {
+                                                     std::span<const int32_t> tokens, const PageMaker& make) {
   const std::string& key = chain.key(block);
   const auto known = blocks_.find(key);
   std::shared_ptr<const PrefixBlock> found = known != blocks_.end() ? known->second : nullptr;
   const bool was_in_memory = found != nullptr;
-  if (!was_in_memory && folder_ != nullptr) found = folder_->read(key);
+  if (!was_in_memory && folder_ != nullptr) found = read(key, make);
   if (found == nullptr || !found->is(chain.space(), tokens_to(tokens, block))) return nullptr;
   if (!was_in_memory) {
     keep(found);
@@ -39,13 +39,25 @@ std::shared_ptr<const PrefixBlock> PrefixCache::find(const PrefixChain& chain, i
   return found;
 }
 
+std::shared_ptr<const PrefixBlock> PrefixCache::read(const std::string& key, const PageMaker& make) {
+  try {
+    return folder_->read(key, make);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
 bool PrefixCache::may_hold(const PrefixChain& chain, int64_t block) const {
   const std::string& key = chain.key(block);
   return blocks_.contains(key) || (folder_ != nullptr && folder_->holds(key));
 }
 
-void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens, uint64_t bytes,
-                         const std::function<void(std::span<uint8_t>)>& fill) {
+bool PrefixCache::is_in_memory(const PrefixChain& chain, int64_t block) const {
+  return blocks_.contains(chain.key(block));
+}
+
+void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens,
+                         std::shared_ptr<const KvPage> page) {
   if (blocks_.contains(chain.key(block))) return;
   try {
     auto made = std::make_shared<PrefixBlock>();
@@ -54,8 +66,7 @@ void PrefixCache::insert(const PrefixChain& chain, int64_t block, std::span<cons
     made->space = chain.space();
     const auto text = tokens_to(tokens, block);
     made->tokens.assign(text.begin(), text.end());
-    made->data.resize(bytes);
-    fill(made->data);
+    made->page = std::move(page);
     if (folder_ != nullptr) folder_->put(made);
     keep(std::move(made));
   } catch (const std::bad_alloc&) {

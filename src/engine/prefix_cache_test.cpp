@@ -5,12 +5,18 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/content_hash.h"
 #include "base/random.h"
 #include "base/test_folder.h"
+#include "engine/allocation_fixture.h"
+#include "ops/kv_fixture.h"
 
 namespace andiron {
 namespace {
@@ -30,15 +36,39 @@ PrefixChain chain_of(std::span<const int32_t> tokens, const std::string& space =
   return chain;
 }
 
-// The block `at` of a text, with data that tells it from others.
-PrefixBlock block_of(std::span<const int32_t> tokens, int64_t at, size_t bytes = 100) {
+constexpr int64_t kPieces = 4;  // of a page here
+
+// A page of `bytes`, the pieces of which hold value, value + 1 and so on.
+std::shared_ptr<const KvPage> page_of(int64_t bytes, int64_t value) {
+  auto page = std::make_shared<KvPage>(std::make_shared<KvSlab>(KvPageShape{kPieces, bytes / kPieces}), 5);
+  for (int64_t i = 0; i < kPieces; ++i) std::ranges::fill(page->piece(i), static_cast<uint8_t>(value + i));
+  return page;
+}
+
+// For pages of a multiple of kPieces bytes.
+std::shared_ptr<const KvPage> make_page(std::span<const uint8_t> bytes) {
+  const size_t piece_bytes = bytes.size() / kPieces;
+  if (bytes.size() % kPieces != 0) return nullptr;
+  const KvPageShape shape = {kPieces, static_cast<int64_t>(piece_bytes)};
+  auto page = std::make_shared<KvPage>(std::make_shared<KvSlab>(shape), 11);
+  for (size_t i = 0; i < kPieces; ++i) {
+    const auto piece = bytes.subspan(i * piece_bytes, piece_bytes);
+    std::ranges::copy(piece, page->piece(static_cast<int64_t>(i)).begin());
+  }
+  return page;
+}
+
+std::vector<uint8_t> data_of(const PrefixBlock& block) { return bytes_of(*block.page); }
+
+// The block `at` of a text, with a page that tells it from others.
+PrefixBlock block_of(std::span<const int32_t> tokens, int64_t at, int64_t bytes = 100) {
   const PrefixChain chain = chain_of(tokens);
   PrefixBlock block;
   block.key = chain.key(at);
   block.parent = chain.parent(at);
   block.space = chain.space();
   block.tokens.assign(tokens.begin(), tokens.begin() + (at + 1) * kPrefixPositions);
-  block.data.assign(bytes, static_cast<uint8_t>(tokens[0] + at));
+  block.page = page_of(bytes, tokens[0] + at);
   return block;
 }
 
@@ -91,17 +121,44 @@ TEST(PrefixOrder, TheEndsOfTextsUsedLongAgoGoFirst) {
   EXPECT_EQ(order.bytes(), 0U);
 }
 
+// Each allocation in turn fails.
+TEST(PrefixOrder, WithoutMemoryNothingChanges) {
+  PrefixOrder order;
+  order.use("a1", "a", 1);
+  const std::string name = "a name for which a string has no room within";
+  int64_t failures = 0;
+  for (; !order.holds(name); ++failures) {
+    ASSERT_LT(failures, 100);
+    t_allocations_left = failures;
+    try {
+      order.use(name, "a1", 2);
+      t_allocations_left = -1;
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(order.holds(name));
+      EXPECT_EQ(order.last(), "a1");
+      EXPECT_EQ(order.bytes(), 1U);
+    }
+  }
+  EXPECT_GE(failures, 3) << "two strings and what holds them, and then none failed";
+  EXPECT_EQ(order.last(), name);
+  t_allocations_left = 0;
+  order.use(name, "another", 5);
+  EXPECT_EQ(std::exchange(t_allocations_left, -1), 0) << "known";
+  EXPECT_EQ(order.last(), "a1");
+  EXPECT_EQ(order.bytes(), 6U);
+}
+
 TEST(PrefixFile, HoldsABlock) {
   const TestFolder folder;
   const auto tokens = some_tokens(192);
   const PrefixBlock block = block_of(tokens, 1);
   const std::string bytes = file_of(block, folder);
   EXPECT_EQ(bytes.size(), prefix_file_bytes(block));
-  const auto again = parse_prefix_file(bytes, "test");
+  const auto again = parse_prefix_file(bytes, "test", make_page);
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(again->key, block.key);
   EXPECT_EQ(again->parent, block.parent);
-  EXPECT_EQ(again->data, block.data);
+  EXPECT_EQ(data_of(*again), data_of(block));
   EXPECT_TRUE(again->is("space", std::span(tokens).first(128)));
   EXPECT_FALSE(again->is("space", tokens));
   EXPECT_FALSE(again->is("other", std::span(tokens).first(128)));
@@ -113,13 +170,27 @@ TEST(PrefixFile, HoldsABlock) {
 TEST(PrefixFile, EveryCutAndEveryFlippedBitIsAnError) {
   const TestFolder folder;
   const std::string bytes = file_of(block_of(some_tokens(64), 0, 20), folder);
-  for (size_t cut = 0; cut < bytes.size(); ++cut) EXPECT_FALSE(parse_prefix_file(bytes.substr(0, cut), "test").ok());
-  EXPECT_FALSE(parse_prefix_file(bytes + "x", "test").ok());
+  for (size_t cut = 0; cut < bytes.size(); ++cut) {
+    EXPECT_FALSE(parse_prefix_file(bytes.substr(0, cut), "test", make_page).ok());
+  }
+  EXPECT_FALSE(parse_prefix_file(bytes + "x", "test", make_page).ok());
   for (size_t bit = 0; bit < 8 * bytes.size(); ++bit) {
     std::string flipped = bytes;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
-    EXPECT_FALSE(parse_prefix_file(flipped, "test").ok()) << "bit " << bit;
+    EXPECT_FALSE(parse_prefix_file(flipped, "test", make_page).ok()) << "bit " << bit;
   }
+}
+
+// What an earlier version has written is found by this one.
+TEST(PrefixFile, IsLaidOutAsItAlwaysWas) {
+  const TestFolder folder;
+  const auto tokens = some_tokens(128);
+  const auto raw = [](auto number) { return std::string(reinterpret_cast<const char*>(&number), sizeof number); };
+  std::string wanted =
+      "andiron prefix\n" + raw(uint32_t{1}) + raw(uint64_t{5}) + raw(uint64_t{128}) + raw(uint64_t{20}) + "space";
+  for (const int32_t token : tokens) wanted += raw(token);
+  for (const int32_t piece : {0, 1, 2, 3}) wanted += std::string(5, static_cast<char>(tokens[0] + 1 + piece));
+  EXPECT_EQ(file_of(block_of(tokens, 1, 20), folder), wanted + content_hash(wanted));
 }
 
 // Whoever writes the file can make its hash right: lengths are held against what is there.
@@ -132,9 +203,12 @@ TEST(PrefixFile, LengthsThatLieAreErrors) {
     for (const uint64_t value : {uint64_t{0}, uint64_t{1}, uint64_t{1} << 32, UINT64_MAX, UINT64_MAX / 4 + 65}) {
       std::string lie = body;
       std::memcpy(lie.data() + kLengths + 8 * field, &value, 8);
-      EXPECT_FALSE(parse_prefix_file(lie + content_hash(lie), "test").ok()) << field << " " << value;
+      EXPECT_FALSE(parse_prefix_file(lie + content_hash(lie), "test", make_page).ok()) << field << " " << value;
     }
   }
+  std::string empty = body.substr(0, body.size() - 20);
+  empty.replace(kLengths + 16, 8, 8, '\0');
+  EXPECT_FALSE(parse_prefix_file(empty + content_hash(empty), "test", make_page).ok()) << "a page of nothing";
 }
 
 class PrefixFolderTest : public testing::Test {
@@ -161,7 +235,7 @@ TEST_F(PrefixFolderTest, BlocksAreThereAfterARestartAndForNobodyElse) {
   const auto first = shared(block_of(tokens, 0)), second = shared(block_of(tokens, 1));
   {
     const auto folder = open();
-    EXPECT_EQ(folder->read(first->key), nullptr);
+    EXPECT_EQ(folder->read(first->key, make_page), nullptr);
     folder->put(first);
     folder->put(second);
     EXPECT_TRUE(folder->holds(second->key));
@@ -172,9 +246,9 @@ TEST_F(PrefixFolderTest, BlocksAreThereAfterARestartAndForNobodyElse) {
   }
   const auto folder = open();
   EXPECT_TRUE(folder->holds(second->key));
-  const auto again = folder->read(second->key);
+  const auto again = folder->read(second->key, make_page);
   ASSERT_NE(again, nullptr);
-  EXPECT_EQ(again->data, second->data);
+  EXPECT_EQ(data_of(*again), data_of(*second));
   EXPECT_EQ(again->tokens, second->tokens);
 }
 
@@ -194,7 +268,7 @@ TEST_F(PrefixFolderTest, WhatWaitsIsWrittenBeforeTheEnd) {
     for (const auto& block : blocks) folder->put(block);
   }
   const auto folder = open();
-  for (const auto& block : blocks) EXPECT_NE(folder->read(block->key), nullptr);
+  for (const auto& block : blocks) EXPECT_NE(folder->read(block->key, make_page), nullptr);
 }
 
 TEST_F(PrefixFolderTest, DamagedAndForeignFilesAreRemovedAndOthersLeftAlone) {
@@ -208,14 +282,14 @@ TEST_F(PrefixFolderTest, DamagedAndForeignFilesAreRemovedAndOthersLeftAlone) {
   fs::copy_file(path_of(three->key), path_of(two->key), fs::copy_options::overwrite_existing);  // of another text
   for (const char* name : {"notes.txt", "0123.kv"}) folder_.write(std::string("some/prefixes/") + name, "mine");
   const auto folder = open();
-  EXPECT_EQ(folder->read(one->key), nullptr);
-  EXPECT_EQ(folder->read(two->key), nullptr);
-  EXPECT_NE(folder->read(three->key), nullptr);
+  EXPECT_EQ(folder->read(one->key, make_page), nullptr);
+  EXPECT_EQ(folder->read(two->key, make_page), nullptr);
+  EXPECT_NE(folder->read(three->key, make_page), nullptr);
   EXPECT_FALSE(folder->holds(one->key));
   EXPECT_EQ(files(), 3U) << "three's, and those that are not ours";
   folder->put(one);
   folder->settle();
-  EXPECT_NE(folder->read(one->key), nullptr) << "it can be made again";
+  EXPECT_NE(folder->read(one->key, make_page), nullptr) << "it can be made again";
 }
 
 TEST_F(PrefixFolderTest, KeepsWhatWasUsedLastWithinItsLimitAlsoAfterARestart) {
@@ -240,6 +314,27 @@ TEST_F(PrefixFolderTest, KeepsWhatWasUsedLastWithinItsLimitAlsoAfterARestart) {
   EXPECT_EQ(files(), 2U);
 }
 
+// What was refused is waited for by nobody, and may come again.
+TEST_F(PrefixFolderTest, WithoutMemoryNothingWaits) {
+  const auto folder = open();
+  const auto block = shared(block_of(some_tokens(64), 0));
+  bool is_put = false;
+  for (int64_t failures = 0; !is_put; ++failures) {
+    ASSERT_LT(failures, 100);
+    t_allocations_left = failures;
+    try {
+      folder->put(block);
+      is_put = true;
+    } catch (const std::bad_alloc&) {
+      EXPECT_FALSE(folder->holds(block->key));
+    }
+    t_allocations_left = -1;
+    folder->settle();
+    EXPECT_EQ(folder->holds(block->key), is_put);
+    EXPECT_EQ(files(), is_put ? 1U : 0U);
+  }
+}
+
 TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
   const auto folder = open();
   for (uint64_t round = 0; round < 3; ++round) {
@@ -262,8 +357,8 @@ TEST_F(PrefixFolderTest, WhatIsHeldIsThereAndNothingElse) {
     for (size_t i = 0; i < blocks.size(); ++i) {
       folder->put(blocks[(7 * i + round) % blocks.size()]);
       const auto& another = blocks[(3 * i + round) % blocks.size()];
-      if (const auto found = folder->read(another->key)) {
-        EXPECT_EQ(found->data, another->data);
+      if (const auto found = folder->read(another->key, make_page)) {
+        EXPECT_EQ(data_of(*found), data_of(*another));
       }
       if (i % 5 == 0) folder->use(another);
     }
@@ -273,7 +368,7 @@ TEST_F(PrefixFolderTest, WhatIsHeldIsThereAndNothingElse) {
     for (const auto& block : blocks) {
       if (!folder->holds(block->key)) continue;
       ++held;
-      EXPECT_NE(folder->read(block->key), nullptr) << "round " << round;
+      EXPECT_NE(folder->read(block->key, make_page), nullptr) << "round " << round;
     }
     EXPECT_EQ(held, round % 7 == 6 ? 0U : 4U);
     EXPECT_EQ(files(), held);
@@ -298,20 +393,15 @@ class PrefixCacheTest : public testing::Test {
   // All whole blocks of a text.
   static void insert(PrefixCache& cache, std::span<const int32_t> tokens) {
     const PrefixChain chain = chain_of(tokens);
-    for (int64_t i = 0; i < chain.size(); ++i) {
-      cache.insert(chain, i, tokens, 100, [&](std::span<uint8_t> out) {
-        EXPECT_EQ(out.size(), 100U);
-        std::fill(out.begin(), out.end(), static_cast<uint8_t>(tokens[0] + i));
-      });
-    }
+    for (int64_t i = 0; i < chain.size(); ++i) cache.insert(chain, i, tokens, page_of(100, tokens[0] + i));
   }
   // How many of a text's blocks are found, from the first on.
   static int64_t found(PrefixCache& cache, std::span<const int32_t> tokens) {
     const PrefixChain chain = chain_of(tokens);
     for (int64_t i = 0; i < chain.size(); ++i) {
-      const auto block = cache.find(chain, i, tokens);
+      const auto block = cache.find(chain, i, tokens, make_page);
       if (block == nullptr) return i;
-      EXPECT_EQ(block->data, std::vector<uint8_t>(100, static_cast<uint8_t>(tokens[0] + i)));
+      EXPECT_EQ(data_of(*block), bytes_of(*page_of(100, tokens[0] + i)));
     }
     return chain.size();
   }
@@ -328,8 +418,30 @@ TEST_F(PrefixCacheTest, FindsWhatATextHasInCommonWithAnother) {
   ++other[150];
   EXPECT_EQ(found(*cache, other), 2);
   const PrefixChain elsewhere = chain_of(tokens, "other adapters");
-  EXPECT_EQ(cache->find(elsewhere, 0, tokens), nullptr);
+  EXPECT_EQ(cache->find(elsewhere, 0, tokens, make_page), nullptr);
   EXPECT_FALSE(cache->may_hold(elsewhere, 0));
+}
+
+// A page is in memory once, and as long as somebody has it.
+TEST_F(PrefixCacheTest, SharesPagesAndCopiesNone) {
+  const auto text = some_tokens(128, 1), another = some_tokens(128, 2);
+  const PrefixChain chain = chain_of(text);
+  const auto cache = this->cache({.bytes = block_of(text, 0).bytes() + block_of(text, 1).bytes()});
+  const auto page = page_of(100, 7);
+  cache->insert(chain, 0, text, page);
+  EXPECT_EQ(cache->find(chain, 0, text, make_page)->page, page);
+  EXPECT_EQ(page.use_count(), 2);
+  EXPECT_TRUE(cache->is_in_memory(chain, 0));
+  EXPECT_FALSE(cache->is_in_memory(chain, 1));
+  cache->insert(chain, 0, text, page_of(100, 7));
+  EXPECT_EQ(cache->find(chain, 0, text, make_page)->page, page) << "the first stays";
+  insert(*cache, another);
+  EXPECT_FALSE(cache->is_in_memory(chain, 0));
+  EXPECT_EQ(page.use_count(), 1);
+  cache->insert(chain, 0, text, page);
+  cache->clear();
+  EXPECT_EQ(page.use_count(), 1);
+  EXPECT_EQ(bytes_of(*page), bytes_of(*page_of(100, 7)));
 }
 
 TEST_F(PrefixCacheTest, StaysWithinItsLimitAndLosesEndsFirst) {
@@ -367,7 +479,25 @@ TEST_F(PrefixCacheTest, TheDiskHasWhatMemoryHasLost) {
   const auto cache = this->cache(options);
   EXPECT_EQ(cache->bytes(), 0U);
   EXPECT_TRUE(cache->may_hold(chain_of(text), 5));
+  EXPECT_FALSE(cache->is_in_memory(chain_of(text), 0));
   EXPECT_EQ(found(*cache, text), 6);
+}
+
+// A file for which there is no memory now stays; one that cannot be a page of this model goes.
+TEST_F(PrefixCacheTest, WhatCannotBeMadeAPageIsNotFound) {
+  const TestFolder folder;
+  const auto text = some_tokens(64);
+  const PrefixChain chain = chain_of(text);
+  const PrefixCacheOptions options = {.bytes = 1 << 20, .folder = folder.file("prefixes"), .disk_bytes = 1 << 20};
+  insert(*cache(options), text);
+  const auto cache = this->cache(options);
+  const PageMaker without_memory = [](std::span<const uint8_t>) -> std::shared_ptr<const KvPage> {
+    throw std::bad_alloc();
+  };
+  EXPECT_EQ(cache->find(chain, 0, text, without_memory), nullptr);
+  EXPECT_TRUE(cache->may_hold(chain, 0));
+  EXPECT_EQ(cache->find(chain, 0, text, [](std::span<const uint8_t>) { return nullptr; }), nullptr);
+  EXPECT_FALSE(cache->may_hold(chain, 0));
 }
 
 }  // namespace

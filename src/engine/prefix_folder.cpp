@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <list>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -111,9 +112,10 @@ void PrefixFolder::put_locked(std::shared_ptr<const PrefixBlock> block) {
   if (is_whole || waiting_keys_.contains(block->key)) return;
   const uint64_t bytes = block->bytes();
   if (waiting_bytes_ > 0 && waiting_bytes_ + bytes > kWaitingBytesMax) return;
+  std::list<std::shared_ptr<const PrefixBlock>> made(1, std::move(block));
+  waiting_keys_.insert(made.front()->key);
+  waiting_.splice(waiting_.end(), made);
   waiting_bytes_ += bytes;
-  waiting_keys_.insert(block->key);
-  waiting_.push_back(std::move(block));
   work_.notify_all();
 }
 
@@ -136,14 +138,14 @@ uint64_t PrefixFolder::bytes() const {
   return order_.bytes();
 }
 
-std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key) {
+std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key, const PageMaker& make) {
   {
     const std::lock_guard lock(mutex_);
     if (!order_.holds(key)) return nullptr;
   }
   const std::string path = path_of(key);
   const auto bytes = read_text_file(path, bytes_max_);
-  auto block = bytes.ok() ? parse_prefix_file(*bytes, path) : Result<PrefixBlock>(bytes.error());
+  auto block = bytes.ok() ? parse_prefix_file(*bytes, path, make) : Result<PrefixBlock>(bytes.error());
   const bool is_whole = block.ok() && block->key == key;
   {
     const std::lock_guard lock(mutex_);

@@ -9,7 +9,7 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -32,14 +32,15 @@ class PrefixFolder {
   PrefixFolder(const PrefixFolder&) = delete;
   PrefixFolder& operator=(const PrefixFolder&) = delete;
 
-  // Will be written; at once returns. Where too much waits to be written already, it is not kept.
+  // Will be written; at once returns. Where too much waits to be written already, it is not kept. Throws
+  // std::bad_alloc; then nothing has changed.
   void put(std::shared_ptr<const PrefixBlock> block);
-  // Was found in memory: as put(), or used once more.
+  // Was found in memory: as put(), or used once more. Throws as put().
   void use(const std::shared_ptr<const PrefixBlock>& block);
   // There, or about to be.
   bool holds(const std::string& key) const;
-  // Null: not there, or damaged.
-  std::shared_ptr<const PrefixBlock> read(const std::string& key);
+  // Null: not there, or damaged. What `make` throws comes through, and the file stays.
+  std::shared_ptr<const PrefixBlock> read(const std::string& key, const PageMaker& make);
 
   // Removes all, also what waits to be written.
   void clear();
@@ -66,7 +67,7 @@ class PrefixFolder {
   std::condition_variable work_, settled_;
   PrefixOrder order_;
   std::unordered_set<std::string> unread_;  // of these, files of an earlier start: they may be damaged
-  std::deque<std::shared_ptr<const PrefixBlock>> waiting_;
+  std::list<std::shared_ptr<const PrefixBlock>> waiting_;
   std::unordered_set<std::string> waiting_keys_;  // and that of the one being written
   uint64_t waiting_bytes_ = 0;
   bool stopping_ = false;

@@ -9,6 +9,7 @@
 #include <list>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace andiron {
 
@@ -19,12 +20,19 @@ class PrefixOrder {
   PrefixOrder& operator=(PrefixOrder&&) = default;
 
   // A key, new or known, was used: it comes right behind its parent, or in front of all where that is not here. Use a
-  // text's first block first.
+  // text's first block first. Throws std::bad_alloc for a new key; then nothing has changed.
   void use(const std::string& key, const std::string& parent, uint64_t bytes) {
-    forget(key);
     const auto before = entries_.find(parent);
     const auto at = before == entries_.end() ? order_.begin() : std::next(before->second);
-    entries_[key] = order_.insert(at, Entry{key, bytes});
+    const auto known = entries_.find(key);
+    if (known != entries_.end()) {
+      order_.splice(at, order_, known->second);
+      bytes_ -= std::exchange(known->second->bytes, bytes);
+    } else {
+      std::list<Entry> made(1, Entry{key, bytes});
+      entries_.emplace(key, made.begin());
+      order_.splice(at, made);
+    }
     bytes_ += bytes;
   }
   void forget(const std::string& key) {

@@ -110,9 +110,12 @@ Scheduler::Core::Core(std::shared_ptr<const Model> model, const Tokenizer& token
       queues_(options.queue) {
   const auto sequences = static_cast<size_t>(options.sequences);
   running_.reserve(sequences);
+  ended_.reserve(sequences);
   batch_.reserve(sequences);
   members_.reserve(sequences);
   choosing_.reserve(sequences);
+  readers_.reserve(sequences);
+  being_read_.reserve(sequences);
   stats_.context = options.context;
   thread_ = std::thread([this] { run(); });
 }

@@ -13,8 +13,9 @@
 // same context and format: whatever else runs, whatever was found in the prefix cache.
 //
 // Keys and values take memory only as positions are filled, up to the context for each sequence that runs or rests
-// (twice `sequences` at most), and give it back when the answer ends. A request for which the system reserves none gets
-// an Error, and the others go on.
+// (twice `sequences` at most), and give it back when the answer ends. What a sequence found in the prefix cache, or
+// was the first to leave there, is in memory once for all that have it; who computes the same at the same time has its
+// own. A request for which the system has none gets an Error, and the others go on.
 #pragma once
 
 #include <cstdint>

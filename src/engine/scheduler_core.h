@@ -39,6 +39,10 @@ class Scheduler::Core {
 
  private:
   using Job = SchedulerJob;
+  struct Reader {
+    uint64_t client;
+    int64_t wants;  // tokens of its prompts
+  };
   // scheduler.cpp: between steps.
   void run();
   bool gather();
@@ -60,10 +64,11 @@ class Scheduler::Core {
   std::string space_of(const Job& job) const;
   void restore();
   void restore(Job& job, uint64_t& budget);
+  bool restore_block(Job& job, int64_t block);
   void compose();
   void share_chunk();
-  int64_t give_tokens(const std::vector<Job*>& jobs, int64_t budget);
-  void add_member(Job& job, int64_t tokens);
+  int64_t give_tokens(uint64_t client, int64_t budget);
+  bool add_member(Job& job, int64_t tokens);
   void collect(size_t index);
   void add_hidden(Job& job, Rows hidden);
   void store_blocks(Job& job);
@@ -84,6 +89,7 @@ class Scheduler::Core {
   std::vector<Sequence> batch_;
   std::vector<Job*> members_;                 // of batch_, one for one
   std::vector<size_t> choosing_;              // members whose token follows
+  std::vector<Reader> readers_;               // clients whose prompts are read, in this step
   std::vector<std::string_view> being_read_;  // keys of blocks, in this step
   uint64_t epoch_ = 0;                        // of the last time that prefixes were forgotten
   uint64_t steps_ = 0, prompt_tokens_ = 0, reused_ = 0, tokens_ = 0;

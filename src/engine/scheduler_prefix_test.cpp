@@ -27,7 +27,7 @@ class SchedulerPrefixTest : public SchedulerTest {
   std::string prefixes_ = folder_.file("prefixes");
 };
 
-TEST_F(SchedulerPrefixTest, WhatWasReadOnceIsCopied) {
+TEST_F(SchedulerPrefixTest, WhatWasReadOnceIsShared) {
   open();
   const auto scheduler = this->scheduler({.context = 500});
   const auto prompt = random_tokens(200);

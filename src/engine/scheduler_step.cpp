@@ -9,13 +9,24 @@
 namespace andiron {
 
 namespace {
-// Copied from the prefix cache in one step, a block at least: some hundredths of a second.
+// What one step reads for prompts that are found in the prefix cache, a block at least: from disk its file, in memory
+// the tokens that it is compared with. Some hundredths of a second.
 constexpr uint64_t kRestoreBytes = uint64_t{32} << 20;
+
+// What one job needs memory for and does not get ends that job; the others go on.
+template <typename F>
+void for_one(SchedulerJob& job, F f) {
+  try {
+    f();
+  } catch (const std::bad_alloc&) {
+    job.error = Error{std::string(kNoMemory)};
+  }
+}
 }  // namespace
 
 void Scheduler::Core::step() {
   for (const auto& job : running_) {
-    if (!job->begun) begin(*job);
+    if (!job->begun) for_one(*job, [&] { begin(*job); });
   }
   restore();
   compose();
@@ -27,7 +38,9 @@ void Scheduler::Core::step() {
     return;
   }
   choosing_.clear();
-  for (size_t i = 0; i < members_.size(); ++i) collect(i);
+  for (size_t i = 0; i < members_.size(); ++i) {
+    for_one(*members_[i], [&] { collect(i); });
+  }
   choose_tokens();
 }
 
@@ -73,19 +86,33 @@ void Scheduler::Core::restore(Job& job, uint64_t& budget) {
   KvCache& cache = *job.cache;
   while (cache.length() % kPrefixPositions == 0 && cache.length() + kPrefixPositions < job.prompt_tokens) {
     const int64_t block = cache.length() / kPrefixPositions;
-    const uint64_t bytes = cache.tile_bytes();
+    const uint64_t compared = static_cast<uint64_t>((block + 1) * kPrefixPositions) * sizeof(int32_t);
+    const uint64_t bytes = compared + (prefix_->is_in_memory(job.chain, block) ? 0 : cache.page_bytes());
     if (budget < bytes && budget < kRestoreBytes) {
       job.held = prefix_->may_hold(job.chain, block);  // goes on in the next step
       return;
     }
-    const auto found = prefix_->find(job.chain, block, job.tokens);
-    if (found == nullptr || found->data.size() != bytes) return;
-    cache.append_tile(found->data);
+    if (!restore_block(job, block)) return;
     budget -= std::min(budget, bytes);
     job.stored = block + 1;
     job.reused += kPrefixPositions;
     reused_ += static_cast<uint64_t>(kPrefixPositions);
   }
+}
+
+// False where the prefix cache does not have it, or there is no memory for it: then it is computed, and that tells
+// whether there is memory for the pages.
+bool Scheduler::Core::restore_block(Job& job, int64_t block) {
+  KvCache& cache = *job.cache;
+  try {
+    const auto found =
+        prefix_->find(job.chain, block, job.tokens, [&](std::span<const uint8_t> data) { return cache.page_of(data); });
+    if (found == nullptr) return false;
+    cache.append_page(found->page);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
 }
 
 // A token of every answer, and a piece of the prompts.
@@ -100,49 +127,49 @@ void Scheduler::Core::compose() {
 
 // Evenly between clients, but for what the prompts of some leave to others; within a client first come, first served.
 void Scheduler::Core::share_chunk() {
-  struct Reader {
-    uint64_t client;
-    int64_t wants;
-    std::vector<Job*> jobs;
-  };
-  std::vector<Reader> readers;
+  readers_.clear();
   for (const auto& job : running_) {
-    if (!job->is_reading() || job->has_ended() || job->held) continue;
+    if (!job->takes_of_chunk()) continue;
     const uint64_t client = job->request.client;
-    auto at = std::find_if(readers.begin(), readers.end(), [&](const Reader& r) { return r.client == client; });
-    if (at == readers.end()) at = readers.insert(readers.end(), Reader{client, 0, {}});
+    auto at = std::find_if(readers_.begin(), readers_.end(), [&](const Reader& r) { return r.client == client; });
+    if (at == readers_.end()) at = readers_.insert(readers_.end(), Reader{client, 0});
     at->wants += job->prompt_tokens - job->read();
-    at->jobs.push_back(job.get());
   }
-  std::stable_sort(readers.begin(), readers.end(), [](const Reader& a, const Reader& b) { return a.wants < b.wants; });
+  std::stable_sort(readers_.begin(), readers_.end(),
+                   [](const Reader& a, const Reader& b) { return a.wants < b.wants; });
   being_read_.clear();
   int64_t left = options_.chunk;
-  auto sharing = static_cast<int64_t>(readers.size());
-  for (const Reader& reader : readers) left -= give_tokens(reader.jobs, left / sharing--);
+  auto sharing = static_cast<int64_t>(readers_.size());
+  for (const Reader& reader : readers_) left -= give_tokens(reader.client, left / sharing--);
 }
 
-// What somebody else is reading in this step is waited for and then copied: of many who come together with one prompt,
+// What somebody else is reading in this step is waited for and then shared: of many who come together with one prompt,
 // or with one beginning, one reads it.
-int64_t Scheduler::Core::give_tokens(const std::vector<Job*>& jobs, int64_t budget) {
+int64_t Scheduler::Core::give_tokens(uint64_t client, int64_t budget) {
   const int64_t all = budget;
-  for (Job* job : jobs) {
+  for (const auto& job : running_) {
     if (budget == 0) break;
+    if (job->request.client != client || !job->takes_of_chunk()) continue;
     const int64_t block = job->read() / kPrefixPositions;
-    if (job->uses_prefix && block < job->chain.size()) {
-      const std::string_view key = job->chain.key(block);
-      const bool is_read = std::find(being_read_.begin(), being_read_.end(), key) != being_read_.end();
-      const bool may_copy = job->read() % kPrefixPositions == 0 && job->read() + kPrefixPositions < job->prompt_tokens;
-      if (is_read && may_copy) continue;
-      being_read_.push_back(key);
-    }
+    std::string_view key;  // none: nobody else can use it
+    if (job->uses_prefix && block < job->chain.size()) key = job->chain.key(block);
+    const bool is_read = std::find(being_read_.begin(), being_read_.end(), key) != being_read_.end();
+    const bool may_share = job->read() % kPrefixPositions == 0 && job->read() + kPrefixPositions < job->prompt_tokens;
+    if (is_read && may_share) continue;
     const int64_t tokens = std::min(budget, job->prompt_tokens - job->read());
-    add_member(*job, tokens);
+    if (!add_member(*job, tokens)) continue;
     budget -= tokens;
+    if (!key.empty()) being_read_.push_back(key);
   }
   return all - budget;
 }
 
-void Scheduler::Core::add_member(Job& job, int64_t tokens) {
+// False without memory for its tokens: the job ends here, and the others go on.
+bool Scheduler::Core::add_member(Job& job, int64_t tokens) {
+  for_one(job, [&] {
+    if (Status reserved = job.cache->reserve(tokens); !reserved.ok()) job.error = std::move(reserved).error();
+  });
+  if (job.error) return false;
   const auto next =
       std::span<const int32_t>(job.tokens).subspan(static_cast<size_t>(job.read()), static_cast<size_t>(tokens));
   const bool is_last = job.read() + tokens == std::ssize(job.tokens);
@@ -154,6 +181,7 @@ void Scheduler::Core::add_member(Job& job, int64_t tokens) {
                                                  : LogitRows::kNone,
                     .deltas = adapters != nullptr ? &adapters->deltas() : nullptr});
   members_.push_back(&job);
+  return true;
 }
 
 // What a run has brought to one sequence.
@@ -203,8 +231,7 @@ void Scheduler::Core::store_blocks(Job& job) {
   if (!job.uses_prefix || job.stored >= whole) return;
   job.chain.extend(job.tokens);
   for (; job.stored < whole; ++job.stored) {
-    prefix_->insert(job.chain, job.stored, job.tokens, job.cache->tile_bytes(),
-                    [&](std::span<uint8_t> out) { job.cache->read_tile(job.stored, out); });
+    prefix_->insert(job.chain, job.stored, job.tokens, job.cache->page(job.stored));
   }
 }
 
@@ -234,11 +261,8 @@ void Scheduler::Core::take_token(Job& job, std::span<const float> logits) {
   ++tokens_;
   job.tokens.push_back(*job.choice);
   if (job.answer->tokens() == 1) job.first_token_at = SchedulerClock::now();
-  try {
-    job.answer->emit(*job.choice, logits, std::ssize(job.tokens) == options_.context, job.on_token);
-  } catch (const std::bad_alloc&) {
-    job.error = Error{std::string(kNoMemory)};
-  }
+  for_one(job,
+          [&] { job.answer->emit(*job.choice, logits, std::ssize(job.tokens) == options_.context, job.on_token); });
 }
 
 }  // namespace andiron

@@ -165,13 +165,15 @@ struct AdamW8State {
  * unpacked into the L1 cache and used for all tokens (bound by arithmetic). Both give the same bits. */
 constexpr int kStreamTokensMax = 8;
 
-/* The cache of keys and values of one layer and one kv head; layouts: generic/attention-inl.h. */
+/* The cache of keys and values lies in pages of kAttentionTile positions, anywhere in memory. A page has the keys of a
+ * layer and kv head in one piece and their values in another; layouts: generic/attention-inl.h. */
 enum KvFormat : uint32_t { kKvF16 = 0, kKvQ8_0 = 1 };
 constexpr int kKvBlock = 16, kAttentionTile = 64, kAttentionRowsMax = 8;
 
 struct AttentionArgs {
-  const uint8_t* keys;   /* blocks of 16 positions, in the layout of KvFormat */
-  const uint8_t* values; /* rows of D */
+  /* [positions / kAttentionTile]; looked at are those from the first with a visible position to the last */
+  const uint8_t* const* pages;
+  int64_t keys, values; /* in every page: where this head's pieces begin, in bytes */
   KvFormat format;
   int32_t head_dim;                  /* D, a multiple of 16 (of 32 for q8_0), at most 512 */
   int32_t rows;                      /* R query rows that share this kv head, 1 to kAttentionRowsMax */

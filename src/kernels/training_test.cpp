@@ -446,53 +446,5 @@ TEST(AdamW, EightBitStateShowsWhatIsBroken) {
   }
 }
 
-// lse against double over the f16 keys. A score is rounded D times; the sum of exponentials, good to 1e-7 each, a few
-// times per tile.
-TEST(Attention, LogSumExp) {
-  const int64_t d = 32, positions = 150, blocks = 10;
-  const auto q = normals(1, 3 * d), k = normals(2, positions * d);
-  std::vector<uint16_t> keys(static_cast<size_t>(blocks * d * 16), 0), values(static_cast<size_t>(192 * d), 0x3c00);
-  for (int64_t p = 0; p < positions; ++p)
-    for (int64_t i = 0; i < d; ++i) keys[(p / 16 * d + i) * 16 + p % 16] = f32_to_f16(k[p * d + i]);
-  keys.resize(static_cast<size_t>(12 * d * 16), 0);  // to whole tiles
-  std::vector<float> scratch(kAttentionScratchFloats + 16), out(static_cast<size_t>(3 * d));
-  for (const KernelTable& table : all_tables()) {
-    for (const float cap : {0.0F, 2.0F}) {
-      float lse[3];
-      AttentionArgs args{};
-      args.keys = reinterpret_cast<const uint8_t*>(keys.data());
-      args.values = reinterpret_cast<const uint8_t*>(values.data());
-      args.head_dim = static_cast<int32_t>(d);
-      args.rows = 3;
-      for (int r = 0; r < 3; ++r) {
-        args.q[r] = q.data() + r * d;
-        args.out[r] = out.data() + r * d;
-        args.begin[r] = 5 * r;
-        args.end[r] = r == 1 ? 6 : positions - r;
-      }
-      args.scale = 0.3F;
-      args.softcap = cap;
-      args.scratch = scratch.data() + (64 - reinterpret_cast<uintptr_t>(scratch.data()) % 64) % 64 / 4;
-      args.lse = lse;
-      table.attention(&args);
-      for (int r = 0; r < 3; ++r) {
-        double total = 0, magnitude_max = 0;
-        for (int64_t p = args.begin[r]; p < args.end[r]; ++p) {
-          double s = 0, magnitude = 0;
-          for (int64_t i = 0; i < d; ++i) {
-            const double term = double{q[r * d + i]} * f16_to_f32(keys[(p / 16 * d + i) * 16 + p % 16]);
-            s += term;
-            magnitude += std::fabs(term);
-          }
-          s *= double{0.3F};
-          total += std::exp(cap > 0 ? cap * std::tanh(s / cap) : s);
-          magnitude_max = std::max(magnitude_max, 0.3 * magnitude);
-        }
-        EXPECT_NEAR(lse[r], std::log(total), magnitude_max * (d + 4) * kUlp + 1e-6) << table.name << " row " << r;
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace andiron

@@ -131,7 +131,7 @@ double worst_difference(const TinyModel& tiny, int64_t capacity, const std::stri
     ADD_FAILURE() << status.error().message;
     return INFINITY;
   }
-  ReferenceModel<double> reference(tiny, {&cache.layer(0), static_cast<size_t>(tiny.blocks)}, capacity);
+  ReferenceModel<double> reference(tiny, cache.pages(), capacity);
   const Rows logits = forward->logits();
   double difference = 0, largest = 0;
   for (size_t i = 0; i < tokens.size(); ++i) {

@@ -28,6 +28,7 @@ struct Forward::State {
 
   Status check(std::span<const Sequence> batch) const;
   Status check_one(const Sequence& sequence) const;
+  static Status reserve(std::span<const Sequence> batch);
   Status embed(std::span<const Sequence> batch, Rows x);
   void run_layers(std::span<const Sequence> batch, Rows x);
   // `rows_of`: how many rows of what comes next belong to a sequence.
@@ -77,11 +78,6 @@ Status Forward::State::check_one(const Sequence& sequence) const {
     return make_error("{}: a sequence without a cache of this model", model.source().path());
   }
   if (sequence.tokens.empty()) return make_error("{}: a sequence without tokens", model.source().path());
-  const int64_t room = sequence.cache->capacity() - sequence.cache->length();
-  if (count(sequence) > room) {
-    return make_error("{}: the context of {} positions is full: {} more would have to fit in the {} that are left",
-                      model.source().path(), sequence.cache->capacity(), counted(count(sequence), "token"), room);
-  }
   return {};
 }
 
@@ -101,6 +97,12 @@ Status Forward::State::check(std::span<const Sequence> batch) const {
         "a batch of {} sequences, {} tokens and {} rows of logits is too large; {}, {} and {} are allowed", sequences,
         rows, logit_rows, limits.sequences, limits.rows, limits.logit_rows);
   }
+  return {};
+}
+
+// Before anything runs, so that no memory is looked for on the threads of the team.
+Status Forward::State::reserve(std::span<const Sequence> batch) {
+  for (const Sequence& sequence : batch) TRY(sequence.cache->reserve(count(sequence)));
   return {};
 }
 
@@ -130,12 +132,12 @@ void Forward::State::run_layers(std::span<const Sequence> batch, Rows x) {
   segments.clear();
   int64_t row = 0;
   for (const Sequence& sequence : batch) {
-    segments.push_back({nullptr, row, count(sequence), sequence.cache->length()});
+    segments.push_back({&sequence.cache->pages_, row, count(sequence), sequence.cache->length()});
     row += count(sequence);
   }
   wear(batch, count);
   for (size_t i = 0; i < model.weights().layers.size(); ++i) {
-    for (size_t s = 0; s < batch.size(); ++s) segments[s].cache = &batch[s].cache->layers_[i];
+    for (BatchSegment& segment : segments) segment.layer = static_cast<int64_t>(i);
     transformer.layer(i, segments, x);
   }
 }
@@ -207,6 +209,7 @@ Status Forward::run(std::span<const Sequence> batch) {
   State& state = *state_;
   state.forget_results();
   TRY(state.check(batch));
+  TRY(state.reserve(batch));
   int64_t tokens = 0;
   for (const Sequence& sequence : batch) tokens += count(sequence);
   if (tokens == 0) return {};

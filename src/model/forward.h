@@ -1,8 +1,8 @@
 // Forward: runs a model over tokens. The one forward pass, whatever the family, the batch or the machine.
 //
-// A Forward owns every activation, sized when it is created; run() allocates nothing. The logits of a token are the
-// same bits whatever else is in the batch, however the prompt was cut into runs, and however many threads the team has.
-// One thread at a time; the team's other threads work inside run() only.
+// A Forward owns every activation, sized when it is created; run() allocates nothing but the caches' pages. The logits
+// of a token are the same bits whatever else is in the batch, however the prompt was cut into runs, and however many
+// threads the team has. One thread at a time; the team's other threads work inside run() only.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +58,8 @@ class Forward {
   void observe(LinearObserver observer);
 
   // Computes the logits asked for, appends keys and values, and moves every cache's length on. On an Error (a token
-  // outside the vocabulary, a full cache, too many rows, a model file that was cut short or changed) no length has
-  // moved. A cache may occur only once in a batch and must have been created for this model.
+  // outside the vocabulary, a full cache, no memory for its pages, too many rows, a model file that was cut short or
+  // changed) no length has moved. A cache may occur only once in a batch and must have been created for this model.
   Status run(std::span<const Sequence> batch);
 
   // Of the last run, valid until the next: rows [R, V], those of the first sequence first. The caller may change them.

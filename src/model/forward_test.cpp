@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <new>
 
 #include "base/atomic_file.h"
@@ -16,14 +17,18 @@
 #include "kernels/dispatch.h"
 #include "model/random_stack.h"
 #include "model/tiny_model.h"
+#include "ops/kv_fixture.h"
 
 namespace {
 std::atomic<int64_t> g_allocations{0};
-}
+// So many more succeed, then one fails, then all succeed again; below 0: none fails.
+std::atomic<int64_t> g_allocations_left{-1};
+}  // namespace
 
 // Every allocation of this program through new is counted. Not inlined, or GCC sees malloc meet delete and warns.
 [[gnu::noinline]] void* operator new(size_t size) {
   ++g_allocations;
+  if (g_allocations_left >= 0 && g_allocations_left-- == 0) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -190,9 +195,9 @@ TEST_F(ForwardTest, TruncatingGoesBack) {
   EXPECT_TRUE(same_bits(copy_rows(runner->logits()), Logits(straight.end() - 83, straight.end())));
 }
 
-// A cache whose first tiles come from another's goes on with the same bits, in either format; what follows the last
-// whole tile is computed.
-TEST_F(ForwardTest, TilesOfOneCacheServeAnother) {
+// A cache whose first pages are another's goes on with the same bits, in either format; what follows the last whole
+// page is computed.
+TEST_F(ForwardTest, PagesOfOneCacheServeAnother) {
   TinyModel tiny;
   tiny.head_dim = 32;
   model_ = load_tiny(tiny, folder_);
@@ -204,27 +209,139 @@ TEST_F(ForwardTest, TilesOfOneCacheServeAnother) {
     ASSERT_TRUE(runner->run({&all, 1}).ok());
     const Logits expected = copy_rows(runner->logits());
 
-    std::vector<uint8_t> tile(whole.tile_bytes()), again(tile.size());
-    EXPECT_EQ(tile.size(), 64 * model_->kv_bytes_per_position(format));
-    EXPECT_EQ(pieced.tile_bytes(), tile.size());
+    EXPECT_EQ(whole.page_bytes(), 64 * model_->kv_bytes_per_position(format));
     for (const int64_t i : {0, 1}) {
-      whole.read_tile(i, tile);
-      pieced.append_tile(tile);
-      pieced.read_tile(i, again);
-      EXPECT_EQ(tile, again);
+      pieced.append_page(whole.page(i));
+      EXPECT_EQ(pieced.page(i), whole.page(i)) << "in memory once";
     }
     EXPECT_EQ(pieced.length(), 128);
     const Sequence rest = {&pieced, std::span<const int32_t>(tokens).subspan(128), LogitRows::kLast};
     ASSERT_TRUE(runner->run({&rest, 1}).ok());
     EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
-    for (size_t layer = 0; layer < 2; ++layer) {  // what was copied and what was computed, key for key
-      for (int64_t head = 0; head < tiny.kv_heads; ++head) {
-        const size_t bytes = 128 * (format == kKvF16 ? 64 : 34);
-        EXPECT_EQ(std::memcmp(whole.layer(layer).keys(head), pieced.layer(layer).keys(head), bytes), 0);
-        EXPECT_EQ(std::memcmp(whole.layer(layer).values(head), pieced.layer(layer).values(head), bytes), 0);
-      }
+    EXPECT_NE(pieced.pages().data()[2], whole.pages().data()[2]);
+    // What was computed twice, key for key; behind the last position both have nothing.
+    EXPECT_EQ(bytes_of(whole.pages(), 2), bytes_of(pieced.pages(), 2));
+  }
+}
+
+// As files bring them. What is computed behind them lies beside them.
+TEST_F(ForwardTest, PagesMadeOfBytesServeAsWell) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(150, 83);
+  auto whole = KvCache::create(*model_, 150).value(), pieced = KvCache::create(*model_, 150).value();
+  const Sequence all = {&whole, tokens, LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&all, 1}).ok());
+  const Logits expected = copy_rows(runner->logits());
+  for (const int64_t i : {0, 1}) {
+    const auto made = pieced.page_of(bytes_of(*whole.page(i)));
+    ASSERT_NE(made, nullptr);
+    pieced.append_page(made);
+  }
+  const Sequence rest = {&pieced, std::span<const int32_t>(tokens).subspan(128), LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&rest, 1}).ok());
+  EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
+  for (const int64_t i : {0, 1, 2}) {
+    EXPECT_EQ(bytes_of(pieced.pages(), i), bytes_of(whole.pages(), i));
+    EXPECT_EQ(pieced.pages().data()[i] - pieced.pages().data()[0], i * pieced.pages().layout().shape().piece_bytes);
+  }
+}
+
+// One that is cut back into a page which another has goes on with a copy, wherever the cut is.
+TEST_F(ForwardTest, GoingOnDifferentlyLeavesSharedPagesAlone) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(150, 83), detour = some_tokens(150, 83, 13);
+  const auto last_of = [&](KvCache& cache, std::span<const int32_t> text) {
+    const Sequence rest = {&cache, text.subspan(static_cast<size_t>(cache.length())), LogitRows::kLast};
+    EXPECT_TRUE(runner->run({&rest, 1}).ok());
+    EXPECT_EQ(cache.length(), 150);
+    return copy_rows(runner->logits());
+  };
+  auto whole = KvCache::create(*model_, 150).value();
+  const Logits straight = last_of(whole, tokens);
+  std::vector<std::vector<uint8_t>> bits;
+  for (const int64_t i : {0, 1}) bits.push_back(bytes_of(*whole.page(i)));
+  for (const int64_t cut : {0, 1, 63, 64, 65, 127, 128}) {
+    auto text = tokens;
+    std::copy(detour.begin() + cut, detour.end(), text.begin() + cut);
+    auto plain = KvCache::create(*model_, 150).value(), other = KvCache::create(*model_, 150).value();
+    for (const int64_t i : {0, 1}) other.append_page(whole.page(i));
+    other.truncate(cut);
+    EXPECT_TRUE(same_bits(last_of(other, text), last_of(plain, text))) << "cut at " << cut;
+    for (const int64_t i : {0, 1}) {
+      const auto page = whole.page(i);
+      EXPECT_EQ(bytes_of(*page), bits[static_cast<size_t>(i)]) << "cut at " << cut;
+      EXPECT_EQ(other.pages().data()[i] == page->data(), cut >= 64 * (i + 1)) << "cut at " << cut;
     }
   }
+  for (const int64_t cut : {128, 100, 64, 0}) {  // whoever made a page has no more right to write it
+    const auto first = whole.page(0), second = whole.page(1);
+    whole.truncate(cut);
+    EXPECT_TRUE(same_bits(last_of(whole, tokens), straight)) << "cut at " << cut;
+    EXPECT_EQ(whole.page(0) == first, cut >= 64);
+    EXPECT_EQ(whole.page(1) == second, cut >= 128);
+  }
+}
+
+// Each allocation in turn fails: the error is one to tell a client, and going on gives the bits of an untroubled run.
+TEST_F(ForwardTest, WithoutMemoryForPagesNothingChanges) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(150, 83);
+  auto plain = KvCache::create(*model_, 150).value(), cache = KvCache::create(*model_, 150).value();
+  const Sequence all = {&plain, tokens, LogitRows::kLast};
+  ASSERT_TRUE(runner->run({&all, 1}).ok());
+  const Logits expected = copy_rows(runner->logits());
+
+  cache.append_page(plain.page(0));
+  cache.truncate(40);  // so that a copy and two new pages are needed
+  const Sequence rest = {&cache, std::span<const int32_t>(tokens).subspan(40), LogitRows::kLast};
+  int64_t failures = 0;
+  for (;; ++failures) {
+    ASSERT_LT(failures, 100);
+    g_allocations_left = failures;
+    const Status status = runner->run({&rest, 1});
+    g_allocations_left = -1;
+    if (status.ok()) break;
+    EXPECT_NE(status.error().message.find("no memory for a context of 150 positions"), std::string::npos)
+        << status.error().message;
+    EXPECT_EQ(cache.length(), 40);
+  }
+  EXPECT_GE(failures, 3);
+  EXPECT_TRUE(same_bits(copy_rows(runner->logits()), expected));
+  EXPECT_FALSE(cache.reserve(1).ok()) << "it is full";
+  EXPECT_TRUE(cache.reserve(0).ok());
+  EXPECT_FALSE(cache.reserve(-1).ok());
+}
+
+TEST_F(ForwardTest, WithoutMemoryForPagesOfAnotherNothingChanges) {
+  const auto runner = forward();
+  const auto tokens = some_tokens(128, 83);
+  auto plain = KvCache::create(*model_, 128).value(), cache = KvCache::create(*model_, 128).value();
+  const Sequence all = {&plain, tokens, LogitRows::kNone};
+  ASSERT_TRUE(runner->run({&all, 1}).ok());
+  // How often `act` fails before it does not, each allocation in turn failing.
+  const auto failures_of = [&](const std::function<void()>& act) {
+    for (int64_t failures = 0; failures < 100; ++failures) {
+      const int64_t length = cache.length();
+      g_allocations_left = failures;
+      try {
+        act();
+        g_allocations_left = -1;
+        return failures;
+      } catch (const std::bad_alloc&) {
+        EXPECT_EQ(cache.length(), length);
+      }
+    }
+    return int64_t{-1};
+  };
+  const auto first = plain.page(0), second = plain.page(1);
+  EXPECT_GT(failures_of([&] { cache.append_page(first); }), 0);
+  const auto bytes = bytes_of(*second);
+  std::shared_ptr<const KvPage> made;
+  EXPECT_GT(failures_of([&] { made = cache.page_of(bytes); }), 0);
+  failures_of([&] { cache.append_page(made); });
+  EXPECT_EQ(cache.length(), 128);
+  EXPECT_EQ(cache.page(0), first);
+  EXPECT_EQ(bytes_of(*cache.page(1)), bytes);
 }
 
 // Logits are the products of the head's rows with hidden states. A sum of 64 products of floats is off by at most 64
@@ -304,6 +421,9 @@ TEST_F(ForwardTest, AllocatesNothing) {
   const Sequence prompts[] = {{&cache, tokens, LogitRows::kLast},
                               {&other, std::span(tokens).first(20), LogitRows::kAll}};
   const Sequence single = {&cache, std::span(tokens).first(1), LogitRows::kLast};
+  // The pages are all there is to allocate.
+  ASSERT_TRUE(cache.reserve(70).ok());
+  ASSERT_TRUE(other.reserve(20).ok());
   const int64_t before = g_allocations;
   const bool prompts_ran = runner->run(prompts).ok();
   bool tokens_ran = true;
@@ -311,6 +431,23 @@ TEST_F(ForwardTest, AllocatesNothing) {
   EXPECT_EQ(g_allocations - before, 0);
   EXPECT_TRUE(prompts_ran);
   EXPECT_TRUE(tokens_ran);
+}
+
+TEST_F(ForwardTest, PagesAreMadeAsPositionsAreFilled) {
+  const auto runner = forward();
+  auto cache = KvCache::create(*model_, 200).value();
+  const auto tokens = some_tokens(200, 83);
+  const auto pages = [&] {
+    int64_t count = 0;
+    while (cache.pages().are_reserved(64 * count, 64 * count + 1)) ++count;
+    return count;
+  };
+  EXPECT_EQ(pages(), 0);
+  for (int64_t i = 0; i < 200; ++i) {
+    const Sequence one = {&cache, std::span(tokens).subspan(static_cast<size_t>(i), 1), LogitRows::kNone};
+    ASSERT_TRUE(runner->run({&one, 1}).ok());
+    ASSERT_EQ(pages(), i / 64 + 1) << "behind position " << i;
+  }
 }
 
 // Four roundings, of the keys and values of two layers, each by at most 1/254 of the largest number in a block of 32;

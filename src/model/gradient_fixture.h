@@ -204,32 +204,30 @@ inline PassResult run_pass(TrainPass& pass, const Batch& batch, Recording record
   return out;
 }
 
-// The keys and values of each sequence and layer [sequences][blocks], as the forward keeps them.
-inline std::vector<std::vector<KvLayer>> kept_keys(Learner& s, const Batch& batch) {
+// The keys and values of each sequence, as the forward keeps them.
+inline std::vector<KvPages> kept_keys(Learner& s, const Batch& batch) {
   const auto rows = static_cast<int64_t>(batch.tokens.size());
   Transformer t(*s.model, s.weights(), s.kernels, s.team, rows);
   const RowDeltas worn = {0, rows, s.deltas()};
   if (s.deltas() != nullptr) t.ops.adapt({&worn, 1});
   const Rows x = {t.buffers.x.data(), rows, s.tiny.width, s.tiny.width};
   EXPECT_TRUE(t.embed(batch.tokens, x).ok());
-  std::vector<std::vector<KvLayer>> kept;
+  std::vector<KvPages> kept;
   int64_t row = 0;
   for (const int64_t count : batch.segments) {
-    kept.emplace_back();
-    for (int64_t i = 0; i < s.tiny.blocks; ++i) {
-      kept.back().emplace_back(kKvF16, s.tiny.kv_heads, t.config.padded_head_dim(), (count + 63) / 64 * 64);
-    }
+    kept.emplace_back(KvLayout{kKvF16, s.tiny.blocks, s.tiny.kv_heads, t.config.padded_head_dim()});
+    kept.back().reserve(0, count);
     t.place(row, count, 0, count);
     row += count;
   }
-  for (size_t layer = 0; layer < static_cast<size_t>(s.tiny.blocks); ++layer) {
+  for (int64_t layer = 0; layer < s.tiny.blocks; ++layer) {
     std::vector<BatchSegment> segments;
     row = 0;
     for (size_t i = 0; i < kept.size(); ++i) {
-      segments.push_back({&kept[i][layer], row, batch.segments[i], 0});
+      segments.push_back({&kept[i], row, batch.segments[i], 0, layer});
       row += batch.segments[i];
     }
-    t.layer(layer, segments, x);
+    t.layer(static_cast<size_t>(layer), segments, x);
   }
   return kept;
 }
@@ -297,7 +295,7 @@ class ReferenceLoss {
 
  private:
   const Batch& batch_;
-  std::vector<std::vector<KvLayer>> kept_;
+  std::vector<KvPages> kept_;
   ReferenceModel<Complex> model_;
 };
 

@@ -1,6 +1,7 @@
 #include "model/kv_cache.h"
 
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "base/strings.h"
@@ -8,9 +9,13 @@
 namespace andiron {
 
 namespace {
-// What one cache may reserve: a mistake in the capacity should be an error, not a machine without address space.
+// What one cache may take when full: a mistake in the capacity should be an error at once.
 constexpr uint64_t kBytesMax = uint64_t{1} << 42;
 constexpr int64_t kCapacityMax = int64_t{1} << 31;
+
+KvLayout layout_of(const ModelConfig& config, KvFormat format) {
+  return {format, config.blocks, config.kv_heads, config.padded_head_dim()};
+}
 }  // namespace
 
 Result<KvCache> KvCache::create(const Model& model, int64_t capacity, KvFormat format) {
@@ -22,45 +27,44 @@ Result<KvCache> KvCache::create(const Model& model, int64_t capacity, KvFormat f
     return make_error("{}: its heads of {} numbers cannot be kept as q8_0, which takes 32 at a time; use f16",
                       model.source().path(), config.head_dim);
   }
-  const uint64_t bytes = KvLayer::bytes_needed(format, config.kv_heads, config.padded_head_dim(), capacity);
-  if (bytes > kBytesMax / static_cast<uint64_t>(config.blocks)) {
+  if (kv_bytes_per_position(config, format) > kBytesMax / static_cast<uint64_t>(capacity)) {
     return make_error("{}: a context of {} positions would take more than {}", model.source().path(), capacity,
                       human_bytes(kBytesMax));
   }
-  KvCache cache;
-  cache.format_ = format;
-  cache.capacity_ = capacity;
-  cache.model_ = &model;
-  try {
-    for (int64_t i = 0; i < config.blocks; ++i) {
-      cache.layers_.emplace_back(format, config.kv_heads, config.padded_head_dim(), capacity);
-    }
-  } catch (const std::bad_alloc&) {
-    return make_error("{}: no memory for a context of {} positions ({})", model.source().path(), capacity,
-                      human_bytes(bytes * static_cast<uint64_t>(config.blocks)));
+  return KvCache(model, capacity, format);
+}
+
+KvCache::KvCache(const Model& model, int64_t capacity, KvFormat format)
+    : capacity_(capacity), model_(&model), pages_(layout_of(model.config(), format)) {}
+
+Status KvCache::reserve(int64_t positions) {
+  const int64_t end = length_ + positions;
+  if (positions < 0 || end > capacity_) {
+    return make_error("{}: the context of {} positions is full: {} more would have to fit in the {} that are left",
+                      model_->source().path(), capacity_, counted(positions, "token"), capacity_ - length_);
   }
-  return cache;
+  try {
+    pages_.reserve(length_, end);
+  } catch (const std::bad_alloc&) {
+    return make_error("{}: no memory for a context of {} positions ({})", model_->source().path(), end,
+                      human_bytes(static_cast<uint64_t>(end) * model_->kv_bytes_per_position(format())));
+  }
+  return {};
 }
 
-uint64_t KvCache::bytes() const {
-  uint64_t sum = 0;
-  for (const KvLayer& layer : layers_) sum += layer.bytes();
-  return sum;
+std::shared_ptr<const KvPage> KvCache::page(int64_t index) {
+  ANDIRON_CHECK(index >= 0 && (index + 1) * kAttentionTile <= length_);
+  return pages_.share(index);
 }
 
-uint64_t KvCache::tile_bytes() const { return layers_.front().tile_bytes() * layers_.size(); }
-
-void KvCache::read_tile(int64_t tile, std::span<uint8_t> out) const {
-  ANDIRON_CHECK(tile >= 0 && (tile + 1) * kAttentionTile <= length_ && out.size() == tile_bytes());
-  const size_t step = layers_.front().tile_bytes();
-  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].read_tile(tile, out.data() + i * step);
-}
-
-void KvCache::append_tile(std::span<const uint8_t> from) {
-  ANDIRON_CHECK(length_ % kAttentionTile == 0 && length_ + kAttentionTile <= capacity_ && from.size() == tile_bytes());
-  const size_t step = layers_.front().tile_bytes();
-  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].write_tile(length_ / kAttentionTile, from.data() + i * step);
+void KvCache::append_page(std::shared_ptr<const KvPage> page) {
+  ANDIRON_CHECK(length_ % kAttentionTile == 0 && length_ + kAttentionTile <= capacity_);
+  pages_.put(length_ / kAttentionTile, std::move(page));
   length_ += kAttentionTile;
+}
+
+std::shared_ptr<const KvPage> KvCache::page_of(std::span<const uint8_t> bytes) {
+  return pages_.page_of(length_ / kAttentionTile, bytes);
 }
 
 void KvCache::truncate(int64_t length) {
@@ -69,9 +73,7 @@ void KvCache::truncate(int64_t length) {
 }
 
 uint64_t kv_bytes_per_position(const ModelConfig& config, KvFormat format) {
-  // A whole tile's share: caches grow in steps of 64 positions (ops/kv_cache.h).
-  const uint64_t tile = KvLayer::bytes_needed(format, config.kv_heads, config.padded_head_dim(), kAttentionTile);
-  return tile / kAttentionTile * static_cast<uint64_t>(config.blocks);
+  return static_cast<uint64_t>(layout_of(config, format).page_bytes()) / kAttentionTile;
 }
 
 Result<KvFormat> kv_format_from_name(std::string_view name) {

@@ -25,11 +25,11 @@ class ReferenceModel {
  public:
   using Vector = std::vector<S>;
 
-  // `layers`: the keys and values that the run it is compared with has kept, of positions from 0 on. `capacity` chooses
+  // `kept`: the keys and values that the run it is compared with has kept, of positions from 0 on. `capacity` chooses
   // between short and long rotary divisors.
-  ReferenceModel(const TinyModel& model, std::span<const KvLayer> layers, int64_t capacity) : m_(model) {
+  ReferenceModel(const TinyModel& model, const KvPages& kept, int64_t capacity) : m_(model) {
     for (const auto& [name, tensor] : m_.tensors) numbers_[name] = Vector(tensor.values.begin(), tensor.values.end());
-    begin(layers, capacity);
+    begin(kept, capacity);
   }
 
   // The numbers of a tensor, which may be changed.
@@ -38,8 +38,8 @@ class ReferenceModel {
   std::map<std::string, reference::Delta<S>>& deltas() { return deltas_; }
 
   // Another sequence, from position 0.
-  void begin(std::span<const KvLayer> layers, int64_t capacity) {
-    layers_ = layers;
+  void begin(const KvPages& kept, int64_t capacity) {
+    kept_ = &kept;
     capacity_ = capacity;
     position_ = 0;
     keys_.assign(static_cast<size_t>(m_.blocks), {});
@@ -140,11 +140,14 @@ class ReferenceModel {
   // float arithmetic has moved it (by less than 1e-5 of numbers around 1): what the cache under test holds is taken,
   // after a look that it is one of the two.
   void round_to_f16(Vector& x, int64_t layer, bool is_key) {
-    const KvLayer& stored = layers_[static_cast<size_t>(layer)];
+    const uint8_t* page = kept_->data()[position_ / 64];
+    const int64_t row = position_ % 64;
     const int64_t d = m_.head_dim, step = (d + 15) / 16 * 16;
     for (int64_t i = 0; i < m_.kv_heads * d; ++i) {
-      const auto* head = reinterpret_cast<const uint16_t*>(is_key ? stored.keys(i / d) : stored.values(i / d));
-      const int64_t at = is_key ? position_ / 16 * 16 * step + i % d * 16 + position_ % 16 : position_ * step + i % d;
+      const KvLayout& layout = kept_->layout();
+      const int64_t piece = is_key ? layout.keys(layer, i / d) : layout.values(layer, i / d);
+      const auto* head = reinterpret_cast<const uint16_t*>(page + piece);
+      const int64_t at = is_key ? row / 16 * 16 * step + i % d * 16 + row % 16 : row * step + i % d;
       const auto value = static_cast<double>(f16_to_f32(head[at]));
       S& exact = x[static_cast<size_t>(i)];
       const double size = reference::real(exact);
@@ -229,7 +232,7 @@ class ReferenceModel {
   }
 
   const TinyModel& m_;
-  std::span<const KvLayer> layers_;
+  const KvPages* kept_ = nullptr;
   int64_t capacity_ = 0;
   int64_t position_ = 0;
   bool is_rounded_ = true;

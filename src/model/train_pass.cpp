@@ -30,10 +30,10 @@ struct TrainPass::State {
   Transformer transformer;
   TrainLimits limits;
   Tape layers_tape, head_tape;
-  Buffer<float> inputs;  // [checkpointed, rows, D]
-  Buffer<float> hidden;  // [R, D] of the head
-  Buffer<float> logits;  // [R, V]
-  std::vector<KvLayer> caches;
+  Buffer<float> inputs;         // [checkpointed, rows, D]
+  Buffer<float> hidden;         // [R, D] of the head
+  Buffer<float> logits;         // [R, V]
+  std::vector<KvPages> caches;  // of one layer, for each in turn
   std::vector<BatchSegment> segments;
   std::vector<int32_t> tokens;
   std::vector<const float*> tracked;
@@ -168,12 +168,12 @@ Status TrainPass::State::begin(const TrainBatch& batch) {
   segments.clear();
   const ModelConfig& config = transformer.config;
   int64_t row = 0;
-  if (caches.size() < batch.segments.size()) caches.resize(batch.segments.size());  // before pointers are taken
+  while (caches.size() < batch.segments.size()) {  // before pointers are taken
+    caches.emplace_back(KvLayout{kKvF16, 1, config.kv_heads, config.padded_head_dim()});
+  }
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const int64_t count = batch.segments[i];
-    if (caches[i].capacity() < count) {
-      caches[i] = KvLayer(kKvF16, config.kv_heads, config.padded_head_dim(), (count + 63) / 64 * 64);
-    }
+    caches[i].reserve(0, count);
     segments.push_back({&caches[i], row, count, 0});
     transformer.place(row, count, 0, count);
     row += count;

@@ -25,9 +25,11 @@ void run_attention(const KernelTable& kernels, const AttentionShape& shape, Rows
   const int64_t d = shape.head_dim;
   const int64_t per_token = shape.heads / shape.kv_heads;
   AttentionArgs args{};
-  args.keys = task.segment->cache->keys(task.kv_head);
-  args.values = task.segment->cache->values(task.kv_head);
-  args.format = task.segment->cache->format();
+  const KvPages& cache = *task.segment->cache;
+  args.pages = cache.data();
+  args.keys = cache.layout().keys(task.segment->layer, task.kv_head);
+  args.values = cache.layout().values(task.segment->layer, task.kv_head);
+  args.format = cache.layout().format;
   args.head_dim = static_cast<int32_t>(d);
   args.rows = static_cast<int32_t>(task.count);
   args.scale = shape.scale;
@@ -59,12 +61,12 @@ void Ops::attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::sp
   const int64_t d = shape.head_dim;
   const int64_t per_token = shape.heads / shape.kv_heads;
   for (const BatchSegment& segment : segments) {
-    ANDIRON_CHECK(segment.position + segment.rows <= segment.cache->capacity());
+    ANDIRON_CHECK(segment.cache->are_reserved(segment.position, segment.position + segment.rows));
     // By head, so that no two workers write the same cache line of a key block.
     const auto store_head = [&](int64_t head, int) {
       for (int64_t i = 0; i < segment.rows; ++i) {
-        segment.cache->store(kernels_, head, segment.position + i, k.row(segment.first_row + i) + head * d,
-                             v.row(segment.first_row + i) + head * d);
+        segment.cache->store(kernels_, segment.layer, head, segment.position + i,
+                             k.row(segment.first_row + i) + head * d, v.row(segment.first_row + i) + head * d);
       }
     };
     team_.parallel_for(shape.kv_heads, segment.rows * shape.kv_heads * d / kElementsPerNs, store_head);
@@ -120,7 +122,7 @@ void Ops::record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, 
   kept.segments = tape_->keep(segments.data(), kept.segments_count);
   for (const BatchSegment& segment : segments) {
     // Earlier positions would need gradients that nobody holds.
-    ANDIRON_CHECK(segment.position == 0 && segment.cache->format() == kKvF16);
+    ANDIRON_CHECK(segment.position == 0 && segment.cache->layout().format == kKvF16);
   }
   for (const Rows rows : {kept.kept_k, kept.kept_v}) {
     each_row(team_, rows.rows, rows.cols, [&](int64_t t) {

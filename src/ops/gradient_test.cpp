@@ -200,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(Rows, OpGradients, testing::ValuesIn(row_cases()),
 
 // --- attention ---
 
-using Caches = std::vector<KvLayer>;
+using Caches = std::vector<KvPages>;
 
 OpCase attention_case(const std::string& name, const AttentionShape& shape, const std::vector<int64_t>& segments,
                       int64_t probe_every) {
@@ -211,7 +211,10 @@ OpCase attention_case(const std::string& name, const AttentionShape& shape, cons
     alive.push_back(caches);
     std::vector<BatchSegment> list;
     int64_t row = 0;
-    for (const int64_t count : segments) caches->emplace_back(kKvF16, shape.kv_heads, d, count);
+    for (const int64_t count : segments) {
+      caches->emplace_back(KvLayout{kKvF16, 1, shape.kv_heads, d});
+      caches->back().reserve(0, count);
+    }
     for (size_t i = 0; i < segments.size(); ++i) {
       list.push_back({&(*caches)[i], row, segments[i], 0});
       row += segments[i];
@@ -268,7 +271,8 @@ TEST(AttentionGradient, ReadsTheKeysThatTheForwardRead) {
     ThreadTeam team(1);
     Ops ops(kernels_of(Isa::kScalar), team, 4, 64);
     Tape tape;
-    KvLayer cache(kKvF16, 1, 16, 4);
+    KvPages cache({kKvF16, 1, 1, 16});
+    cache.reserve(0, 4);
     auto memory = normals(3, 4 * 64);
     memory[16] = memory[64 + 32 + 1] = huge;  // of the first key and the second value
     const Rows all = {memory.data(), 4, 64, 64}, out = all.columns(48, 16);

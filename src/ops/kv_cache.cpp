@@ -1,11 +1,7 @@
 #include "ops/kv_cache.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -13,99 +9,104 @@
 
 namespace andiron {
 
-namespace {
-int64_t tiles_of(int64_t capacity) { return (capacity + kAttentionTile - 1) / kAttentionTile; }
-
-struct Sizes {
-  int64_t keys, values;  // bytes per head
-};
-Sizes head_sizes(KvFormat format, int64_t head_dim, int64_t capacity) {
-  const int64_t positions = tiles_of(capacity) * kAttentionTile;
+int64_t KvLayout::position_bytes() const {
   // generic/attention-inl.h: f16 2 bytes a number; q8_0 one byte and a 16-bit scale for each 32.
-  const int64_t per_position = format == kKvF16 ? 2 * head_dim : head_dim + head_dim / 16;
-  return {positions * per_position, positions * per_position};
+  return format == kKvF16 ? 2 * head_dim : head_dim + head_dim / 16;
+}
+
+KvPages::KvPages(const KvLayout& layout) : layout_(layout) {
+  ANDIRON_CHECK(layout.head_dim > 0 && layout.head_dim % (layout.format == kKvF16 ? 16 : 32) == 0);
+}
+
+void KvPages::grow(size_t pages) {
+  if (write_.size() >= pages) return;
+  pages_.resize(std::max(pages_.size(), pages));
+  read_.resize(std::max(read_.size(), pages));
+  write_.resize(pages);  // last: its size tells that all have grown
+}
+
+namespace {
+void copy_pieces(const KvPage& from, KvPage& to) {
+  for (int64_t i = 0; i < to.shape().pieces; ++i) {
+    const auto piece = from.piece(i);
+    std::copy(piece.begin(), piece.end(), to.piece(i).begin());
+  }
 }
 }  // namespace
 
-uint64_t KvLayer::bytes_needed(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity) {
-  const Sizes sizes = head_sizes(format, head_dim, capacity);
-  return static_cast<uint64_t>(kv_heads * (sizes.keys + sizes.values));
+std::shared_ptr<KvPage> KvPages::make_page(int64_t page) {
+  if (slab_ == nullptr || page < free_begin_ || page >= free_end_) {
+    slab_ = std::make_shared<KvSlab>(layout_.shape());
+    free_begin_ = page;
+    free_end_ = (page / kSlabPages + 1) * kSlabPages;
+  }
+  auto made = std::make_shared<KvPage>(slab_, page % kSlabPages);
+  free_begin_ = page + 1;
+  return made;
 }
 
-KvLayer::KvLayer(KvFormat format, int64_t kv_heads, int64_t head_dim, int64_t capacity)
-    : format_(format), head_dim_(head_dim), capacity_(capacity) {
-  ANDIRON_CHECK(head_dim % (format == kKvF16 ? 16 : 32) == 0);
-  const Sizes sizes = head_sizes(format, head_dim, capacity);
-  key_bytes_per_head_ = sizes.keys;
-  value_bytes_per_head_ = sizes.values;
-  bytes_ = bytes_needed(format, kv_heads, head_dim, capacity);
-  // Fresh pages are zero, which reads as number 0 in both formats.
-  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  memory_ = static_cast<uint8_t*>(memory);
-  keys_ = memory_;
-  values_ = memory_ + kv_heads * key_bytes_per_head_;
+void KvPages::reserve(int64_t begin, int64_t end) {
+  if (begin >= end) return;
+  grow(static_cast<size_t>((end + kAttentionTile - 1) / kAttentionTile));
+  for (int64_t page = begin / kAttentionTile; page * kAttentionTile < end; ++page) {
+    const auto at = static_cast<size_t>(page);
+    if (write_[at] != nullptr) continue;
+    auto made = make_page(page);
+    const bool keeps_some = begin > page * kAttentionTile && pages_[at] != nullptr;
+    if (keeps_some) copy_pieces(*pages_[at], *made);
+    read_[at] = write_[at] = made->data();
+    pages_[at] = std::move(made);
+  }
 }
 
-KvLayer::KvLayer(KvLayer&& other) noexcept { *this = std::move(other); }
-
-KvLayer& KvLayer::operator=(KvLayer&& other) noexcept {
-  std::swap(format_, other.format_);
-  std::swap(head_dim_, other.head_dim_);
-  std::swap(capacity_, other.capacity_);
-  std::swap(key_bytes_per_head_, other.key_bytes_per_head_);
-  std::swap(value_bytes_per_head_, other.value_bytes_per_head_);
-  std::swap(bytes_, other.bytes_);
-  std::swap(memory_, other.memory_);
-  std::swap(keys_, other.keys_);
-  std::swap(values_, other.values_);
-  return *this;
+bool KvPages::are_reserved(int64_t begin, int64_t end) const {
+  if (begin >= end) return true;
+  for (int64_t page = begin / kAttentionTile; page * kAttentionTile < end; ++page) {
+    if (page >= std::ssize(write_) || write_[static_cast<size_t>(page)] == nullptr) return false;
+  }
+  return true;
 }
 
-KvLayer::~KvLayer() {
-  if (memory_ != nullptr) munmap(memory_, bytes_);
+std::shared_ptr<const KvPage> KvPages::share(int64_t page) {
+  ANDIRON_CHECK(page >= 0 && page < std::ssize(pages_) && pages_[static_cast<size_t>(page)] != nullptr);
+  const auto at = static_cast<size_t>(page);
+  pages_[at]->mark_shared();
+  write_[at] = nullptr;
+  return pages_[at];
 }
 
-void KvLayer::store(const KernelTable& kernels, int64_t head, int64_t position, const float* k, const float* v) {
-  uint8_t* keys = keys_ + head * key_bytes_per_head_;
-  uint8_t* values = values_ + head * value_bytes_per_head_;
-  if (format_ == kKvF16) {
-    store_f16(kernels, keys, values, position, k, v);
+void KvPages::put(int64_t page, std::shared_ptr<const KvPage> shared) {
+  ANDIRON_CHECK(page >= 0 && shared->shape() == layout_.shape());
+  const auto at = static_cast<size_t>(page);
+  grow(at + 1);
+  read_[at] = shared->data();
+  write_[at] = nullptr;
+  pages_[at] = std::move(shared);
+}
+
+std::shared_ptr<const KvPage> KvPages::page_of(int64_t page, std::span<const uint8_t> bytes) {
+  ANDIRON_CHECK(page >= 0);
+  if (std::ssize(bytes) != layout_.page_bytes()) return nullptr;
+  auto made = make_page(page);
+  const auto piece_bytes = static_cast<size_t>(made->shape().piece_bytes);
+  for (int64_t i = 0; i < made->shape().pieces; ++i) {
+    const auto piece = bytes.subspan(static_cast<size_t>(i) * piece_bytes, piece_bytes);
+    std::copy(piece.begin(), piece.end(), made->piece(i).begin());
+  }
+  made->mark_shared();
+  return made;
+}
+
+void KvPages::store(const KernelTable& kernels, int64_t layer, int64_t head, int64_t position, const float* k,
+                    const float* v) {
+  uint8_t* page = write_[static_cast<size_t>(position / kAttentionTile)];
+  uint8_t* keys = page + layout_.keys(layer, head);
+  uint8_t* values = page + layout_.values(layer, head);
+  if (layout_.format == kKvF16) {
+    store_f16(kernels, keys, values, position % kAttentionTile, k, v);
   } else {
-    store_q8(keys, values, position, k, v);
+    store_q8(keys, values, position % kAttentionTile, k, v);
   }
-}
-
-uint64_t KvLayer::tile_bytes() const { return bytes_ / static_cast<uint64_t>(tiles_of(capacity_)); }
-
-// f(offset in the memory, bytes) of each head's keys and then each head's values: a tile of each is one piece.
-template <typename F>
-void KvLayer::for_each_piece(int64_t tile, F f) const {
-  ANDIRON_CHECK(tile >= 0 && tile < tiles_of(capacity_));
-  const int64_t tiles = tiles_of(capacity_);
-  const auto heads = static_cast<int64_t>(bytes_) / (key_bytes_per_head_ + value_bytes_per_head_);
-  for (int64_t head = 0; head < heads; ++head) {
-    const int64_t piece = key_bytes_per_head_ / tiles;
-    f(head * key_bytes_per_head_ + tile * piece, static_cast<size_t>(piece));
-  }
-  for (int64_t head = 0; head < heads; ++head) {
-    const int64_t piece = value_bytes_per_head_ / tiles;
-    f(heads * key_bytes_per_head_ + head * value_bytes_per_head_ + tile * piece, static_cast<size_t>(piece));
-  }
-}
-
-void KvLayer::read_tile(int64_t tile, uint8_t* out) const {
-  for_each_piece(tile, [&](int64_t offset, size_t bytes) {
-    std::memcpy(out, memory_ + offset, bytes);
-    out += bytes;
-  });
-}
-
-void KvLayer::write_tile(int64_t tile, const uint8_t* from) {
-  for_each_piece(tile, [&](int64_t offset, size_t bytes) {
-    std::memcpy(memory_ + offset, from, bytes);
-    from += bytes;
-  });
 }
 
 void to_kept_f16(const KernelTable& kernels, const float* x, int64_t n, uint16_t* out) {
@@ -118,14 +119,15 @@ void to_kept_f16(const KernelTable& kernels, const float* x, int64_t n, uint16_t
   }
 }
 
-void KvLayer::store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t position, const float* k,
-                        const float* v) {
+void KvPages::store_f16(const KernelTable& kernels, uint8_t* keys, uint8_t* values, int64_t at, const float* k,
+                        const float* v) const {
+  const int64_t head_dim = layout_.head_dim;
   uint16_t halves[512];
-  to_kept_f16(kernels, k, head_dim_, halves);
-  auto* block = reinterpret_cast<uint16_t*>(keys) + position / kKvBlock * kKvBlock * head_dim_;
-  for (int64_t d = 0; d < head_dim_; ++d) block[kKvBlock * d + position % kKvBlock] = halves[d];
-  uint16_t* row = reinterpret_cast<uint16_t*>(values) + position * head_dim_;
-  to_kept_f16(kernels, v, head_dim_, row);
+  to_kept_f16(kernels, k, head_dim, halves);
+  auto* block = reinterpret_cast<uint16_t*>(keys) + at / kKvBlock * kKvBlock * head_dim;
+  for (int64_t d = 0; d < head_dim; ++d) block[kKvBlock * d + at % kKvBlock] = halves[d];
+  uint16_t* row = reinterpret_cast<uint16_t*>(values) + at * head_dim;
+  to_kept_f16(kernels, v, head_dim, row);
 }
 
 namespace {
@@ -145,14 +147,14 @@ uint16_t quantize32(const float* x, uint8_t* q, int64_t step) {
 }
 }  // namespace
 
-void KvLayer::store_q8(uint8_t* keys, uint8_t* values, int64_t position, const float* k, const float* v) {
-  const int64_t chunks = head_dim_ / 32;
-  uint8_t* row = values + position * (head_dim_ + head_dim_ / 16);
+void KvPages::store_q8(uint8_t* keys, uint8_t* values, int64_t at, const float* k, const float* v) const {
+  const int64_t head_dim = layout_.head_dim, chunks = head_dim / 32;
+  uint8_t* row = values + at * (head_dim + head_dim / 16);
   for (int64_t c = 0; c < chunks; ++c) {
-    uint8_t* block = keys + (position / kKvBlock * chunks + c) * (32 + 512);
-    const int64_t lane = position % kKvBlock;
+    uint8_t* block = keys + (at / kKvBlock * chunks + c) * (32 + 512);
+    const int64_t lane = at % kKvBlock;
     reinterpret_cast<uint16_t*>(block)[lane] = quantize32(k + 32 * c, block + 32 + lane, kKvBlock);
-    reinterpret_cast<uint16_t*>(row)[c] = quantize32(v + 32 * c, row + head_dim_ / 16 + 32 * c, 1);
+    reinterpret_cast<uint16_t*>(row)[c] = quantize32(v + 32 * c, row + head_dim / 16 + 32 * c, 1);
   }
 }
 

@@ -47,14 +47,15 @@ struct LinearObserver {
   void* context = nullptr;
 };
 
-class KvLayer;  // ops/kv_cache.h
+class KvPages;  // ops/kv_cache.h
 
 // Which rows of a batch belong to one sequence, and where they stand in it.
 struct BatchSegment {
-  KvLayer* cache;     // of the layer at hand
+  KvPages* cache;     // reserved for these rows
   int64_t first_row;  // in the batch
   int64_t rows;
-  int64_t position;  // of the first row; earlier positions are in the cache
+  int64_t position;   // of the first row; earlier positions are in the cache
+  int64_t layer = 0;  // the one at hand, as the cache counts them
 };
 
 struct AttentionShape {

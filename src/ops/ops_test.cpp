@@ -41,7 +41,8 @@ std::vector<float> run(const KernelTable& table, int threads, int64_t chunk, con
                        AttentionInputs in) {
   ThreadTeam team(threads);
   Ops ops(table, team, c.tokens, 64);
-  KvLayer cache(c.format, c.shape.kv_heads, c.shape.head_dim, c.tokens);
+  KvPages cache({c.format, 1, c.shape.kv_heads, c.shape.head_dim});
+  cache.reserve(0, c.tokens);
   const int64_t width = c.shape.heads * c.shape.head_dim, kv_width = c.shape.kv_heads * c.shape.head_dim;
   std::vector<float> out(in.q.size(), NAN);
   for (int64_t t = 0; t < c.tokens; t += chunk) {
@@ -148,7 +149,8 @@ TEST(Attention, SequencesDoNotMix) {
   const int64_t width = 128, kv_width = 64;
   ThreadTeam team(2);
   Ops ops(kernels_of(available_isas().back()), team, 40, 64);
-  KvLayer first(kKvF16, 2, 32, 20), second(kKvF16, 2, 32, 20);
+  KvPages first({kKvF16, 1, 2, 32}), second({kKvF16, 1, 2, 32});
+  for (KvPages* cache : {&first, &second}) cache->reserve(0, 20);
   auto twice = [](const std::vector<float>& x) {
     auto y = x;
     y.insert(y.end(), x.begin(), x.end());

@@ -2,7 +2,8 @@
  * Gimelshein 2018). Positions are taken in tiles of 64 that lie at absolute multiples of 64, so a row's sums are added
  * in the same order whichever rows share the call. A masked position has weight exactly 0.
  *
- * Keys lie in blocks of 16 positions, so a score is a lane; values lie in rows of D, so an output is a lane.
+ * A tile is a page of the cache. In it keys lie in blocks of 16 positions, so a score is a lane; values lie in rows of
+ * D, so an output is a lane.
  *   f16   keys [pos/16][D][16] f16;                        values [pos][D] f16
  *   q8_0  keys [pos/16][D/32]{f16 d[16], int8 [32][16]};   values [pos]{f16 d[D/32], int8 [D]} */
 #pragma once
@@ -80,7 +81,7 @@ inline void scores_q8(const AttentionArgs* a, const uint8_t* keys, int64_t block
 template <int R>
 void tile_scores(const AttentionArgs* a, int64_t tile, int row, float* scores) {
   const KvSizes size = kv_sizes(a->format, a->head_dim);
-  const uint8_t* keys = a->keys + tile * 4 * size.key_block;
+  const uint8_t* keys = a->pages[tile] + a->keys;
   const float* const* q = a->q + row;
   for (int b = 0; b < 4; b += V::kAttentionBlocks) {
     if (a->format == kKvF16) {
@@ -193,7 +194,7 @@ template <int R>
 void tile_values(const AttentionArgs* a, int64_t tile, int count, const float* weights, const float* rescale,
                  float* const* out) {
   const KvSizes size = kv_sizes(a->format, a->head_dim);
-  const uint8_t* values = a->values + tile * kAttentionTile * size.value_row;
+  const uint8_t* values = a->pages[tile] + a->values;
   if (a->format == kKvQ8_0) {
     for (int64_t chunk = 0; chunk < a->head_dim / 32; ++chunk) {
       values_q8<R>(a, values, size.value_row, count, chunk, weights, rescale, out);

@@ -1,0 +1,53 @@
+#include "engine/allocation_fixture.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace {
+void count_one() {
+  if (andiron::g_counting.load(std::memory_order_relaxed)) {
+    andiron::g_allocations.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+}  // namespace
+
+// Not inlined: GCC would see free() meet a pointer from new, not knowing that this new is malloc().
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  count_one();
+  if (andiron::t_allocations_left >= 0 && andiron::t_allocations_left-- == 0) throw std::bad_alloc();
+  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
+  throw std::bad_alloc();
+}
+// The library's sorts ask for memory this way, do without where there is none, and give it back to the delete below.
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  count_one();
+  return std::malloc(size == 0 ? 1 : size);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace andiron {
+namespace {
+
+bool allocating_fails() {
+  try {
+    ::operator delete(::operator new(1));
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
+  return false;
+}
+
+TEST(Allocation, FailsOnceAndWhenItIsAskedTo) {
+  t_allocations_left = 1;
+  const bool first = allocating_fails(), second = allocating_fails(), third = allocating_fails();
+  EXPECT_FALSE(first);
+  EXPECT_TRUE(second);
+  EXPECT_FALSE(third);
+}
+
+}  // namespace
+}  // namespace andiron
