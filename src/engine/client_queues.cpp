@@ -19,7 +19,7 @@ void ClientQueues::push(std::unique_ptr<SchedulerJob> job) {
   auto at = std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.id == id; });
   if (at == clients_.end()) at = clients_.insert(clients_.end(), Client{id, {}});
   (job->begun ? resting_ : fresh_) += 1;
-  resting_tiles_ += job->tiles();
+  resting_pages_ += job->pages();
   if (job->begun) {
     at->jobs.push_front(std::move(job));
   } else {
@@ -43,7 +43,7 @@ std::unique_ptr<SchedulerJob> ClientQueues::take(std::list<Client>::iterator cli
   std::unique_ptr<SchedulerJob> taken = std::move(*job);
   client->jobs.erase(job);
   (taken->begun ? resting_ : fresh_) -= 1;
-  resting_tiles_ -= taken->tiles();
+  resting_pages_ -= taken->pages();
   if (client->jobs.empty()) clients_.erase(client);
   return taken;
 }

@@ -34,7 +34,7 @@ class ClientQueues {
   bool empty() const { return clients_.empty(); }
   int64_t size() const { return fresh_ + resting_; }
   int64_t resting() const { return resting_; }
-  int64_t resting_tiles() const { return resting_tiles_; }  // SchedulerJob::tiles() of those that rest
+  int64_t resting_pages() const { return resting_pages_; }  // SchedulerJob::pages() of those that rest
 
  private:
   using Jobs = std::deque<std::unique_ptr<SchedulerJob>>;
@@ -44,7 +44,7 @@ class ClientQueues {
   };
   std::unique_ptr<SchedulerJob> take(std::list<Client>::iterator client, const Jobs::iterator& job);
 
-  int64_t room_, fresh_ = 0, resting_ = 0, resting_tiles_ = 0;
+  int64_t room_, fresh_ = 0, resting_ = 0, resting_pages_ = 0;
   std::list<Client> clients_;  // whoever has something waiting, in turn
 };
 

@@ -338,9 +338,9 @@ void Scheduler::Core::deliver() {
 
 // With mutex_ held, for those that rest.
 uint64_t Scheduler::Core::kv_bytes() const {
-  int64_t tiles = queues_.resting_tiles();
-  for (const auto& job : running_) tiles += job->tiles();
-  return static_cast<uint64_t>(tiles * kAttentionTile) * model_->kv_bytes_per_position(options_.kv_format);
+  int64_t pages = queues_.resting_pages();
+  for (const auto& job : running_) pages += job->pages();
+  return static_cast<uint64_t>(pages * kAttentionTile) * model_->kv_bytes_per_position(options_.kv_format);
 }
 
 void Scheduler::Core::tell_end(Job& job) {

@@ -127,7 +127,8 @@ class Scheduler {
     // Since the start. prompt_tokens: of the requests whose prompts are read, those reused included.
     uint64_t prompt_tokens = 0, prompt_reused = 0, tokens = 0, steps = 0, cancelled = 0, refused = 0;
     uint64_t prefix_bytes = 0;  // now, in memory
-    // Of keys and values of those that run or rest, in whole tiles of 64 positions, now.
+    // Of keys and values of those that run or rest, in whole pages, now. A page counts for each that has it, and in
+    // prefix_bytes too: both together are more than what is in memory once.
     uint64_t kv_bytes = 0;
   };
   Stats stats() const;

@@ -59,7 +59,7 @@ struct SchedulerJob {
 
   bool is_embedding() const { return embedded != nullptr; }
   int64_t read() const { return cache ? cache->length() : 0; }
-  int64_t tiles() const { return (read() + kAttentionTile - 1) / kAttentionTile; }  // begun, of its cache
+  int64_t pages() const { return (read() + kAttentionTile - 1) / kAttentionTile; }  // begun, of its cache
   bool is_reading() const { return answer == nullptr && read() < prompt_tokens; }
   bool takes_of_chunk() const { return is_reading() && !has_ended() && !held; }
   bool has_ended() const {

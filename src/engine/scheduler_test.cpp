@@ -179,12 +179,12 @@ TEST_F(SchedulerTest, ManyRequestsOfOneClientDoNotKeepAnotherWaiting) {
   expect_idle(*scheduler);
 }
 
-// 70 tokens begin a second tile of 64 positions. One of two of a client rests when another's comes, and keeps its own.
+// 70 tokens begin a second page of 64 positions. One of two of a client rests when another's comes, and keeps its own.
 TEST_F(SchedulerTest, KeysAndValuesOfThoseThatRunAndRestAreCounted) {
   open();
   Barrier first_token, other_token;
   const auto scheduler = this->scheduler({.context = 300, .sequences = 2, .prefix_bytes = 0});
-  const uint64_t tile = 64 * model_->kv_bytes_per_position(kKvF16);
+  const uint64_t page = 64 * model_->kv_bytes_per_position(kKvF16);
   EXPECT_EQ(scheduler->stats().kv_bytes, 0U);
   const auto stops_at = [](Barrier& barrier) {
     return std::make_shared<AnswerListener>([&barrier](size_t before) {
@@ -197,7 +197,7 @@ TEST_F(SchedulerTest, KeysAndValuesOfThoseThatRunAndRestAreCounted) {
   ticket_of(scheduler->submit(request(random_tokens(70, 2), 40, 1), other));
   first_token.open();
   other_token.wait_until_reached();
-  EXPECT_EQ(scheduler->stats().kv_bytes, 2 * tile) << "of the first, until the step at hand is done";
+  EXPECT_EQ(scheduler->stats().kv_bytes, 2 * page) << "of the first, until the step at hand is done";
   uint64_t of_three = 0;
   const auto third = std::make_shared<AnswerListener>([&](size_t before) {
     if (before == 1) of_three = scheduler->stats().kv_bytes;
@@ -205,7 +205,7 @@ TEST_F(SchedulerTest, KeysAndValuesOfThoseThatRunAndRestAreCounted) {
   ticket_of(scheduler->submit(request(random_tokens(10, 3), 3, 2), third));
   other_token.open();
   third->wait();
-  EXPECT_EQ(of_three, (2 + 2 + 1) * tile);
+  EXPECT_EQ(of_three, (2 + 2 + 1) * page);
   first->wait();
   other->wait();
   EXPECT_EQ(scheduler->stats().kv_bytes, 0U);
