@@ -59,18 +59,19 @@ bool fits(const Tables& tables, const World& world, const Fact& fact) {
 std::string_view list_of(Kind kind) { return kind == Kind::kThing ? "thing" : kind == Kind::kShop ? "shop" : "event"; }
 
 // Now and then with something around it: "I heard that my sister lives in Rome."
-std::string framed(const Writer& writer, std::string sentence, const Subject& subject) {
+std::string framed(const Writer& writer, std::string sentence, const Subject& subject, const Fact& fact) {
   const bool is_one = sentence.find_first_of("?:;") == std::string::npos;
-  if (!is_one || !writer.dice().chance(0.15)) return capitalised(std::move(sentence));
+  if (!is_one || !writer.dice().chance(0.05)) return capitalised(std::move(sentence));
   if (sentence.ends_with('.')) sentence.pop_back();
-  const bool is_name = sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive);
+  const bool is_name =
+      sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive) || sentence.starts_with(fact.v);
   if (!is_name) sentence[0] = lower_case(sentence.substr(0, 1))[0];
   return writer.sentence("reading.frame", {nullptr, {{"S", sentence}}});
 }
 
 bool names_a_person(const Fact& fact) {
-  return fact.relation == "kin" || fact.relation == "with" || fact.relation == "named" || fact.relation == "pet" ||
-         fact.relation == "thing.owner" || fact.relation == "event.host";
+  return fact.relation == "kin" || fact.relation == "pet" || fact.relation == "thing.owner" ||
+         fact.relation == "event.host";
 }
 
 }  // namespace
@@ -180,7 +181,7 @@ std::string tell(const Writer& writer, const World& world) {
     } else {
       if (!out.empty()) out += ' ';
       if (dice.chance(0.12)) out += writer.sentence("reading.filler") + " ";
-      const std::string whole = framed(writer, sentence, shown);
+      const std::string whole = framed(writer, sentence, shown, fact);
       is_plain = whole == capitalised(sentence);
       out += whole;
     }
@@ -195,7 +196,7 @@ std::vector<std::string> tell_each(const Writer& writer, const World& world) {
   std::vector<std::string> out;
   for (const Fact& fact : world.facts) {
     const Subject& subject = world.subjects[fact.subject];
-    out.push_back(framed(writer, phrase(writer, fact, subject, "say"), subject));
+    out.push_back(framed(writer, phrase(writer, fact, subject, "say"), subject, fact));
   }
   return out;
 }
