@@ -105,11 +105,12 @@ Status Tables::add(std::string_view text, const std::string& source) {
 }
 
 void Tables::add_list(const std::string& name, const std::vector<std::string>& words) {
-  Rule& rule = rules_[name];
+  Rule rule;
   rule.is_list = true;
   for (const std::string& word : words) {
     if (!holds_out(word)) rule.train.push_back(word);
   }
+  if (!rule.train.empty()) rules_[name] = std::move(rule);
 }
 
 Result<Tables> Tables::read(const std::string& folder) {

@@ -35,7 +35,7 @@ class Tables {
   static Result<Tables> read(const std::string& folder);
   // `source` is for messages.
   Status add(std::string_view text, const std::string& source);
-  // A list that is in no file; words that a list holds out are left out.
+  // A list that is in no file. Words that another holds out are left out; nothing is added where none is left.
   void add_list(const std::string& name, const std::vector<std::string>& words);
   // That every {reference} of every wording is a rule or one of the names that a Writer knows.
   Status check() const;

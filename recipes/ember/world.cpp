@@ -38,20 +38,13 @@ Fact draw_fact(const Writer& writer, const std::string& relation, size_t subject
   return out;
 }
 
-const std::string& answer_form(const Tables& tables, const Fact& fact) {
-  return tables.find(fact.relation + ".answer")->train.front();
-}
-
-// Relations with one form of answer are one where there is a K and it is the same: a pet horse and a horse with a name.
-bool is_same_question(const Tables& tables, const Fact& a, const Fact& b) {
-  if (a.relation == b.relation) return a.k == b.k;
-  return !a.k.empty() && a.k == b.k && answer_form(tables, a) == answer_form(tables, b);
-}
+bool is_same_question(const Fact& a, const Fact& b) { return a.relation == b.relation && a.k == b.k; }
 
 bool fits(const Tables& tables, const World& world, const Fact& fact) {
   return std::none_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
-    // Two relations with one value (home and wish, say) would make "Who ...?" hard to judge by the answer alone.
-    return (is_same_question(tables, fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
+    // Two relations with one value (a dog and a son of one name, say) would make "Who ...?" hard to judge by the answer
+    // alone.
+    return (is_same_question(fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
            (fact.subject == other.subject && fact.v == other.v);
   });
 }
@@ -130,7 +123,7 @@ Fact draw_untold(const Writer& writer, const World& world) {
     Fact fact = as_another ? dice.pick(world.facts) : draw_fact(writer, dice.pick(relations), subject);
     fact.subject = subject;
     const bool told = std::any_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
-      return other.subject == subject && is_same_question(writer.tables(), fact, other);
+      return other.subject == subject && is_same_question(fact, other);
     });
     if (!told) return fact;
   }
@@ -138,8 +131,7 @@ Fact draw_untold(const Writer& writer, const World& world) {
 
 std::string draw_other_value(const Writer& writer, const World& world, const Fact& fact) {
   for (const Fact& other : world.facts) {  // another's is the best lie
-    if (other.subject != fact.subject && is_same_question(writer.tables(), fact, other) && writer.dice().chance(0.5))
-      return other.v;
+    if (other.subject != fact.subject && is_same_question(fact, other) && writer.dice().chance(0.5)) return other.v;
   }
   for (;;) {
     std::string value = draw_value(writer, fact.relation, fact.k);
