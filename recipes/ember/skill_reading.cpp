@@ -4,7 +4,6 @@
 #include <array>
 
 #include "base/strings.h"
-#include "echo.h"
 #include "reading.h"
 #include "skills.h"
 
@@ -23,8 +22,8 @@ Reading draw_reading(const Writer& writer) {
   const Kind kind = draw_kind(dice);
   // Half of the training texts are short: what a question asks for is found there first.
   const bool is_short = !writer.is_test() && dice.chance(0.5);
-  const size_t subjects = is_short || dice.chance(0.25) ? 1 + dice.below(2) : 2 + dice.below(2);
-  const size_t facts = std::max<size_t>(subjects, is_short ? 1 + dice.below(3) : 2 + dice.below(5));
+  const size_t subjects = is_short || dice.chance(0.25) ? 1 + dice.below(2) : 2 + dice.below(dice.chance(0.3) ? 4 : 2);
+  const size_t facts = std::max<size_t>(subjects, is_short ? 1 + dice.below(3) : 2 + dice.below(6));
   Reading out;
   out.world = draw_world(writer, kind, draw_subjects(writer, kind, subjects), facts);
   out.text = tell(writer, out.world);
@@ -45,7 +44,7 @@ class Asking {
   }
 
   void ask(const std::string& question, const std::string& answer) { put(typed(writer_, question), answer); }
-  // As it is written: options stand on lines of their own.
+  // As it is written: options have their letters.
   void put(const std::string& shown, const std::string& answer) {
     out_.ask(is_given_ ? shown : writer_.draw("reading.layout", {nullptr, {{"TEXT", text_}, {"Q", shown}}}), answer);
     is_given_ = true;
@@ -158,7 +157,12 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
   return out;
 }
 
-// Options in any order, each behind a letter or a dash; the right one is said again, without it.
+// "B) lamp", as it stands among the options.
+std::string option_text(size_t index, const std::string& mark, const std::string& option) {
+  return format("{}{} {}", static_cast<char>('A' + index), mark, option);
+}
+
+// Lettered options in any order; the right one is answered with its letter.
 void ask_choice(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   Dice& dice = writer.dice();
   std::vector<std::string> options = {fact.v};
@@ -168,15 +172,17 @@ void ask_choice(const Writer& writer, const World& world, const Fact& fact, Aski
     if (std::find(options.begin(), options.end(), other) == options.end()) options.push_back(std::move(other));
   }
   dice.shuffle(options);
-  static const std::array<const char*, 4> kMarks = {"A)", "A.", "A:", "-"};
-  std::string mark = kMarks[dice.below(kMarks.size())];
+  const auto right = static_cast<size_t>(std::find(options.begin(), options.end(), fact.v) - options.begin());
+  std::string question = capitalised(phrase(writer, fact, world.subjects[fact.subject], "ask"));
+  static const std::array<const char*, 3> kMarks = {")", ".", ":"};
+  const std::string mark = kMarks[dice.below(kMarks.size())];
   std::string lines;
-  for (const std::string& option : options) {
-    lines += format("{}{} {}", lines.empty() ? "" : "\n", mark, option);
-    if (mark[0] != '-') ++mark[0];
-  }
-  const std::string question = capitalised(phrase(writer, fact, world.subjects[fact.subject], "ask"));
-  asking.put(writer.draw("reading.choose", {nullptr, {{"Q", question}, {"OPTIONS", lines}}}), fact.v);
+  for (size_t i = 0; i < options.size(); ++i) lines += (i > 0 ? "\n" : "") + option_text(i, mark, options[i]);
+  const bool letter_only = dice.chance(0.4);
+  if (letter_only) question = writer.draw("reading.letter", {nullptr, {{"Q", question}}});
+  const std::string text = writer.draw("reading.choose", {nullptr, {{"Q", question}, {"OPTIONS", lines}}});
+  const std::string answer = option_text(right, mark, fact.v);
+  asking.put(text, letter_only ? answer.substr(0, 1) : answer);
 }
 
 void ask_yes_or_no(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
@@ -200,9 +206,9 @@ void ask_either(const Writer& writer, const World& world, const Fact& fact, Aski
 
 void ask_judgement(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   const double form = writer.dice().uniform();
-  if (form < 0.6) {
+  if (form < 0.5) {
     ask_yes_or_no(writer, world, fact, asking);
-  } else if (form < 0.8) {
+  } else if (form < 0.85) {
     ask_choice(writer, world, fact, asking);
   } else {
     ask_either(writer, world, fact, asking);
@@ -217,7 +223,6 @@ enum class Asked { kFact, kUntold, kJudgement };
 Conversation reading_row(const Desk& desk, Asked own) {
   const Writer& writer = desk.writer;
   Dice& dice = writer.dice();
-  if (!writer.is_test() && dice.chance(0.12)) return asked_pairs(writer);
   const Reading reading = draw_reading(writer);
   Asking asking(writer, reading);
   const size_t turns = draw_turns(writer);
