@@ -102,17 +102,17 @@ void PrefixFolder::keep_order() const {
   });
 }
 
-void PrefixFolder::put(std::shared_ptr<const PrefixBlock> block) {
+void PrefixFolder::put(const std::shared_ptr<const PrefixBlock>& block) {
   const std::lock_guard lock(mutex_);
-  put_locked(std::move(block));
+  put_locked(block);
 }
 
-void PrefixFolder::put_locked(std::shared_ptr<const PrefixBlock> block) {
+void PrefixFolder::put_locked(const std::shared_ptr<const PrefixBlock>& block) {
   const bool is_whole = order_.holds(block->key) && !unread_.contains(block->key);
   if (is_whole || waiting_keys_.contains(block->key)) return;
   const uint64_t bytes = block->bytes();
   if (waiting_bytes_ > 0 && waiting_bytes_ + bytes > kWaitingBytesMax) return;
-  std::list<std::shared_ptr<const PrefixBlock>> made(1, std::move(block));
+  std::list<std::shared_ptr<const PrefixBlock>> made(1, block);
   waiting_keys_.insert(made.front()->key);
   waiting_.splice(waiting_.end(), made);
   waiting_bytes_ += bytes;

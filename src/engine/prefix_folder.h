@@ -34,7 +34,7 @@ class PrefixFolder {
 
   // Will be written; at once returns. Where too much waits to be written already, it is not kept. Throws
   // std::bad_alloc; then nothing has changed.
-  void put(std::shared_ptr<const PrefixBlock> block);
+  void put(const std::shared_ptr<const PrefixBlock>& block);
   // Was found in memory: as put(), or used once more. Throws as put().
   void use(const std::shared_ptr<const PrefixBlock>& block);
   // There, or about to be.
@@ -53,7 +53,7 @@ class PrefixFolder {
   PrefixFolder(std::string folder, uint64_t bytes_max);
   Status find_files();
   std::string path_of(const std::string& key) const;
-  void put_locked(std::shared_ptr<const PrefixBlock> block);
+  void put_locked(const std::shared_ptr<const PrefixBlock>& block);
   void write_all();
   bool write(const PrefixBlock& block) const;
   std::vector<std::string> make_room();
