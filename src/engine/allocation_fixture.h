@@ -12,5 +12,8 @@ inline std::atomic<bool> g_counting{false};
 inline std::atomic<int64_t> g_allocations{0};
 // On this thread so many more succeed, then one fails, then all succeed again; below 0: none fails.
 inline constinit thread_local int64_t t_allocations_left = -1;
+// Likewise of all threads together but those that say here that they are spared.
+inline std::atomic<int64_t> g_allocations_left{-1};
+inline constinit thread_local bool t_spared = false;
 
 }  // namespace andiron

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <thread>
 
 namespace {
 void count_one() {
@@ -12,12 +13,17 @@ void count_one() {
     andiron::g_allocations.fetch_add(1, std::memory_order_relaxed);
   }
 }
+
+bool is_to_fail() {
+  if (andiron::t_allocations_left >= 0 && andiron::t_allocations_left-- == 0) return true;
+  return !andiron::t_spared && andiron::g_allocations_left >= 0 && andiron::g_allocations_left-- == 0;
+}
 }  // namespace
 
 // Not inlined: GCC would see free() meet a pointer from new, not knowing that this new is malloc().
 [[gnu::noinline]] void* operator new(std::size_t size) {
   count_one();
-  if (andiron::t_allocations_left >= 0 && andiron::t_allocations_left-- == 0) throw std::bad_alloc();
+  if (is_to_fail()) throw std::bad_alloc();
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
   throw std::bad_alloc();
 }
@@ -44,6 +50,20 @@ bool allocating_fails() {
 TEST(Allocation, FailsOnceAndWhenItIsAskedTo) {
   t_allocations_left = 1;
   const bool first = allocating_fails(), second = allocating_fails(), third = allocating_fails();
+  EXPECT_FALSE(first);
+  EXPECT_TRUE(second);
+  EXPECT_FALSE(third);
+}
+
+TEST(Allocation, FailsOnAnyThreadThatIsNotSpared) {
+  t_spared = true;
+  bool first = true, second = false, third = true;
+  std::thread other([&] {
+    g_allocations_left = 1;
+    first = allocating_fails(), second = allocating_fails(), third = allocating_fails();
+  });
+  other.join();
+  t_spared = false;
   EXPECT_FALSE(first);
   EXPECT_TRUE(second);
   EXPECT_FALSE(third);

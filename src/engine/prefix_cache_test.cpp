@@ -335,6 +335,30 @@ TEST_F(PrefixFolderTest, WithoutMemoryNothingWaits) {
   }
 }
 
+// Nor does the thread that writes end, wherever its memory runs out; what it has no memory for is not there.
+TEST_F(PrefixFolderTest, WithoutMemoryNothingIsWritten) {
+  const auto old = shared(block_of(some_tokens(64, 1), 0)), fresh = shared(block_of(some_tokens(64, 2), 0));
+  const auto folder = open(prefix_file_bytes(*fresh));  // there is room for one of them
+  t_spared = true;
+  bool has_failed = true;
+  for (int64_t failures = 0; has_failed; ++failures) {
+    ASSERT_LT(failures, 1000);
+    folder->clear();
+    folder->put(old);
+    folder->settle();
+    ASSERT_TRUE(folder->holds(old->key));
+    g_allocations_left = failures;
+    folder->put(fresh);
+    folder->settle();
+    has_failed = g_allocations_left.exchange(-1) < 0;
+    const size_t held = (folder->holds(old->key) ? 1U : 0U) + (folder->holds(fresh->key) ? 1U : 0U);
+    EXPECT_EQ(files(), held) << failures;
+  }
+  t_spared = false;
+  EXPECT_TRUE(folder->holds(fresh->key));
+  EXPECT_FALSE(folder->holds(old->key));
+}
+
 TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
   const auto folder = open();
   for (uint64_t round = 0; round < 3; ++round) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <list>
+#include <new>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -59,7 +60,11 @@ PrefixFolder::~PrefixFolder() {
   }
   work_.notify_all();
   if (writer_.joinable()) writer_.join();
-  keep_order();
+  try {
+    keep_order();
+  } catch (const std::bad_alloc&) {
+    // The next start finds them in an older order.
+  }
 }
 
 std::string PrefixFolder::path_of(const std::string& key) const { return format("{}/{}{}", folder_, key, kEnding); }
@@ -88,7 +93,7 @@ Status PrefixFolder::find_files() {
     order_.use(file.key, "", file.bytes);
     unread_.insert(file.key);
   }
-  remove_files(make_room());
+  make_room();
   return {};
 }
 
@@ -192,23 +197,35 @@ void PrefixFolder::write_all() {
     if (waiting_.empty()) return;
     const auto block = std::move(waiting_.front());
     waiting_.pop_front();
-    const bool is_useful = block->is_first() || order_.holds(block->parent);
     lock.unlock();
-    const bool written = is_useful && write(*block);
-    lock.lock();
-    if (written) {
-      order_.use(block->key, block->parent, prefix_file_bytes(*block));
-      unread_.erase(block->key);
-    }
-    const std::vector<std::string> gone = make_room();
-    lock.unlock();
-    // What is put again under one of these names is written by this thread, after this.
-    remove_files(gone);
+    write_one(*block);
     lock.lock();
     waiting_keys_.erase(block->key);
     waiting_bytes_ -= block->bytes();
     if (waiting_keys_.empty()) settled_.notify_all();
   }
+}
+
+// What there is no memory for is not kept, as what the disk does not take.
+void PrefixFolder::write_one(const PrefixBlock& block) {
+  fs::path path;
+  bool is_written = false, is_known = false;
+  try {
+    path = path_of(block.key);
+    is_written = is_useful(block) && write(block);
+    if (is_written) note(block);
+    is_known = is_written;
+    make_room();
+  } catch (const std::bad_alloc&) {
+    if (!is_written || is_known) return;
+    std::error_code ignored;
+    fs::remove(path, ignored);  // nothing would find it, nor count it
+  }
+}
+
+bool PrefixFolder::is_useful(const PrefixBlock& block) const {
+  const std::lock_guard lock(mutex_);
+  return block.is_first() || order_.holds(block.parent);
 }
 
 bool PrefixFolder::write(const PrefixBlock& block) const {
@@ -218,15 +235,28 @@ bool PrefixFolder::write(const PrefixBlock& block) const {
   return free.ok() && *free >= bytes + kDiskReserve && write_prefix_file(block, path_of(block.key)).ok();
 }
 
-// Forgets what is too much, whose files are to be removed then.
-std::vector<std::string> PrefixFolder::make_room() {
-  std::vector<std::string> gone;
-  while (!order_.empty() && order_.bytes() > bytes_max_) {
-    gone.push_back(order_.last());
-    order_.forget(gone.back());
-    unread_.erase(gone.back());
+void PrefixFolder::note(const PrefixBlock& block) {
+  const std::lock_guard lock(mutex_);
+  order_.use(block.key, block.parent, prefix_file_bytes(block));
+  unread_.erase(block.key);
+}
+
+// What is put again under the name of one that goes is written by the same thread, after this.
+void PrefixFolder::make_room() {
+  for (fs::path path = forget_last(); !path.empty(); path = forget_last()) {
+    std::error_code ignored;
+    fs::remove(path, ignored);
   }
-  return gone;
+}
+
+fs::path PrefixFolder::forget_last() {
+  const std::lock_guard lock(mutex_);
+  if (order_.empty() || order_.bytes() <= bytes_max_) return {};
+  const std::string key = order_.last();
+  fs::path path = path_of(key);  // first: where there is no memory for it, nothing is forgotten
+  order_.forget(key);
+  unread_.erase(key);
+  return path;
 }
 
 void PrefixFolder::remove_files(const std::vector<std::string>& keys) const {

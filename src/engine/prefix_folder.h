@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <filesystem>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -55,8 +56,14 @@ class PrefixFolder {
   std::string path_of(const std::string& key) const;
   void put_locked(const std::shared_ptr<const PrefixBlock>& block);
   void write_all();
+  void write_one(const PrefixBlock& block);
+  bool is_useful(const PrefixBlock& block) const;
   bool write(const PrefixBlock& block) const;
-  std::vector<std::string> make_room();
+  void note(const PrefixBlock& block);
+  // Removes what is too much.
+  void make_room();
+  // Forgets one that is too much; where its file is, which is to be removed, or "".
+  std::filesystem::path forget_last();
   void remove_files(const std::vector<std::string>& keys) const;
   void keep_order() const;
 
