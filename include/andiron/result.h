@@ -23,7 +23,7 @@ namespace andiron {
 enum class ErrorKind : uint8_t {
   kOther,
   kNotFound,  // what was named is not there
-  kConflict,  // something else has the name already
+  kConflict,  // what is there already stands in the way: something else of this name, or too much of it
   kDiskFull,  // nothing is wrong with what was asked: there is no room for it
   kMachine,   // likewise: the disk, the memory or what lies on the disk has failed, or something else holds it
 };

@@ -129,7 +129,8 @@ Result<ShelfFile> FileShelf::add(std::string_view name, std::string_view content
   file.name = last_part(name);
   TRY_ASSIGN(const auto there, list());
   if (there.size() >= kFilesMax) {
-    return make_error(ErrorKind::kDiskFull, "there are {} files already; remove some of them first", there.size());
+    return make_error(ErrorKind::kConflict, "there are {} files here, and no more are kept; remove some of them first",
+                      there.size());
   }
   TRY_ASSIGN(file.id, new_id());
   file.id.insert(0, kPrefix);

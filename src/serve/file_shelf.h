@@ -67,8 +67,8 @@ class FileShelf {
 
   // Whether it could be learned from: it has a name, and it is text with something in it.
   static Status check(std::string_view name, std::string_view content);
-  // An Error says why it cannot be kept: check(), too many already or no room on the disk (both kDiskFull), or what
-  // else the disk has done.
+  // An Error says why it cannot be kept: check(), too many already (kConflict), no room on the disk (kDiskFull), or
+  // what else the disk has done.
   Result<ShelfFile> add(std::string_view name, std::string_view content) const;
   // The oldest first. What is no file of this shelf is left out.
   Result<std::vector<ShelfFile>> list() const;

@@ -46,6 +46,9 @@ ApiResult<Json> add_file(const FileShelf& shelf, const HttpRequest& request) {
   const Status sound = FileShelf::check(ask->name, ask->content);
   if (!sound.ok()) return refuse("file", "invalid_file", "{}", sound.error().message);
   auto file = shelf.add(ask->name, ask->content);
+  if (!file.ok() && file.error().kind == ErrorKind::kConflict) {
+    return ApiError{409, file.error().message, "", "too_many_files", {}};
+  }
   if (!file.ok()) return cannot(file.error());
   return file_json(*file);
 }

@@ -206,6 +206,22 @@ TEST_F(LearnRoutes, ADiskThatTakesNoMoreIsNotTheFilesFault) {
   EXPECT_EQ(text(upload("a.jsonl", rows(), 500).member("error"), "code"), "storage_error");
 }
 
+TEST_F(LearnRoutes, TooManyFilesAreNoFullDisk) {
+  ShelfFile file = shelf_->add("a.txt", "text").value();
+  const std::string first = file.id;
+  for (size_t i = 1; i < FileShelf::kFilesMax; ++i) {
+    file.id = format("file-{:032x}", i);
+    std::filesystem::create_directory(folder_.file("data/files/" + file.id));
+    folder_.write(format("data/files/{}/about.json", file.id), to_json(file).dump());
+  }
+  const Json error = upload("b.txt", "text", 409).member("error");
+  EXPECT_EQ(text(error, "code"), "too_many_files");
+  EXPECT_EQ(text(error, "type"), "conflict_error");
+  EXPECT_NE(text(error, "message").find("there are 1000 files here"), std::string::npos) << text(error, "message");
+  ask("DELETE", "/v1/files/" + first);
+  EXPECT_EQ(text(upload("b.txt", "text"), "filename"), "b.txt");
+}
+
 TEST_F(LearnRoutes, AJobFromItsFileToItsAdapter) {
   const std::string file = text(upload("birds.jsonl", rows()), "id");
   const std::string body = format(
