@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
 
 #include "http/raw_client.h"
 #include "http/test_routes.h"
@@ -207,14 +210,44 @@ void body_rate(Limit) {
   EXPECT_TRUE(low.counted(Limit::kTransferBytesPerS));
 }
 
-// A client that reads nothing of a long answer.
-void stall_ms(Limit limit) {
+// A client that reads nothing of a long answer, which comes as a whole.
+void stall_ms_of_whole(Limit limit) {
   Limited low({{limit, 50}});
   RawClient client(low.server().port(), 4096);
   const std::string long_text(3 << 20, 'x');
   client.send(low.post("/v1/echo", "{\"a\":\"" + long_text + "\"}"));
   EXPECT_TRUE(comes_true([&] { return low.counted(limit); }));
   EXPECT_LT(client.all().size(), long_text.size()) << "the rest was thrown away";
+}
+
+// Sends a piece whenever its client has taken the one before, for ever.
+void go_on(const std::shared_ptr<HttpReply>& reply) {
+  reply->write(std::string(100'000, 'x'));
+  reply->on_taken([reply] { go_on(reply); });
+}
+
+// Nor does one keep its place that asked for a file, which is sent as it is taken.
+void stall_ms_of_pieces(Limit limit) {
+  std::atomic<int> gone{0};
+  const Route route{"GET", "/file", [&gone](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                      reply->on_gone([&gone] { ++gone; });
+                      reply->begin_body("text/plain", uint64_t{1} << 40);
+                      go_on(reply);
+                    }};
+  ServerOptions options;
+  options.limits.set(limit, 50);
+  TestServer server({route}, options);
+  RawClient client(server.port(), 4096);
+  client.send(format("GET /file HTTP/1.1\r\n{}\r\n", server.host()));
+  EXPECT_EQ(status_in(client.until("\r\n\r\n")), 200);
+  EXPECT_TRUE(comes_true([&] { return gone == 1; }));
+  EXPECT_TRUE(comes_true([&] { return server.server().counts().connections == 0; }));
+  EXPECT_EQ(server.server().counts().requests, 0U);
+}
+
+void stall_ms(Limit limit) {
+  stall_ms_of_whole(limit);
+  stall_ms_of_pieces(limit);
 }
 
 // A stream that goes on whether it is read or not.
