@@ -1,4 +1,5 @@
-// Jobs as requests see them; the thread that works on them is in training_jobs_work.cpp.
+// Jobs as requests see them. What a start finds of them is in training_jobs_start.cpp, the thread that works on them in
+// training_jobs_work.cpp.
 #include "serve/training_jobs.h"
 
 #include <algorithm>
@@ -16,10 +17,6 @@
 namespace andiron {
 
 namespace {
-
-constexpr std::string_view kPrefix = "ftjob-";
-constexpr const char* kDiscarded = "discarded";
-constexpr std::string_view kPlanId = "plan";  // in the place of a job's: what a plan reads of the chats
 
 ApiError no_job(std::string_view id) {
   return {404,
@@ -78,39 +75,6 @@ void TrainingJobs::close() {
 TrainingJobs::~TrainingJobs() {
   close();
   if (thread_.joinable()) thread_.join();
-}
-
-// A job that ran when the last process ended goes first.
-Status TrainingJobs::take_up() {
-  TRY(make_private_folder(options_.folder));
-  remove_chats(kPlanId);  // of a process that was killed while it planned
-  if (const auto any = options_.adapter_folder("any"); any.ok()) remove_removed_folders(parent_of(*any));
-  TRY_ASSIGN(const auto runs, store_.runs());
-  for (const StoredRun& run : runs) {
-    if (!run.id.starts_with(kPrefix)) continue;
-    TrainingJob job;
-    if (!from_json(run.details, job)) {
-      job = TrainingJob();
-      job.state = kJobFailed;
-      job.created = run.created_ms / 1000;
-      job.error = "what was kept of this job cannot be read";
-    }
-    job.id = run.id;
-    job.adapter = run.adapter;
-    const bool made_here = file_exists(events_path(run.id));
-    auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
-    entries_[run.id] = entry;
-    if (entry->job.is_over()) remove_chats(run.id);
-    if (entry->job.decision == kDiscarded) finish_discarding(entry->job);
-    const bool ran = entry->job.state == kJobRunning;
-    if (ran) entry->job.state = kJobQueued;
-    // One that came with imported chats waits until somebody wants it here.
-    if (entry->job.state == kJobQueued && !made_here) entry->job.state = kJobPaused;
-    // One for another model waits for a server of that.
-    if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
-    queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
-  }
-  return {};
 }
 
 TrainingJobs::Found TrainingJobs::find_entry(std::string_view id) const {
@@ -229,7 +193,7 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   TrainingJob job;
   const auto id = new_id();
   if (!id.ok()) return cannot(id.error());
-  job.id = std::string(kPrefix) + *id;
+  job.id = std::string(kJobPrefix) + *id;
   job.adapter = std::move(*name);
   job.state = kJobQueued;
   job.created = std::time(nullptr);
@@ -416,7 +380,7 @@ ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
 
 ApiResult<TrainingJob> TrainingJobs::keep(std::string_view id) {
   const auto decide = [](const Entry&, TrainingJob& job) -> std::optional<ApiError> {
-    if (job.state != kJobSucceeded || job.decision == kDiscarded) {
+    if (job.state != kJobSucceeded || job.decision == kJobDiscarded) {
       return conflict(
           format("there is nothing to keep: the job is {}", job.decision.empty() ? job.state : job.decision),
           "nothing_learned");
@@ -433,8 +397,8 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
   std::string before;
   const auto decide = [&](const Entry& entry, TrainingJob& job) -> std::optional<ApiError> {
     if (!job.is_over() || entry.working) return is_not_over();
-    before = std::exchange(job.decision, kDiscarded);
-    if (before == kDiscarded) return std::nullopt;
+    before = std::exchange(job.decision, kJobDiscarded);
+    if (before == kJobDiscarded) return std::nullopt;
     auto found = hold_adapter(job);
     if (!found.ok()) return found.error();
     held = std::move(*found);
@@ -444,8 +408,8 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
     const Status removed = held == nullptr ? Status() : remove_whole_folder(held->path());
     if (!removed.ok() && !check_free(held->path()).ok()) {
       entry->job.decision = before;
-    } else if (before != kDiscarded) {
-      tell(*entry, "info", kDiscarded);
+    } else if (before != kJobDiscarded) {
+      tell(*entry, "info", kJobDiscarded);
     }
     if (!removed.ok()) return cannot(removed.error());
     return std::nullopt;
@@ -454,7 +418,7 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
 
 ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
   for (const TrainingJob& job : list()) {
-    if (tuned_model_name(job) == model && job.state == kJobSucceeded && job.decision != kDiscarded) {
+    if (tuned_model_name(job) == model && job.state == kJobSucceeded && job.decision != kJobDiscarded) {
       return discard(job.id);
     }
   }
@@ -475,14 +439,6 @@ ApiResult<std::unique_ptr<RunFolder>> TrainingJobs::hold_adapter(const TrainingJ
     return conflict(taken.error().message, "adapter_in_use");
   }
   return held;
-}
-
-// What the last process had not come to. Where nothing tells which run a folder holds, it may be anybody's by now.
-void TrainingJobs::finish_discarding(const TrainingJob& job) const {
-  if (job.run_begun.empty()) return;
-  auto held = hold_adapter(job);
-  if (!held.ok() || *held == nullptr) return;
-  [[maybe_unused]] const Status removed = remove_whole_folder((*held)->path());
 }
 
 // From the store first: where that takes no change, all of it stays.

@@ -5,12 +5,17 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "serve/training_jobs.h"
 
 namespace andiron {
+
+inline constexpr std::string_view kJobPrefix = "ftjob-";   // of an id
+inline constexpr std::string_view kPlanId = "plan";        // in its place: what a plan reads of the chats
+inline constexpr const char* kJobDiscarded = "discarded";  // a decision
 
 // Under TrainingJobs::mutex_, but for `stop`.
 struct TrainingJobs::Entry {

@@ -1,0 +1,54 @@
+// What a process finds of the jobs of those before it, whose ends may have come at any moment.
+#include <memory>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/atomic_folder.h"
+#include "serve/training_jobs.h"
+#include "serve/training_jobs_entry.h"
+#include "train/run_folder.h"
+
+namespace andiron {
+
+// A job that ran when the last process ended goes first.
+Status TrainingJobs::take_up() {
+  TRY(make_private_folder(options_.folder));
+  remove_chats(kPlanId);  // of a process that was killed while it planned
+  if (const auto any = options_.adapter_folder("any"); any.ok()) remove_removed_folders(parent_of(*any));
+  TRY_ASSIGN(const auto runs, store_.runs());
+  for (const StoredRun& run : runs) {
+    if (!run.id.starts_with(kJobPrefix)) continue;
+    TrainingJob job;
+    if (!from_json(run.details, job)) {
+      job = TrainingJob();
+      job.state = kJobFailed;
+      job.created = run.created_ms / 1000;
+      job.error = "what was kept of this job cannot be read";
+    }
+    job.id = run.id;
+    job.adapter = run.adapter;
+    const bool made_here = file_exists(events_path(run.id));
+    auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
+    entries_[run.id] = entry;
+    if (entry->job.is_over()) remove_chats(run.id);
+    if (entry->job.decision == kJobDiscarded) finish_discarding(entry->job);
+    const bool ran = entry->job.state == kJobRunning;
+    if (ran) entry->job.state = kJobQueued;
+    // One that came with imported chats waits until somebody wants it here.
+    if (entry->job.state == kJobQueued && !made_here) entry->job.state = kJobPaused;
+    // One for another model waits for a server of that.
+    if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
+    queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
+  }
+  return {};
+}
+
+// What the last process had not come to. Where nothing tells which run a folder holds, it may be anybody's by now.
+void TrainingJobs::finish_discarding(const TrainingJob& job) const {
+  if (job.run_begun.empty()) return;
+  auto held = hold_adapter(job);
+  if (!held.ok() || *held == nullptr) return;
+  [[maybe_unused]] const Status removed = remove_whole_folder((*held)->path());
+}
+
+}  // namespace andiron
