@@ -441,7 +441,8 @@ ApiResult<std::unique_ptr<RunFolder>> TrainingJobs::hold_adapter(const TrainingJ
   return held;
 }
 
-// From the store first: where that takes no change, all of it stays.
+// From the store first: where that takes no change, all of it stays. Killed after that, the next start finds the mark
+// and removes the files.
 std::optional<ApiError> TrainingJobs::remove(std::string_view id) {
   const std::lock_guard order(order_);
   {
@@ -450,12 +451,19 @@ std::optional<ApiError> TrainingJobs::remove(std::string_view id) {
     if (entry == nullptr) return no_job(id);
     if (!entry->job.is_over() || entry->working) return is_not_over();
   }
+  [[maybe_unused]] const Status marked = write_text_file(mark_path(id), "", true);  // a full disk takes none
   const auto removed = store_.remove_run(id);
-  if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) return cannot(removed.error());
+  if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) {
+    remove_mark(id);
+    return cannot(removed.error());
+  }
   remove_chats(id);
-  const std::lock_guard lock(mutex_);  // nobody reads events without it, nor writes them
-  entries_.erase(entries_.find(id));
-  remove_events(id);
+  {
+    const std::lock_guard lock(mutex_);  // nobody reads events without it, nor writes them
+    entries_.erase(entries_.find(id));
+    remove_events(id);
+  }
+  remove_mark(id);
   return std::nullopt;
 }
 

@@ -120,6 +120,7 @@ class TrainingJobs {
   TrainingJobs(std::shared_ptr<const Model> model, const Tokenizer& tokenizer, const KernelTable& kernels, Store& store,
                const FileShelf& shelf, TrainingOptions options);
   Status take_up();
+  void finish_removing() const;
 
   // Under order_, and not under mutex_: it waits for the disk.
   Status save(const TrainingJob& job);
@@ -152,8 +153,10 @@ class TrainingJobs {
   Status keep_ledger(const std::vector<Lesson>& lessons);
   std::string chats_path(std::string_view id) const;
   std::string events_path(std::string_view id) const;
+  std::string mark_path(std::string_view id) const;  // of a job that is being removed
   void remove_chats(std::string_view id) const;
   void remove_events(std::string_view id) const;
+  void remove_mark(std::string_view id) const;
   std::string without_paths(const TrainingAsk& ask, std::string text) const;
   void make_way(ThreadTeam& team);
 

@@ -1,9 +1,11 @@
 // What a process finds of the jobs of those before it, whose ends may have come at any moment.
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "base/atomic_file.h"
 #include "base/atomic_folder.h"
+#include "base/strings.h"
 #include "serve/training_jobs.h"
 #include "serve/training_jobs_entry.h"
 #include "train/run_folder.h"
@@ -40,7 +42,24 @@ Status TrainingJobs::take_up() {
     if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
     queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
   }
+  finish_removing();
   return {};
+}
+
+// Of the jobs that the last process was removing what the store has let go of. Files without a mark may be those of a
+// server that keeps its jobs in another store.
+void TrainingJobs::finish_removing() const {
+  const auto names = list_folder(options_.folder);
+  if (!names.ok()) return;
+  for (const std::string& name : *names) {
+    const std::string id = name.substr(0, name.find('.'));
+    if (format("{}/{}", options_.folder, name) != mark_path(id)) continue;
+    if (!entries_.contains(id)) {
+      remove_chats(id);
+      remove_events(id);
+    }
+    remove_mark(id);
+  }
 }
 
 // What the last process had not come to. Where nothing tells which run a folder holds, it may be anybody's by now.

@@ -301,6 +301,26 @@ TEST_F(LearningTest, WhatWasBeingRemovedGoesAtTheNextStart) {
   EXPECT_TRUE(std::filesystem::exists(adapter("other")));
 }
 
+// As if the last process had been killed before the store let go of a job, or after that.
+TEST_F(LearningTest, AJobThatWasBeingRemovedIsThereOrGoneAtTheNextStart) {
+  const std::string id = added(ask(file())).id;
+  ASSERT_EQ(ended(id).state, kJobSucceeded);
+  const auto said = messages(id);
+  jobs_.reset();
+  const std::string gone = "ftjob-0123456789abcdef0123456789abcdef", others = "ftjob-ffffffffffffffffffffffffffffffff";
+  const auto path = [](const std::string& job, const char* kind) { return format("data/jobs/{}.{}", job, kind); };
+  const auto exists = [&](const std::string& name) { return std::filesystem::exists(folder_.file(name)); };
+  folder_.write(path(id, "removed"), "");
+  for (const char* kind : {"removed", "events.jsonl", "chats.jsonl"}) folder_.write(path(gone, kind), "");
+  folder_.write(path(others, "events.jsonl"), "");
+  open();
+  EXPECT_EQ(find(id).state, kJobSucceeded);
+  EXPECT_EQ(messages(id), said);
+  EXPECT_FALSE(exists(path(id, "removed")));
+  for (const char* kind : {"removed", "events.jsonl", "chats.jsonl"}) EXPECT_FALSE(exists(path(gone, kind))) << kind;
+  EXPECT_TRUE(exists(path(others, "events.jsonl"))) << "a server with another store may have that job";
+}
+
 TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   chat(false);
   TrainingAsk wanted = ask(file());

@@ -60,6 +60,8 @@ std::string TrainingJobs::events_path(std::string_view id) const {
   return format("{}/{}.events.jsonl", options_.folder, id);
 }
 
+std::string TrainingJobs::mark_path(std::string_view id) const { return format("{}/{}.removed", options_.folder, id); }
+
 // Files under the names that people know.
 std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text) const {
   for (const std::string& id : ask.files) {
@@ -84,6 +86,11 @@ void TrainingJobs::remove_chats(std::string_view id) const {
 void TrainingJobs::remove_events(std::string_view id) const {
   std::error_code ignored;
   std::filesystem::remove(events_path(id), ignored);
+}
+
+void TrainingJobs::remove_mark(std::string_view id) const {
+  std::error_code ignored;
+  std::filesystem::remove(mark_path(id), ignored);
 }
 
 LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
