@@ -55,11 +55,12 @@ void EventLog::put_away() {
   away_ = true;
 }
 
-const JobEvent* EventLog::add(std::string_view level, std::string message, Json data) {
+const JobEvent* EventLog::add(std::string_view level, std::string message, Json data, int64_t created) {
   fetch();
   if (events_.size() >= kEventsMax) return nullptr;
   const int64_t number = events_.empty() ? 1 : events_.back().number + 1;
-  events_.push_back({number, std::time(nullptr), std::string(level), std::move(message), std::move(data)});
+  if (created == 0) created = std::time(nullptr);
+  events_.push_back({number, created, std::string(level), std::move(message), std::move(data)});
   if (!path_.empty()) append(path_, line_of(events_.back()));
   return &events_.back();
 }

@@ -41,8 +41,8 @@ class EventLog {
   // memory alone.
   explicit EventLog(std::string path) : path_(std::move(path)), away_(!path_.empty()) {}
 
-  // None where there are too many.
-  const JobEvent* add(std::string_view level, std::string message, Json data = {});
+  // None where there are too many. `created`: 0: now.
+  const JobEvent* add(std::string_view level, std::string message, Json data = {}, int64_t created = 0);
   std::span<const JobEvent> all();  // valid until the next call
   // Removes the numbers of later steps, which will be taken again.
   void forget_steps_after(int64_t step);

@@ -263,6 +263,7 @@ ApiResult<std::vector<JobEvent>> TrainingJobs::events(std::string_view id) const
   const std::lock_guard lock(mutex_);
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
+  complete_events(*entry);
   const auto all = entry->events.all();
   std::vector<JobEvent> out(all.begin(), all.end());
   put_away(*entry);
@@ -274,6 +275,7 @@ std::optional<ApiError> TrainingJobs::watch(std::string_view id, Watcher watcher
   const std::lock_guard lock(mutex_);
   const Found entry = find_entry(id);
   if (entry == nullptr) return no_job(id);
+  complete_events(*entry);
   const auto all = entry->events.all();
   const bool listens = std::all_of(all.begin(), all.end(), [&](const JobEvent& event) { return watcher(&event); });
   const bool more = !entry->job.is_over() || entry->working;

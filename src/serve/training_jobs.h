@@ -121,6 +121,7 @@ class TrainingJobs {
                const FileShelf& shelf, TrainingOptions options);
   Status take_up();
   void finish_removing() const;
+  static void complete_events(Entry& entry);  // under mutex_
 
   // Under order_, and not under mutex_: it waits for the disk.
   Status save(const TrainingJob& job);

@@ -37,6 +37,10 @@ struct TrainingJobs::Entry {
   std::atomic<bool> stop{false};
 };
 
+// What the events of a job that has succeeded, or is over at all, come to in the end.
+std::string result_words(const TrainingJob& job);
+std::string last_words(const TrainingJob& job);
+
 // The id under which the store keeps the speed of training, to plan by.
 std::string speed_setting(const std::string& model_name);
 

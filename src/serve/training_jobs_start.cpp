@@ -1,6 +1,9 @@
 // What a process finds of the jobs of those before it, whose ends may have come at any moment.
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -60,6 +63,21 @@ void TrainingJobs::finish_removing() const {
     }
     remove_mark(id);
   }
+}
+
+// The state is saved first: killed after that, a process has not said how the job ended. It is said when somebody asks,
+// for then alone the events are read.
+void TrainingJobs::complete_events(Entry& entry) {
+  const TrainingJob& job = entry.job;
+  if (!job.is_over()) return;
+  const auto add_missing = [&](std::string_view level, std::string words, int64_t when) {
+    const auto all = entry.events.all();
+    const bool is_there =
+        std::any_of(all.begin(), all.end(), [&](const JobEvent& one) { return one.message == words; });
+    if (!is_there) entry.events.add(level, std::move(words), {}, when);
+  };
+  add_missing(job.state == kJobFailed ? "error" : "info", last_words(job), job.finished);
+  if (job.decision == kJobDiscarded) add_missing("info", kJobDiscarded, 0);
 }
 
 // What the last process had not come to. Where nothing tells which run a folder holds, it may be anybody's by now.

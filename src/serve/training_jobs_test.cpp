@@ -301,6 +301,34 @@ TEST_F(LearningTest, WhatWasBeingRemovedGoesAtTheNextStart) {
   EXPECT_TRUE(std::filesystem::exists(adapter("other")));
 }
 
+// As if the last process had been killed when the state of a job was saved and its last event was not.
+TEST_F(LearningTest, WhatAKilledProcessDidNotSayIsSaidAfterIt) {
+  const std::string id = added(ask(file())).id;
+  const TrainingJob job = ended(id);
+  ASSERT_EQ(job.state, kJobSucceeded);
+  const auto said = messages(id);
+  jobs_.reset();
+  const std::string name = format("data/jobs/{}.events.jsonl", id);
+  const auto bytes = read_bytes(folder_.file(name));
+  const std::string text(bytes.begin(), bytes.end());
+  folder_.write(name, text.substr(0, text.rfind('\n', text.size() - 2) + 1));
+  for (int starts = 0; starts < 2; ++starts) {  // the second finds it said
+    open();
+    std::string last;
+    bool done = false;
+    EXPECT_FALSE(jobs_->watch(id, [&](const JobEvent* event) {
+      done = event == nullptr;
+      if (!done) last = event->message;
+      return !done;
+    }));
+    EXPECT_TRUE(done);
+    EXPECT_EQ(last, said.back());
+    EXPECT_EQ(messages(id), said);
+    EXPECT_EQ(jobs_->events(id)->back().created, job.finished);
+    jobs_.reset();
+  }
+}
+
 // As if the last process had been killed before the store let go of a job, or after that.
 TEST_F(LearningTest, AJobThatWasBeingRemovedIsThereOrGoneAtTheNextStart) {
   const std::string id = added(ask(file())).id;

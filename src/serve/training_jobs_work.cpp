@@ -52,6 +52,15 @@ Error error_of(const std::exception_ptr& thrown) {
 
 }  // namespace
 
+std::string result_words(const TrainingJob& job) {
+  return format("{} after {}", job.verdict, counted(job.step, "step"));
+}
+
+std::string last_words(const TrainingJob& job) {
+  if (job.state == kJobSucceeded) return result_words(job);
+  return job.state == kJobFailed ? job.error : job.state;
+}
+
 std::string TrainingJobs::chats_path(std::string_view id) const {
   return format("{}/{}.chats.jsonl", options_.folder, id);
 }
@@ -428,7 +437,7 @@ void TrainingJobs::finish(Entry& entry, const Result<LearnResult>& result) {
   } else {
     note_result(job, *result);
     if (!job.is_over()) job.state = kJobSucceeded;
-    said = format("{} after {}", job.verdict, counted(job.step, "step"));
+    said = result_words(job);
   }
   if (job.is_over()) {
     if (job.finished == 0) job.finished = std::time(nullptr);
