@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <new>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -33,6 +34,15 @@ ApiError is_closing() { return {503, "the server has been stopped", "", "", {}};
 void cancelled(TrainingJob& job) {
   job.state = kJobCancelled;
   job.finished = std::time(nullptr);
+}
+
+// Tells a watcher, which is let go of where there is no memory for it: it can ask again.
+bool still_listens(const TrainingJobs::Watcher& watcher, const JobEvent* event) {
+  try {
+    return watcher(event);
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 // What a file is called without its ending: a name for what is learned from it, where that is one.
@@ -96,11 +106,13 @@ Status TrainingJobs::save(const TrainingJob& job) {
 void TrainingJobs::tell(Entry& entry, std::string_view level, std::string message, Json data) {
   const JobEvent* event = entry.events.add(level, std::move(message), std::move(data));
   if (event == nullptr) return;
-  std::erase_if(entry.watchers, [&](const Entry::Watch& one) { return !one.tell(event); });
+  std::erase_if(entry.watchers, [&](const Entry::Watch& one) { return !still_listens(one.tell, event); });
 }
 
+// Where there is no memory for the last word, the watcher goes without it, and with it what it writes to: a stream is
+// cut.
 void TrainingJobs::end_watch(Entry& entry) {
-  for (const Entry::Watch& one : entry.watchers) one.tell(nullptr);
+  for (const Entry::Watch& one : entry.watchers) still_listens(one.tell, nullptr);
   entry.watchers.clear();
 }
 

@@ -119,5 +119,38 @@ TEST_F(LearningTest, AJobThatFailsSaysWhatHappened) {
   EXPECT_EQ(ended(added(ask(id, "third")).id).state, kJobSucceeded) << "the thread has gone on";
 }
 
+// Memory runs out where the job begins, and again where its end is to be saved.
+TEST_F(LearningTest, AJobThatIsGivenUpEndsForThoseWhoFollowIt) {
+  const auto asker = std::this_thread::get_id();
+  std::atomic<bool> watched{false}, over{false};
+  on_folder_ = [&] {
+    if (std::this_thread::get_id() == asker) return;
+    // The first time: the thread holds no lock yet that those who watch want.
+    while (!watched) std::this_thread::yield();
+    throw std::bad_alloc();
+  };
+  const std::string id = added(ask(file(), "first")).id;
+  EXPECT_FALSE(jobs_->watch(id, [](const JobEvent* event) {
+    if (event == nullptr) throw std::bad_alloc();  // as where there is no memory for its last words
+    return true;
+  }));
+  std::vector<std::string> heard;
+  EXPECT_FALSE(jobs_->watch(id, [&](const JobEvent* event) {
+    if (event != nullptr) heard.push_back(event->message);
+    if (event == nullptr) over = true;
+    return true;
+  }));
+  watched = true;
+  ASSERT_TRUE(comes_true([&] { return over.load(); }));
+  const TrainingJob job = find(id);
+  EXPECT_EQ(job.state, kJobFailed);
+  EXPECT_EQ(job.error, "there is not enough memory to train");
+  EXPECT_GT(job.finished, 0);
+  EXPECT_EQ(heard, (std::vector<std::string>{"created", job.error}));
+  EXPECT_EQ(messages(id), heard);
+  on_folder_ = nullptr;  // the job's thread waits for the next one
+  EXPECT_EQ(ended(added(ask(file(), "second")).id).state, kJobSucceeded) << "the thread has gone on";
+}
+
 }  // namespace
 }  // namespace andiron

@@ -226,7 +226,7 @@ void TrainingJobs::work(Entry& entry) {
   }
 }
 
-// Where not even that can be written down. Takes no memory.
+// Where not even that can be written down. Takes no memory that it cannot do without.
 void TrainingJobs::give_up(Entry& entry, Error why) {
   const std::lock_guard order(order_);
   const std::lock_guard lock(mutex_);
@@ -236,8 +236,16 @@ void TrainingJobs::give_up(Entry& entry, Error why) {
     entry.job.state = kJobFailed;
     entry.job.error = std::move(why.message);
     if (entry.job.error.empty()) entry.job.error = "out of memory";  // so short that it lies in the text itself
+    entry.job.finished = std::time(nullptr);
+    try {
+      tell(entry, "error", entry.job.error);
+    } catch (const std::bad_alloc&) {
+      // It is said to those who ask later; those who watch hear of the end.
+    }
   }
   leave_queue(entry);
+  end_watch(entry);
+  put_away(entry);
 }
 
 TrainingJob TrainingJobs::copy_of(const Entry& entry) const {
