@@ -62,12 +62,19 @@ void remove_unfinished_folders(const std::string& path) {
   }
 }
 
-Status remove_whole_folder(const std::string& path) {
+Result<std::string> hide_folder(const std::string& path) {
   static std::atomic<uint32_t> counter{0};
-  const std::string removed = format("{}.part-{}-{}-removed", path, getpid(), counter.fetch_add(1));
+  std::string hidden = format("{}.part-{}-{}-removed", path, getpid(), counter.fetch_add(1));
   std::error_code error;
-  std::filesystem::rename(path, removed, error);
-  if (!error) std::filesystem::remove_all(removed, error);
+  std::filesystem::rename(path, hidden, error);
+  if (error) return make_error("{}: cannot be removed: {}", path, error.message());
+  return hidden;
+}
+
+Status remove_whole_folder(const std::string& path) {
+  TRY_ASSIGN(const std::string hidden, hide_folder(path));
+  std::error_code error;
+  std::filesystem::remove_all(hidden, error);
   if (error) return make_error("{}: cannot be removed: {}", path, error.message());
   return {};
 }

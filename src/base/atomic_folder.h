@@ -49,6 +49,9 @@ void remove_unfinished_folders(const std::string& path);
 // Removes a folder with all that is below it; out of sight first, as "NAME.part-PID-COUNT-removed", so that whatever
 // happens no half of it is found under its name. An Error: some of it is there still, under the one name or the other.
 Status remove_whole_folder(const std::string& path);
+// The first half of that, which is one step: the name under which all of it is to be removed
+// (std::filesystem::remove_all), which may take long.
+Result<std::string> hide_folder(const std::string& path);
 // Removes what was left of such in `folder`: of processes that were killed meanwhile. One that somebody has locked
 // (flock) is being removed, and stays.
 void remove_removed_folders(const std::string& folder);

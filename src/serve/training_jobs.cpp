@@ -6,6 +6,7 @@
 #include <ctime>
 #include <filesystem>
 #include <new>
+#include <system_error>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -405,10 +406,11 @@ ApiResult<TrainingJob> TrainingJobs::keep(std::string_view id) {
   return change(id, decide, {});
 }
 
-// Decided first, then removed: killed in between, the next start removes it.
+// Decided first, then removed: killed in between, the next start removes it. What a job has learned may be many files
+// on a slow disk: only the folder's name goes while others wait.
 ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
   std::unique_ptr<RunFolder> held;
-  std::string before;
+  std::string before, hidden;
   const auto decide = [&](const Entry& entry, TrainingJob& job) -> std::optional<ApiError> {
     if (!job.is_over() || entry.working) return is_not_over();
     before = std::exchange(job.decision, kJobDiscarded);
@@ -418,16 +420,24 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
     held = std::move(*found);
     return std::nullopt;
   };
-  return change(id, decide, [&](const Found& entry) -> std::optional<ApiError> {
-    const Status removed = held == nullptr ? Status() : remove_whole_folder(held->path());
-    if (!removed.ok() && !check_free(held->path()).ok()) {
-      entry->job.decision = before;
-    } else if (before != kJobDiscarded) {
-      tell(*entry, "info", kJobDiscarded);
+  const auto act = [&](const Found& entry) -> std::optional<ApiError> {
+    if (held != nullptr) {
+      auto moved = hide_folder(held->path());
+      if (!moved.ok()) {
+        entry->job.decision = before;
+        return cannot(moved.error());
+      }
+      hidden = std::move(*moved);
     }
-    if (!removed.ok()) return cannot(removed.error());
+    if (before != kJobDiscarded) tell(*entry, "info", kJobDiscarded);
     return std::nullopt;
-  });
+  };
+  auto changed = change(id, decide, act);
+  if (hidden.empty()) return changed;
+  std::error_code error;
+  std::filesystem::remove_all(hidden, error);
+  if (error) return cannot(make_error("{}: cannot be removed: {}", hidden, error.message()));
+  return changed;
 }
 
 ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {

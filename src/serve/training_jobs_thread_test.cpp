@@ -1,5 +1,7 @@
 // The thread that works on jobs: what it leaves to others, and what becomes of a job that it cannot go on with.
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -13,6 +15,19 @@
 
 #include "serve/learn_fixture.h"
 #include "serve/training_jobs.h"
+
+// A shim between the program and the system: removing what lies in a folder takes as long as a test wants.
+namespace {
+std::atomic<bool> g_removing_is_held{false}, g_removing_waits{false};
+}
+
+extern "C" int unlinkat(int folder, const char* path, int flags) noexcept {
+  while (g_removing_is_held) {
+    g_removing_waits = true;
+    std::this_thread::yield();
+  }
+  return static_cast<int>(::syscall(SYS_unlinkat, folder, path, flags));
+}
 
 namespace andiron {
 namespace {
@@ -62,6 +77,31 @@ TEST_F(LearningTest, WhoeverLooksDoesNotWaitForASave) {
   looker.join();
   EXPECT_EQ(ended(id).state, kJobSucceeded);
   jobs_.reset();
+}
+
+TEST_F(LearningTest, WhoeverAsksDoesNotWaitForWhatIsDiscarded) {
+  const std::string data = file();
+  const std::string id = added(ask(data, "mine")).id;
+  ASSERT_EQ(ended(id).state, kJobSucceeded);
+  gate_.enter();
+  g_removing_is_held = true;
+  std::thread discarder([&] { EXPECT_TRUE(jobs_->discard(id).ok()); });
+  EXPECT_TRUE(comes_true([&] { return g_removing_waits.load(); }));
+  std::atomic<bool> asked{false};
+  std::thread asker([&] {
+    EXPECT_EQ(find(id).decision, "discarded");
+    EXPECT_FALSE(std::filesystem::exists(adapter("mine")));
+    EXPECT_TRUE(jobs_->cancel(added(ask(data, "mine")).id).ok()) << "its name is free again";
+    asked = true;
+  });
+  EXPECT_TRUE(comes_true([&] { return asked.load(); }));
+  g_removing_is_held = false;
+  asker.join();
+  discarder.join();
+  for (const auto& left : std::filesystem::directory_iterator(folder_.file("adapters"))) {
+    EXPECT_EQ(left.path().filename().string().find("-removed"), std::string::npos);
+  }
+  gate_.leave();
 }
 
 // A thread that gets no processor while people are answered must not hold the store meanwhile.
