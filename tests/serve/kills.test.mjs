@@ -3,19 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isSlow, launch, newFolder, randomNumbers, saySkipped, serve, sleep, until } from './server.mjs';
+import { isSlow, launch, newFolder, randomNumbers, serve, sleep, until } from './server.mjs';
 
 const kKills = isSlow ? 6 : 30;
 const random = randomNumbers(17);
 const below = (n) => Math.floor(random() * n);
-
-const hasStore = await (async () => {
-  const server = await serve();
-  const { status } = await server.get('/api/store/conversations');
-  await server.stop();
-  return status === 200;
-})();
-if (!hasStore) saySkipped('chats, which this build does not keep');
 
 // Writes to one conversation, one message after another, until the server dies. `known`: what was acknowledged, by id;
 // `unsure`: what was asked for when the server died, which may be there or not.
@@ -91,7 +83,7 @@ async function killHere(server) {
   assert.equal((await server.end).signal, 'SIGKILL', server.err);
 }
 
-test('messages', { skip: !hasStore }, async (t) => {
+test('messages', async (t) => {
   const home = newFolder();
   const writers = Array.from({ length: 4 }, (_, i) => new Writer(`chat${i}`));
   for (let kill = 0; kill < kKills; ++kill) {
