@@ -487,10 +487,13 @@ TEST_F(ProgramTest, PureQuantisingGivesEveryMatrixTheOneFormat) {
 }
 
 TEST_F(ProgramTest, AFileWithoutTensorsCannotBeQuantised) {
-  const std::string vocabulary = "tokenizers/vocab/ggml-vocab-llama-spm.gguf";
-  NEED_SHARED_DATA(vocabulary);
+  // The magic, version 3, no tensors, one entry: of 20 bytes "general.architecture", a text of 5.
+  constexpr char kFile[] =
+      "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
+      "\x14\0\0\0\0\0\0\0general.architecture\x8\0\0\0\5\0\0\0\0\0\0\0llama";
+  const std::string source = program_.write("empty.gguf", std::string(kFile, sizeof kFile - 1));
   const std::string out = program_.file("out.gguf");
-  const Outcome outcome = program_.run({"quantize", shared_data(vocabulary), out, "--type", "q8_0"});
+  const Outcome outcome = program_.run({"quantize", source, out, "--type", "q8_0"});
   EXPECT_EQ(outcome.status, 1);
   EXPECT_NE(outcome.err.find("no tensors"), std::string::npos) << outcome.err;
   EXPECT_FALSE(std::filesystem::exists(out));
