@@ -199,7 +199,9 @@ TEST_F(LoadData, NothingToTrainOnIsAnErrorThatSaysWhy) {
 TEST_F(LoadData, RealSamplesPackIntoBatches) {
   const fs::path samples = shared_data("instruct");
   const fs::path vocabulary = shared_data("tokenizers/vocab/ggml-vocab-qwen2.gguf");
-  if (!fs::exists(samples) || !fs::exists(vocabulary)) GTEST_SKIP() << "the shared data is not here";
+  for (const fs::path& needed : {samples, vocabulary}) {
+    if (!fs::exists(needed)) GTEST_SKIP() << needed << " is absent";
+  }
   auto spec = spec_of_file(vocabulary);
   ASSERT_TRUE(spec.ok());
   spec->chat_template = read_whole(shared_data("templates/Qwen-Qwen2.5-7B-Instruct.jinja"));

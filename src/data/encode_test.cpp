@@ -158,7 +158,7 @@ TEST_P(ServedAndTrained, AnswersFollowTheIdsThatServingGives) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
     const auto tokenizer = tokenizer_with(GetParam(), read_whole(entry.path()));
-    if (tokenizer == nullptr) GTEST_SKIP() << "the shared vocabularies are not here";
+    if (tokenizer == nullptr) GTEST_SKIP() << shared_data("tokenizers/vocab") << " is absent";
     const ExampleEncoder encoder = encoder_of(*tokenizer);
     for (const std::string_view chat : kChats) {
       const Example example = example_of(chat);

@@ -139,7 +139,8 @@ INSTANTIATE_TEST_SUITE_P(All, QuantisedGradients, testing::ValuesIn(quantised_ca
 // stand one behind another, whose errors add up by their squares, and a direction of normal numbers may show three
 // times that.
 TEST(AmxGradients, AreNear) {
-  if (available_isas().back() != Isa::kAmx) GTEST_SKIP() << "this machine has no AMX";
+  if (available_isas().back() != Isa::kAmx)
+    GTEST_SKIP() << "this machine has no AMX; kernels_test has its kernels work on a model of the tiles";
   Learner s(small_model({"llama", [](TinyModel&) {}}), kernels_of(Isa::kAmx), 2);
   s.train_all();
   expect_slopes(s, 3 * 3.0 / 256);

@@ -321,7 +321,7 @@ TEST(TokenizerJson, PadsTheVocabulary) {
 
 TEST(TokenizerJson, SmolLm) {
   const std::string path = shared_data("tokenizers/smollm.tokenizer.json");
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "the shared tokenizer is not here";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
   const auto spec = spec_from_tokenizer_json(read_whole(path), "", path);
   ASSERT_TRUE(spec.ok()) << spec.error().message;
   EXPECT_EQ(spec->tokens.size(), 49152u);

@@ -19,7 +19,7 @@ class TokenizerVectors : public testing::TestWithParam<const char*> {};
 
 TEST_P(TokenizerVectors, EveryTextGivesTheOriginalIds) {
   const std::string path = shared_data(format("tokenizers/vocab/ggml-vocab-{}.gguf", GetParam()));
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "the shared vocabularies are not here";
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is absent";
   auto spec = spec_of_file(path);
   ASSERT_TRUE(spec.ok()) << spec.error().message;
   const auto tokenizer = Tokenizer::create(std::move(*spec));

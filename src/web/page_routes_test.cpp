@@ -63,7 +63,9 @@ TEST(PageRoutes, WithoutFilesThePageSaysSo) {
 
 TEST(PageRoutes, ThePageOfThisProgramLoadsOnlyWhatIsServed) {
   const auto files = page_files();
-  if (files.empty()) GTEST_SKIP() << "built without its page";
+  if (files.empty())
+    GTEST_SKIP()
+        << "built without its page: for a sanitizer, or npm was missing or could not fetch what it is made with";
   std::set<std::string_view> paths;
   std::string_view page;
   for (const PageFile& file : files) {
