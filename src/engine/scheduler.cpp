@@ -111,6 +111,7 @@ Scheduler::Core::Core(std::shared_ptr<const Model> model, const Tokenizer& token
   const auto sequences = static_cast<size_t>(options.sequences);
   running_.reserve(sequences);
   ended_.reserve(sequences);
+  answering_.reserve(sequences);
   batch_.reserve(sequences);
   members_.reserve(sequences);
   choosing_.reserve(sequences);

@@ -86,6 +86,7 @@ class Scheduler::Core {
   // The thread's own.
   std::vector<std::unique_ptr<Job>> running_;  // in the order in which they got their places
   std::vector<std::unique_ptr<Job>> ended_;    // not yet told
+  std::vector<Job*> answering_;                // by the adapters that they wear, in this step
   std::vector<Sequence> batch_;
   std::vector<Job*> members_;                 // of batch_, one for one
   std::vector<size_t> choosing_;              // members whose token follows

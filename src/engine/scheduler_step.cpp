@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -115,13 +116,21 @@ bool Scheduler::Core::restore_block(Job& job, int64_t block) {
   return true;
 }
 
-// A token of every answer, and a piece of the prompts.
+// A token of every answer, and a piece of the prompts. Answers that wear the same adapters lie side by side, so that
+// those are read once for all of them. In which order is no matter: a token has the same bits wherever it lies.
 void Scheduler::Core::compose() {
   batch_.clear();
   members_.clear();
+  answering_.clear();
   for (const auto& job : running_) {
-    if (job->answer != nullptr) add_member(*job, 1);
+    if (job->answer != nullptr) answering_.push_back(job.get());
   }
+  std::sort(answering_.begin(), answering_.end(), [](const Job* a, const Job* b) {
+    const AdapterStack* of_a = a->request.adapters.get();
+    const AdapterStack* of_b = b->request.adapters.get();
+    return of_a != of_b ? std::less<>()(of_a, of_b) : a->ticket < b->ticket;
+  });
+  for (Job* job : answering_) add_member(*job, 1);
   share_chunk();
 }
 

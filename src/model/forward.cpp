@@ -122,7 +122,16 @@ void Forward::State::wear(std::span<const Sequence> batch, int64_t (*rows_of)(co
   int64_t row = 0;
   for (const Sequence& sequence : batch) {
     const int64_t rows = rows_of(sequence);
-    if (sequence.deltas != nullptr && rows > 0) worn.push_back({row, rows, sequence.deltas});
+    if (sequence.deltas != nullptr && rows > 0) {
+      // Neighbours that wear the same count as one: their low-rank products read every matrix once for all.
+      const bool goes_on =
+          !worn.empty() && worn.back().deltas == sequence.deltas && worn.back().first_row + worn.back().rows == row;
+      if (goes_on) {
+        worn.back().rows += rows;
+      } else {
+        worn.push_back({row, rows, sequence.deltas});
+      }
+    }
     row += rows;
   }
   transformer.ops.adapt(worn);

@@ -28,7 +28,7 @@ struct Sequence {
   std::span<const int32_t> tokens;
   LogitRows logits = LogitRows::kLast;
   // The adapters this sequence wears (model/adapter_weights.h); null: none. Sequences of a batch may wear different
-  // ones. What the cache holds must have been computed with the same.
+  // ones; those that wear the same are faster side by side. What the cache holds must have been computed with the same.
   const DeltaTable* deltas = nullptr;
 };
 

@@ -411,6 +411,47 @@ TEST_F(ForwardTest, SequencesOfABatchWearTheirOwnAdapters) {
   }
 }
 
+// Neighbours that wear the same are multiplied as one: of whatever lengths, beside others, and where only some of them
+// have logits.
+TEST_F(ForwardTest, NeighboursInTheSameAdaptersAnswerAsAlone) {
+  const auto runner = forward();
+  const auto one = random_stack(*model_, 1, folder_, team_), two = random_stack(*model_, 2, folder_, team_);
+  struct Part {
+    const AdapterStack* stack;
+    int64_t tokens;
+    LogitRows logits;
+  };
+  const std::vector<Part> parts = {
+      {one.get(), 3, LogitRows::kLast}, {one.get(), 1, LogitRows::kLast}, {nullptr, 2, LogitRows::kLast},
+      {one.get(), 1, LogitRows::kAll},  {two.get(), 5, LogitRows::kLast}, {two.get(), 9, LogitRows::kNone},
+      {two.get(), 4, LogitRows::kAll},  {one.get(), 1, LogitRows::kLast}, {nullptr, 1, LogitRows::kLast}};
+  std::vector<std::vector<int32_t>> tokens;
+  for (const Part& part : parts) {
+    tokens.push_back(some_tokens(part.tokens, 83, static_cast<int64_t>(tokens.size())));
+  }
+  std::vector<KvCache> caches;
+  caches.reserve(parts.size());
+  const auto sequence_of = [&](size_t i) {
+    caches.push_back(KvCache::create(*model_, 30).value());
+    const DeltaTable* deltas = parts[i].stack != nullptr ? &parts[i].stack->deltas() : nullptr;
+    return Sequence{&caches.back(), tokens[i], parts[i].logits, deltas};
+  };
+  std::vector<Logits> alone;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Sequence sequence = sequence_of(i);
+    ASSERT_TRUE(runner->run({&sequence, 1}).ok());
+    alone.push_back(copy_rows(runner->logits()));
+  }
+  caches.clear();
+  std::vector<Sequence> batch;
+  for (size_t i = 0; i < parts.size(); ++i) batch.push_back(sequence_of(i));
+  ASSERT_TRUE(runner->run(batch).ok());
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].logits == LogitRows::kNone) continue;
+    EXPECT_TRUE(same_bits(copy_rows(runner->logits(i)), alone[i])) << "sequence " << i;
+  }
+}
+
 TEST_F(ForwardTest, AllocatesNothing) {
   TinyModel tiny;
   tiny.architecture = "qwen3moe", tiny.experts = 4, tiny.experts_used = 2, tiny.dtype = DType::kQ8_0;
