@@ -76,7 +76,7 @@ struct MatmulArgs {
   float* y;        /* [T, ldy]; columns [16 * group_begin, 16 * group_end) are written, all 16 of each group */
   int64_t ldy;     /* floats between rows of y */
   void* scratch;   /* kMatmulScratchBytes, 64-byte aligned, one per thread */
-  bool accumulate; /* F32 weights only: the sums begin with what y holds */
+  bool accumulate; /* F32 and F16 weights only: the sums begin with what y holds */
 };
 constexpr int kMatmulScratchBytes = 384 * 1024;
 

@@ -1,6 +1,7 @@
 // Every table against a float64 reference, and against the scalar table bit for bit.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -153,6 +154,42 @@ TEST(Matmul, OddColumnsInFloatFormats) {
       const auto y = multiply(table, w, reference_x);
       if (std::string(table.name) == "amx" && dtype == DType::kBF16) continue;
       EXPECT_EQ(0, std::memcmp(y.data(), reference.data(), 4 * y.size())) << table.name;
+    }
+  }
+}
+
+// Sums of few columns that begin with what y holds, as low-rank deltas want them: K fused multiply-adds, each a
+// rounding of 2^-24 on the sum of magnitudes. So many tokens that every tile has its turn.
+TEST(Matmul, FloatSumsMayBeginWithWhatIsThere) {
+  for (const DType dtype : {DType::kF32, DType::kF16}) {
+    for (const auto& [n, k] : std::vector<std::array<int64_t, 2>>{{5, 1}, {37, 3}, {70, 16}, {19, 17}}) {
+      const Weight w(dtype, n, k, 3);
+      const int64_t groups = packed_groups(n), columns = groups * 16;
+      for (int64_t tokens = 1; tokens <= 14; ++tokens) {
+        const Inputs x(kernels_of(Isa::kScalar), tokens, k, 5);
+        const auto before = normals(9, static_cast<size_t>(tokens * columns));
+        std::vector<float> reference;
+        for (const KernelTable& table : all_tables()) {
+          auto y = before;
+          Buffer<uint8_t> scratch(kMatmulScratchBytes);
+          const MatmulArgs args = {w.packed.data(), 0, groups, x.view(), y.data(), columns, scratch.data(), true};
+          table.matmul[packed_format(dtype)](&args);
+          if (reference.empty()) reference = y;
+          ASSERT_EQ(0, std::memcmp(y.data(), reference.data(), 4 * y.size())) << table.name << " T=" << tokens;
+        }
+        for (int64_t t = 0; t < tokens; ++t) {
+          for (int64_t row = 0; row < n; ++row) {
+            double sum = before[t * columns + row], magnitude = std::fabs(sum);
+            for (int64_t i = 0; i < k; ++i) {
+              const double term = double{w.decoded[row * k + i]} * x.f32[t * k + i];
+              sum += term;
+              magnitude += std::fabs(term);
+            }
+            ASSERT_NEAR(reference[t * columns + row], sum, magnitude * static_cast<double>(k) * 0x1p-24)
+                << dtype_info(dtype).name << " T=" << tokens << " K=" << k << " t=" << t << " n=" << row;
+          }
+        }
+      }
     }
   }
 }

@@ -61,12 +61,29 @@ void float_tile(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t
     for (int t = 0; t < NT; ++t) V::f_store(a->y + (token + t) * a->ldy + (group + g * stride) * 16, acc[g][t]);
 }
 
+/* The tile of `tokens` tokens, from 1 to NT. */
+template <class Fmt, int G, int NT>
+void float_tile_of(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t stride, int64_t token,
+                   int64_t tokens) {
+  if constexpr (NT > 1) {
+    if (tokens < NT) {
+      float_tile_of<Fmt, G, NT - 1>(a, group_bytes, group, stride, token, tokens);
+      return;
+    }
+  }
+  float_tile<Fmt, G, NT>(a, group_bytes, group, stride, token);
+}
+
+/* Cut evenly into as few tiles as can be: a tile of one token and one group is a single chain of multiply-adds, each of
+ * which waits for the one before, and it reads all of the weight for them. */
 template <class Fmt, int G>
 void float_tokens(const MatmulArgs* a, int64_t group_bytes, int64_t group, int64_t stride) {
   int64_t t = 0;
-  for (; t + V::kTokens <= a->x.tokens; t += V::kTokens)
-    float_tile<Fmt, G, V::kTokens>(a, group_bytes, group, stride, t);
-  for (; t < a->x.tokens; ++t) float_tile<Fmt, G, 1>(a, group_bytes, group, stride, t);
+  for (int64_t tiles = (a->x.tokens + V::kTokens - 1) / V::kTokens; tiles > 0; --tiles) {
+    const int64_t tokens = (a->x.tokens - t + tiles - 1) / tiles;
+    float_tile_of<Fmt, G, V::kTokens>(a, group_bytes, group, stride, t, tokens);
+    t += tokens;
+  }
 }
 
 template <class Fmt>
