@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -14,6 +15,9 @@ namespace {
 
 // Pieces of a product that are small enough to share and large enough to be worth a call.
 constexpr int64_t kPieceRows = 64, kPieceColumns = 192;
+
+// Multiply-adds that a thread does in a nanosecond where rows and columns are few: each waits for the one before.
+constexpr int64_t kLowProductsPerNs = 16;
 
 constexpr int64_t kMaskColumns = 64;
 
@@ -97,8 +101,6 @@ void Ops::begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kep
     }
   }
   if (worn_.empty()) return;
-  const auto count = static_cast<int64_t>(worn_.size());
-  delta_wide_.make_room(std::max(team_.size() * kPieceRows, kStreamTokensMax * count) * rank_max);
   if (tape_ == nullptr) delta_low_.make_room(numbers);
   float* low = tape_ != nullptr ? tape_->room<float>(numbers) : delta_low_.data();
   for (WornDelta& worn : worn_) {
@@ -106,10 +108,7 @@ void Ops::begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kep
     if (worn.kept.stream != 0) worn.kept.x = dropped(worn, x);
     low += worn.rows * worn.delta->a.n;
   }
-  for (size_t first = 0, end = 0; first < worn_.size(); first = end) {
-    while (end < worn_.size() && worn_[end].first_row == worn_[first].first_row) ++end;
-    lower(std::span(worn_).subspan(first, end - first), x.cols);
-  }
+  lower(x.cols, rank_max);
 }
 
 // x with numbers zeroed and the others scaled up; kept where a tape records.
@@ -133,36 +132,35 @@ Activations floats(const float* data, int64_t rows, int64_t cols) {
 }
 }  // namespace
 
-// low = scale A x of deltas that the same rows wear, k inputs each.
-void Ops::lower(std::span<const WornDelta> worn, int64_t k) {
-  const int64_t rows = worn.front().rows;
-  const auto scale_low = [&](const WornDelta& one, const float* wide, int64_t t) {
-    const int64_t rank = one.delta->a.n;
-    kernels_.scale(wide, one.delta->scale, rank, one.kept.low + t * rank);
-  };
-  const bool share_x = std::all_of(worn.begin(), worn.end(), [](const WornDelta& one) { return one.kept.stream == 0; });
-  if (rows <= kStreamTokensMax && share_x) {
-    low_jobs_.clear();
-    float* wide = delta_wide_.data();
-    for (const WornDelta& one : worn) {
-      const int64_t rank = one.delta->a.n, padded = padded_columns(rank);
-      low_jobs_.push_back({&one.delta->a, {wide, rows, rank, padded}});
-      wide += rows * padded;
+// low = scale A x of all deltas, k inputs each. In one region: each alone is little, and they wait for nothing.
+void Ops::lower(int64_t k, int64_t rank_max) {
+  low_tasks_.clear();
+  int64_t products = 0;
+  for (const WornDelta& one : worn_) {
+    const int64_t groups = packed_groups(one.delta->a.n);
+    products += one.rows * groups * kGroupRows * k;
+    for (int64_t row = 0; row < one.rows; row += kPieceRows) {
+      const int64_t rows = std::min(kPieceRows, one.rows - row);
+      // Few rows are bound by reading A: a piece of it for everyone. Many read A from the cache.
+      const int64_t pieces = rows <= kStreamTokensMax ? std::min<int64_t>(groups, team_.size()) : 1;
+      for (int64_t i = 0; i < pieces; ++i) {
+        low_tasks_.push_back({&one, row, rows, groups * i / pieces, groups * (i + 1) / pieces});
+      }
     }
-    product(floats(worn.front().kept.x, rows, k), low_jobs_, {});
-    for (size_t i = 0; i < worn.size(); ++i) {
-      for (int64_t t = 0; t < rows; ++t) scale_low(worn[i], low_jobs_[i].y.row(t), t);
-    }
-    return;
   }
-  const auto size = static_cast<int64_t>(delta_wide_.size()) / team_.size();
-  team_.parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece, int worker) {
-    const int64_t first = piece * kPieceRows, count = std::min(kPieceRows, rows - first);
-    for (const WornDelta& one : worn) {
-      const int64_t rank = one.delta->a.n, padded = padded_columns(rank);
-      const LinearJob job = {&one.delta->a, {delta_wide_.data() + worker * size, count, rank, padded}};
-      multiply(floats(one.kept.x + first * k, count, k), job, 0, padded / kGroupRows, worker);
-      for (int64_t t = 0; t < count; ++t) scale_low(one, job.y.row(t), first + t);
+  // Those of the same rows side by side: they read the same x.
+  std::sort(low_tasks_.begin(), low_tasks_.end(),
+            [](const LowTask& a, const LowTask& b) { return a.worn->first_row + a.row < b.worn->first_row + b.row; });
+  delta_wide_.make_room(team_.size() * kPieceRows * rank_max);
+  team_.parallel_for(std::ssize(low_tasks_), products / kLowProductsPerNs, [&](int64_t i, int worker) {
+    const LowTask& task = low_tasks_[static_cast<size_t>(i)];
+    const LoraDelta& delta = *task.worn->delta;
+    const int64_t rank = delta.a.n;
+    const Rows wide = {delta_wide_.data() + worker * kPieceRows * rank_max, task.rows, rank, padded_columns(rank)};
+    multiply(floats(task.worn->kept.x + task.row * k, task.rows, k), {&delta.a, wide}, task.begin, task.end, worker);
+    const int64_t first = task.begin * kGroupRows, count = std::min(rank, task.end * kGroupRows) - first;
+    for (int64_t t = 0; t < task.rows; ++t) {
+      kernels_.scale(wide.row(t) + first, delta.scale, count, task.worn->kept.low + (task.row + t) * rank + first);
     }
   });
 }

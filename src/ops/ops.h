@@ -84,6 +84,13 @@ struct WornDelta {
   KeptDelta kept;
 };
 
+// low = scale A x: rows [row, row + rows) of a delta's, groups [begin, end) of its A.
+struct LowTask {
+  const WornDelta* worn;
+  int64_t row, rows;
+  int64_t begin, end;
+};
+
 // dx += dlow A on rows from first_row on: dlow [T, r], A [r, k].
 struct LowBackward {
   int64_t first_row;
@@ -164,7 +171,7 @@ class Ops {
   bool adapted(const Linear& layer) const;
   void begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kept_x);
   const float* dropped(const WornDelta& worn, Rows x);
-  void lower(std::span<const WornDelta> worn, int64_t k);
+  void lower(int64_t k, int64_t rank_max);
   void add_low(const LinearJob& job, const WornDelta& worn, int64_t begin, int64_t end, int worker);
   void add_gained(const LinearJob& job, std::span<WornDelta> worn);
   void deltas_backward(const Tape& tape, std::span<const WornDelta> worn, Rows dy, Rows dx);
@@ -205,9 +212,9 @@ class Ops {
   Buffer<uint8_t> matmul_scratch_;   // kMatmulScratchBytes for each worker
   Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
   std::vector<WornDelta> worn_;      // by the jobs of one product
-  std::vector<LinearJob> low_jobs_;
+  std::vector<LowTask> low_tasks_;
   std::vector<LowBackward> low_backward_;
-  Buffer<float> delta_wide_;                 // A x with its padding
+  Buffer<float> delta_wide_;                 // [kPieceRows, r] A x with its padding, for each worker
   Buffer<float> delta_low_;                  // [T, r] of each delta: scale A x, or its gradient with padding
   Buffer<float> delta_high_;                 // [T, n] scale B A x
   Buffer<float> delta_base_;                 // [T, n] W x; with DoRA only
