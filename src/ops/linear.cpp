@@ -16,6 +16,16 @@ int64_t products(const Activations& x, std::span<const LinearJob> jobs) {
   for (const LinearJob& job : jobs) sum += x.tokens * padded_columns(job.layer->n) * x.k;
   return sum;
 }
+
+// Asks for the groups [begin, end) of a weight, into L2; of large ones for the beginning, from which the processor
+// goes on by itself.
+void fetch_groups(const Linear& layer, int64_t begin, int64_t end) {
+  constexpr uint64_t kBytesMax = 16 << 10, kLine = 64;
+  const uint64_t group_bytes = packed_group_bytes(layer.format, layer.k);
+  const uint8_t* groups = layer.weight + static_cast<uint64_t>(begin) * group_bytes;
+  const uint64_t bytes = std::min(kBytesMax, static_cast<uint64_t>(end - begin) * group_bytes);
+  for (uint64_t at = 0; at < bytes; at += kLine) __builtin_prefetch(groups + at, 0, 2);
+}
 }  // namespace
 
 void Ops::quantize(Rows x) {
@@ -60,11 +70,15 @@ void Ops::multiply(const Activations& x, const LinearJob& job, int64_t begin, in
   }
 }
 
-// With what deltas add, while these columns of y are in the cache.
+// With what deltas add, while these columns of y are in the cache. Where the product with W is bound by arithmetic, the
+// pieces of every B, each in a place of its own and used for a moment, are fetched meanwhile.
 void Ops::multiply_worn(const Activations& x, std::span<const LinearJob> jobs, size_t job,
                         std::span<const WornDelta> worn, int64_t begin, int64_t end, int worker) {
-  multiply(x, jobs[job], begin, end, worker);
   if (begin >= end) return;
+  for (const WornDelta& one : worn) {
+    if (one.job == static_cast<int64_t>(job) && x.tokens > kStreamTokensMax) fetch_groups(one.delta->b, begin, end);
+  }
+  multiply(x, jobs[job], begin, end, worker);
   for (const WornDelta& one : worn) {
     if (one.job == static_cast<int64_t>(job)) add_low(jobs[job], one, begin, end, worker);
   }
