@@ -51,8 +51,6 @@ Status AdapterWeights::add_matrix(const Adapter& adapter, const AdapterMatrix& f
   matrix.scaling = adapter.scaling(from);
   matrix.a = copy_of(from.a);
   matrix.b = copy_of(from.b);
-  matrix.packed_a = Buffer<uint8_t>(packed_bytes(kPackedF32, from.r, from.k));
-  matrix.packed_b = Buffer<uint8_t>(packed_bytes(kPackedF32, from.n, from.r));
   if (adapter.dora) {
     matrix.gain = Buffer<float>(static_cast<size_t>(from.n));
     TRY(square_rows(matrix, team));
@@ -60,6 +58,18 @@ Status AdapterWeights::add_matrix(const Adapter& adapter, const AdapterMatrix& f
   }
   matrices_.push_back(std::move(matrix));
   return {};
+}
+
+// In one block, in the order in which the forward reads them: a batch reads some kilobytes here and some there of every
+// adapter in it, and in pages of the usual size the processor would have to look up nearly each of those addresses.
+void AdapterWeights::make_room_to_pack() {
+  uint64_t bytes = 0;
+  for (Matrix& matrix : matrices_) {
+    matrix.packed_a = bytes;
+    matrix.packed_b = matrix.packed_a + packed_bytes(kPackedF32, matrix.r, matrix.k);
+    bytes = matrix.packed_b + packed_bytes(kPackedF32, matrix.n, matrix.r);
+  }
+  packed_ = Buffer<uint8_t>(bytes, Pages::kLarge);
 }
 
 Status AdapterWeights::square_rows(Matrix& matrix, ThreadTeam& team) const {
@@ -87,6 +97,7 @@ Result<std::unique_ptr<AdapterWeights>> AdapterWeights::create(const Adapter& ad
   out->model_ = &model;
   out->bases_ = matrices_by_id(model.weights());
   for (const AdapterMatrix& matrix : adapter.matrices) TRY(out->add_matrix(adapter, matrix, team));
+  out->make_room_to_pack();
   int64_t inputs = 32;
   for (const Matrix& matrix : out->matrices_) inputs = std::max(inputs, matrix.k);
   Ops ops(kernels, team, out->rank_max(), inputs);
@@ -100,8 +111,8 @@ void AdapterWeights::add_to(DeltaTable& table, float strength, float dropout) co
   for (const Matrix& matrix : matrices_) {
     const bool has_gain = matrix.gain.size() > 0;
     LoraDelta delta;
-    delta.a = {kPackedF32, matrix.r, matrix.k, matrix.packed_a.data(), nullptr, -1, matrix.a.data()};
-    delta.b = {kPackedF32, matrix.n, matrix.r, matrix.packed_b.data(), nullptr, -1, matrix.b.data()};
+    delta.a = {kPackedF32, matrix.r, matrix.k, packed_.data() + matrix.packed_a, nullptr, -1, matrix.a.data()};
+    delta.b = {kPackedF32, matrix.n, matrix.r, packed_.data() + matrix.packed_b, nullptr, -1, matrix.b.data()};
     delta.scale = has_gain ? matrix.scaling : matrix.scaling * strength;
     delta.strength = strength;
     delta.dropout = dropout;
@@ -170,8 +181,8 @@ void AdapterWeights::refresh_gain(Matrix& matrix, Ops& ops) const {
 void AdapterWeights::repack(Ops& ops) {
   ops.team().parallel_for(static_cast<int64_t>(matrices_.size()), ThreadTeam::kWorthSharing, [&](int64_t i, int) {
     Matrix& matrix = matrices_[static_cast<size_t>(i)];
-    pack_matrix(matrix.a.data(), matrix.r, matrix.k, matrix.packed_a.data());
-    pack_matrix(matrix.b.data(), matrix.n, matrix.r, matrix.packed_b.data());
+    pack_matrix(matrix.a.data(), matrix.r, matrix.k, packed_.data() + matrix.packed_a);
+    pack_matrix(matrix.b.data(), matrix.n, matrix.r, packed_.data() + matrix.packed_b);
   });
   for (Matrix& matrix : matrices_) {
     if (matrix.gain.size() > 0) refresh_gain(matrix, ops);

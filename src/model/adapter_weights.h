@@ -48,14 +48,15 @@ class AdapterWeights {
     std::string layer;
     int64_t n, k, r;
     float scaling;
-    Buffer<float> a, b, magnitude;     // [r, k], [n, r], [n] or empty
-    Buffer<float> da, db, dmagnitude;  // gradients; empty unless trained
-    Buffer<uint8_t> packed_a, packed_b;
-    Buffer<double> norm_squares;  // DoRA: [n] of W's rows
-    Buffer<float> gain;           // DoRA: [n]
+    Buffer<float> a, b, magnitude;        // [r, k], [n, r], [n] or empty
+    Buffer<float> da, db, dmagnitude;     // gradients; empty unless trained
+    uint64_t packed_a = 0, packed_b = 0;  // where they begin in packed_
+    Buffer<double> norm_squares;          // DoRA: [n] of W's rows
+    Buffer<float> gain;                   // DoRA: [n]
   };
   AdapterWeights() = default;
   Status add_matrix(const Adapter& adapter, const AdapterMatrix& from, ThreadTeam& team);
+  void make_room_to_pack();
   Status square_rows(Matrix& matrix, ThreadTeam& team) const;
   void refresh_gain(Matrix& matrix, Ops& ops) const;
   const Linear& base(const Matrix& matrix) const { return *bases_[matrix.id]; }
@@ -63,6 +64,7 @@ class AdapterWeights {
   const Model* model_ = nullptr;
   std::vector<const Linear*> bases_;  // the model's matrices by Linear::id
   std::vector<Matrix> matrices_;
+  Buffer<uint8_t> packed_;  // A and B of each, as the kernels read them
 };
 
 }  // namespace andiron
