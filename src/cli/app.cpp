@@ -241,10 +241,10 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
 }
 
 Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& global, std::span<const StackEntry> entries,
-                                                       const Machine& machine, const Model& model) {
+                                                       const Machine& machine, const Model& model, AdapterForm form) {
   if (entries.empty()) return std::shared_ptr<const AdapterStack>();
   std::vector<std::string> notes;
-  TRY_ASSIGN(auto stack, AdapterStack::load(entries, model, *machine.kernels, *machine.team, notes));
+  TRY_ASSIGN(auto stack, AdapterStack::load(entries, model, *machine.kernels, *machine.team, notes, form));
   say_notes(global, notes);
   return stack;
 }

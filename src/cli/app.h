@@ -85,7 +85,8 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
 
 // The stack of these, or null where there are none; its notes go to standard error.
 Result<std::shared_ptr<const AdapterStack>> load_stack(const GlobalOptions& global, std::span<const StackEntry> entries,
-                                                       const Machine& machine, const Model& model);
+                                                       const Machine& machine, const Model& model,
+                                                       AdapterForm form = AdapterForm::kHalf);
 
 // `prompt_tokens`: of the longest prompt expected; a short one needs less room to be read in.
 SessionOptions session_options(const GlobalOptions& global, const Machine& machine, size_t prompt_tokens);

@@ -22,10 +22,12 @@ struct StackEntry {
 };
 
 // Reads one adapter and holds it against the model, which must outlive it and which `base` describes. One that does not
-// fit is an Error; one that was made for other weights of the same shapes is a note.
+// fit is an Error; one that was made for other weights of the same shapes is a note. Whoever answers wears it in F16;
+// whoever holds it against what training said needs kExact.
 Result<std::shared_ptr<const AdapterWeights>> load_adapter(const std::string& path, const AdapterBase& base,
                                                            const Model& model, const KernelTable& kernels,
-                                                           ThreadTeam& team, std::vector<std::string>& notes);
+                                                           ThreadTeam& team, std::vector<std::string>& notes,
+                                                           AdapterForm form = AdapterForm::kHalf);
 
 // Immutable: any number of sessions may wear one.
 class AdapterStack {
@@ -41,7 +43,8 @@ class AdapterStack {
   // Of files, as load_adapter().
   static Result<std::shared_ptr<const AdapterStack>> load(std::span<const StackEntry> entries, const Model& model,
                                                           const KernelTable& kernels, ThreadTeam& team,
-                                                          std::vector<std::string>& notes);
+                                                          std::vector<std::string>& notes,
+                                                          AdapterForm form = AdapterForm::kHalf);
 
   const DeltaTable& deltas() const { return deltas_; }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/check.h"
 #include "base/strings.h"
 #include "model/weights.h"
 #include "tensor/quantize.h"
@@ -66,8 +67,8 @@ void AdapterWeights::make_room_to_pack() {
   uint64_t bytes = 0;
   for (Matrix& matrix : matrices_) {
     matrix.packed_a = bytes;
-    matrix.packed_b = matrix.packed_a + packed_bytes(kPackedF32, matrix.r, matrix.k);
-    bytes = matrix.packed_b + packed_bytes(kPackedF32, matrix.n, matrix.r);
+    matrix.packed_b = matrix.packed_a + packed_bytes(kernel_format(), matrix.r, matrix.k);
+    bytes = matrix.packed_b + packed_bytes(kernel_format(), matrix.n, matrix.r);
   }
   packed_ = Buffer<uint8_t>(bytes, Pages::kLarge);
 }
@@ -92,8 +93,9 @@ Status AdapterWeights::square_rows(Matrix& matrix, ThreadTeam& team) const {
 }
 
 Result<std::unique_ptr<AdapterWeights>> AdapterWeights::create(const Adapter& adapter, const Model& model,
-                                                               const KernelTable& kernels, ThreadTeam& team) {
-  std::unique_ptr<AdapterWeights> out(new AdapterWeights());
+                                                               const KernelTable& kernels, ThreadTeam& team,
+                                                               AdapterForm form) {
+  std::unique_ptr<AdapterWeights> out(new AdapterWeights(form));
   out->model_ = &model;
   out->bases_ = matrices_by_id(model.weights());
   for (const AdapterMatrix& matrix : adapter.matrices) TRY(out->add_matrix(adapter, matrix, team));
@@ -101,8 +103,16 @@ Result<std::unique_ptr<AdapterWeights>> AdapterWeights::create(const Adapter& ad
   int64_t inputs = 32;
   for (const Matrix& matrix : out->matrices_) inputs = std::max(inputs, matrix.k);
   Ops ops(kernels, team, out->rank_max(), inputs);
-  out->repack(ops);
+  out->refresh(ops);
+  if (form == AdapterForm::kHalf) out->keep_packed_only();
   return out;
+}
+
+void AdapterWeights::keep_packed_only() {
+  for (Matrix& matrix : matrices_) {
+    for (Buffer<float>* numbers : {&matrix.a, &matrix.b, &matrix.magnitude}) *numbers = Buffer<float>();
+    matrix.norm_squares = Buffer<double>();
+  }
 }
 
 void AdapterWeights::add_to(DeltaTable& table, float strength, float dropout) const {
@@ -111,9 +121,9 @@ void AdapterWeights::add_to(DeltaTable& table, float strength, float dropout) co
   for (const Matrix& matrix : matrices_) {
     const bool has_gain = matrix.gain.size() > 0;
     LoraDelta delta;
-    delta.a = {kPackedF32, matrix.r, matrix.k, packed_.data() + matrix.packed_a, nullptr, -1, matrix.a.data()};
-    delta.b = {kPackedF32, matrix.n, matrix.r, packed_.data() + matrix.packed_b, nullptr, -1, matrix.b.data()};
-    delta.scale = has_gain ? matrix.scaling : matrix.scaling * strength;
+    delta.a = {kernel_format(), matrix.r, matrix.k, packed_.data() + matrix.packed_a, nullptr, -1, matrix.a.data()};
+    delta.b = {kernel_format(), matrix.n, matrix.r, packed_.data() + matrix.packed_b, nullptr, -1, matrix.b.data()};
+    delta.scale = matrix.unit * (has_gain ? matrix.scaling : matrix.scaling * strength);
     delta.strength = strength;
     delta.dropout = dropout;
     if (has_gain) {
@@ -125,6 +135,7 @@ void AdapterWeights::add_to(DeltaTable& table, float strength, float dropout) co
 }
 
 std::vector<Parameter> AdapterWeights::parameters(float b_rate) {
+  ANDIRON_CHECK(form_ == AdapterForm::kExact);
   std::vector<Parameter> out;
   for (Matrix& matrix : matrices_) {
     if (matrix.da.size() == 0) {
@@ -178,12 +189,26 @@ void AdapterWeights::refresh_gain(Matrix& matrix, Ops& ops) const {
   });
 }
 
+void AdapterWeights::pack(Matrix& matrix) {
+  uint8_t* a = packed_.data() + matrix.packed_a;
+  uint8_t* b = packed_.data() + matrix.packed_b;
+  if (form_ == AdapterForm::kHalf) {
+    matrix.unit = pack_matrix_f16(matrix.a.data(), matrix.r, matrix.k, a) *
+                  pack_matrix_f16(matrix.b.data(), matrix.n, matrix.r, b);
+  } else {
+    pack_matrix(matrix.a.data(), matrix.r, matrix.k, a);
+    pack_matrix(matrix.b.data(), matrix.n, matrix.r, b);
+  }
+}
+
 void AdapterWeights::repack(Ops& ops) {
-  ops.team().parallel_for(static_cast<int64_t>(matrices_.size()), ThreadTeam::kWorthSharing, [&](int64_t i, int) {
-    Matrix& matrix = matrices_[static_cast<size_t>(i)];
-    pack_matrix(matrix.a.data(), matrix.r, matrix.k, packed_.data() + matrix.packed_a);
-    pack_matrix(matrix.b.data(), matrix.n, matrix.r, packed_.data() + matrix.packed_b);
-  });
+  ANDIRON_CHECK(form_ == AdapterForm::kExact);
+  refresh(ops);
+}
+
+void AdapterWeights::refresh(Ops& ops) {
+  ops.team().parallel_for(static_cast<int64_t>(matrices_.size()), ThreadTeam::kWorthSharing,
+                          [&](int64_t i, int) { pack(matrices_[static_cast<size_t>(i)]); });
   for (Matrix& matrix : matrices_) {
     if (matrix.gain.size() > 0) refresh_gain(matrix, ops);
   }
@@ -196,6 +221,7 @@ int64_t AdapterWeights::rank_max() const {
 }
 
 void AdapterWeights::store(Adapter& adapter) const {
+  ANDIRON_CHECK(form_ == AdapterForm::kExact);
   for (size_t i = 0; i < matrices_.size(); ++i) {
     const Matrix& from = matrices_[i];
     AdapterMatrix& to = adapter.matrices[i];

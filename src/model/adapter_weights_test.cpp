@@ -55,6 +55,37 @@ TEST_P(Folding, AnswersAsWorn) {
 INSTANTIATE_TEST_SUITE_P(All, Folding, testing::Bool(),
                          [](const auto& instance) { return instance.param ? "magnitudes" : "plain"; });
 
+// In F16 a number of A or B is off by 2^-11 of itself at most, so what a delta adds by 2^-10 of its length, for its
+// terms are independent; the deltas of the second layer see that too: 2^-9 of what the adapter changes. Beside it, as
+// above, some keys and values are rounded to a neighbour.
+TEST(AdapterWeights, InHalfTheBitsAnswersAlike) {
+  for (const bool dora : {false, true}) {
+    Learner s(small_model({"llama", [](TinyModel&) {}}), best_kernels(), 2);
+    s.train_adapter(adapter_for(*s.model, 3, dora), 0.75F);
+    const Batch batch = make_batch(s.tiny, {30, 7});
+    const auto exact = logits_of(s, batch);
+    const auto half = AdapterWeights::create(s.adapter, *s.model, s.kernels, s.team, AdapterForm::kHalf).value();
+    s.table.clear();
+    half->add_to(s.table, 0.75F);
+    const auto answers = logits_of(s, batch);
+    s.table.clear();
+    const auto base = logits_of(s, batch);
+    const auto length_of_difference = [](const std::vector<float>& a, const std::vector<float>& b) {
+      double square = 0;
+      for (size_t i = 0; i < a.size(); ++i) {
+        const double difference = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+        square += difference * difference;
+      }
+      return std::sqrt(square);
+    };
+    const double length = length_of_difference(exact, std::vector<float>(exact.size()));
+    const double change = length_of_difference(exact, base);
+    EXPECT_GT(change, 0.01 * length) << "or the test shows little";
+    EXPECT_LE(length_of_difference(answers, exact), 0x1p-9 * change + 2e-4 * length) << (dora ? "magnitudes" : "plain");
+    EXPECT_NE(answers, exact) << "nothing was rounded";
+  }
+}
+
 TEST(AdapterWeights, NewMagnitudesAreTheLengthsOfRows) {
   Learner s(small_model({"phi3", [](TinyModel& m) { m.architecture = "phi3", m.fused = true; }}), best_kernels(), 2);
   Adapter fresh = adapter_for(*s.model, 3, true, 0);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
 
 #include "base/check.h"
 #include "base/random.h"
 #include "ops/each_row.h"
 #include "ops/ops.h"
+#include "tensor/half.h"
 
 namespace andiron {
 
@@ -37,19 +39,38 @@ void dropout_mask(uint64_t seed, uint64_t stream, int64_t row, int64_t column, f
   }
 }
 
-}  // namespace
-
-void pack_matrix(const float* rows, int64_t n, int64_t k, uint8_t* out) {
-  const uint64_t group_bytes = packed_group_bytes(kPackedF32, k);
+// Rows as a file of this type has them, `stride` bytes apart.
+void pack_rows(DType dtype, const uint8_t* rows, uint64_t stride, int64_t n, int64_t k, uint8_t* out) {
+  const uint64_t group_bytes = packed_group_bytes(packed_format(dtype), k);
   for (int64_t first = 0; first < n; first += kGroupRows) {
     const int count = static_cast<int>(std::min<int64_t>(kGroupRows, n - first));
     std::array<const uint8_t*, kGroupRows> pointers{};
     for (int i = 0; i < count; ++i) {
-      pointers[static_cast<size_t>(i)] = reinterpret_cast<const uint8_t*>(rows + (first + i) * k);
+      pointers[static_cast<size_t>(i)] = rows + static_cast<uint64_t>(first + i) * stride;
     }
-    pack_group(DType::kF32, pointers.data(), count, k, out);
+    pack_group(dtype, pointers.data(), count, k, out);
     out += group_bytes;
   }
+}
+
+}  // namespace
+
+void pack_matrix(const float* rows, int64_t n, int64_t k, uint8_t* out) {
+  pack_rows(DType::kF32, reinterpret_cast<const uint8_t*>(rows), static_cast<uint64_t>(k) * sizeof(float), n, k, out);
+}
+
+float pack_matrix_f16(const float* rows, int64_t n, int64_t k, uint8_t* out) {
+  constexpr int kShiftMax = 40;  // that of A times that of B, and a scale with them, stays a float
+  float largest = 0;
+  for (int64_t i = 0; i < n * k; ++i) largest = std::max(largest, std::fabs(rows[i]));
+  const int exponent = largest > 0 && std::isfinite(largest) ? std::ilogb(largest) : 0;
+  const int shift = std::clamp(14 - exponent, -kShiftMax, kShiftMax);
+  const float factor = std::ldexp(1.0f, shift);
+  std::vector<uint16_t> halves(static_cast<size_t>(n * k));
+  std::transform(rows, rows + n * k, halves.begin(), [&](float x) { return f32_to_f16(x * factor); });
+  pack_rows(DType::kF16, reinterpret_cast<const uint8_t*>(halves.data()), static_cast<uint64_t>(k) * sizeof(uint16_t),
+            n, k, out);
+  return std::ldexp(1.0f, -shift);
 }
 
 void Ops::adapt(std::span<const RowDeltas> deltas) {

@@ -33,10 +33,11 @@ struct Linear {
   explicit operator bool() const { return weight != nullptr; }
 };
 
-// Does not own its weights. `a.master` and `b.master` are set where they are trained.
+// Does not own its weights. `a.master` and `b.master` are set where they are trained. Of A and B in F16 the scale has
+// in it what undoes their powers of two.
 struct LoraDelta {
-  Linear a;                          // [r, k] F32
-  Linear b;                          // [n, r] F32
+  Linear a;                          // [r, k] F32, or F16 where neither is trained
+  Linear b;                          // [n, r] likewise
   float scale = 1;                   // alpha / r, or alpha / sqrt(r); times the strength it is worn with
   const float* gain = nullptr;       // DoRA: [n] g; null: no magnitude
   const float* magnitude = nullptr;  // DoRA: [n] m, where it is trained
@@ -56,5 +57,10 @@ struct RowDeltas {
 
 // A matrix [n, k] of floats in rows, packed as F32: packed_bytes(kPackedF32, n, k) at `out`.
 void pack_matrix(const float* rows, int64_t n, int64_t k, uint8_t* out);
+
+// The same as F16, packed_bytes(kPackedF16, n, k), of the numbers times a power of two, from 2^-40 to 2^40, that brings
+// the largest between 2^14 and 2^15: small ones, as those of B are, would be F16's subnormals. Returns what undoes it,
+// a part of LoraDelta::scale. A number loses 2^-11 of itself, or 2^-39 of the largest where that is more.
+float pack_matrix_f16(const float* rows, int64_t n, int64_t k, uint8_t* out);
 
 }  // namespace andiron

@@ -37,7 +37,7 @@ inline int64_t result_stride(int64_t n) { return padded_columns(n) + kGroupRows;
 struct LinearJob {
   const Linear* layer;
   Rows y;
-  bool accumulate = false;  // y += instead of y =; F32 weights without a bias, within ops
+  bool accumulate = false;  // y += instead of y =; F32 and F16 weights without a bias, within ops
 };
 
 // Called by Ops::linear with the input of every layer, before the product; on the calling thread, which may use the

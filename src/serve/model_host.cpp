@@ -25,7 +25,8 @@ std::vector<std::string> files_of(const std::string& path) {
   return {format("{}/{}", path, kPeftConfig), format("{}/{}", path, kPeftWeights)};
 }
 
-std::string key_part(const std::string& hash, float strength) { return format("{}:{};", hash, strength); }
+// With the form in which adapters are worn: keys and values on disk that were computed in another are other ones.
+std::string key_part(const std::string& hash, float strength) { return format("{}:{}:f16;", hash, strength); }
 
 std::vector<std::string> control_texts_of(const Tokenizer& tokenizer) {
   std::vector<std::string> out;
