@@ -75,12 +75,13 @@ void Ops::multiply(const Activations& x, const LinearJob& job, int64_t begin, in
 void Ops::multiply_worn(const Activations& x, std::span<const LinearJob> jobs, size_t job,
                         std::span<const WornDelta> worn, int64_t begin, int64_t end, int worker) {
   if (begin >= end) return;
+  const auto is_added = [&](const WornDelta& one) { return one.job == static_cast<int64_t>(job) && !one.gained; };
   for (const WornDelta& one : worn) {
-    if (one.job == static_cast<int64_t>(job) && x.tokens > kStreamTokensMax) fetch_groups(one.delta->b, begin, end);
+    if (is_added(one) && x.tokens > kStreamTokensMax) fetch_groups(one.delta->b, begin, end);
   }
   multiply(x, jobs[job], begin, end, worker);
   for (const WornDelta& one : worn) {
-    if (one.job == static_cast<int64_t>(job)) add_low(jobs[job], one, begin, end, worker);
+    if (is_added(one)) add_low(jobs[job], one, begin, end, worker);
   }
 }
 
@@ -128,14 +129,12 @@ void Ops::linear(Rows x, std::span<const LinearJob> jobs) {
   if (any_quantized) quantize(x);
   const float* kept_x = tape_ != nullptr && learns ? keep(x).data : nullptr;
   begin_deltas(x, jobs, kept_x);
-  const bool gains =
-      std::any_of(worn_.begin(), worn_.end(), [](const WornDelta& one) { return one.delta->gain != nullptr; });
-  product(activations(x), jobs, gains ? std::span<const WornDelta>() : worn_);
+  product(activations(x), jobs, worn_);
   for (size_t job = 0, end = 0; job < jobs.size(); ++job) {
     const size_t first = end;
     while (end < worn_.size() && worn_[end].job == static_cast<int64_t>(job)) ++end;
     const std::span<WornDelta> worn(worn_.data() + first, end - first);
-    if (gains && !worn.empty()) add_gained(jobs[job], worn);
+    if (!worn.empty() && worn.front().gained) add_gained(jobs[job], worn);
     if (tape_ != nullptr) record_linear(place, jobs[job], worn, kept_x);
   }
 }

@@ -107,6 +107,7 @@ void Ops::begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kep
   int64_t numbers = 0, rank_max = 0;
   for (size_t job = 0; job < jobs.size(); ++job) {
     const Linear& layer = *jobs[job].layer;
+    const size_t first = worn_.size();
     for (const RowDeltas& rows : deltas_) {
       const auto list = deltas_of(layer, rows);
       for (size_t i = 0; i < list.size(); ++i) {
@@ -120,6 +121,10 @@ void Ops::begin_deltas(Rows x, std::span<const LinearJob> jobs, const float* kep
         worn_.push_back(worn);
       }
     }
+    const auto of_job = std::span(worn_).subspan(first);
+    const bool gained =
+        std::any_of(of_job.begin(), of_job.end(), [](const WornDelta& one) { return one.delta->gain != nullptr; });
+    for (WornDelta& one : of_job) one.gained = gained;
   }
   if (worn_.empty()) return;
   if (tape_ == nullptr) delta_low_.make_room(numbers);

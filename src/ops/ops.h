@@ -82,6 +82,7 @@ struct WornDelta {
   int64_t job;  // of the product's jobs
   int64_t first_row, rows;
   KeptDelta kept;
+  bool gained = false;  // some of this job have a magnitude, so all of them wait for the whole product
 };
 
 // low = scale A x: rows [row, row + rows) of a delta's, groups [begin, end) of its A.
