@@ -165,8 +165,10 @@ void Ops::lower(int64_t k, int64_t rank_max) {
   for (const WornDelta& one : worn_) {
     const int64_t groups = packed_groups(one.delta->a.n);
     products += one.rows * groups * kGroupRows * k;
-    for (int64_t row = 0; row < one.rows; row += kPieceRows) {
-      const int64_t rows = std::min(kPieceRows, one.rows - row);
+    const int64_t each = (one.rows + team_.size() - 1) / team_.size();
+    const int64_t step = std::clamp<int64_t>(each, kStreamTokensMax, kPieceRows);
+    for (int64_t row = 0; row < one.rows; row += step) {
+      const int64_t rows = std::min(step, one.rows - row);
       // Few rows are bound by reading A: a piece of it for everyone. Many read A from the cache.
       const int64_t pieces = rows <= kStreamTokensMax ? std::min<int64_t>(groups, team_.size()) : 1;
       for (int64_t i = 0; i < pieces; ++i) {
