@@ -1,0 +1,24 @@
+# How ctest runs what GoogleTest wrote.
+set(ANDIRON_TEST_SHARDS 0 CACHE STRING
+    "Processes for all tests of a program, so that what starting costs is paid that often; 0: one for each test")
+
+# andiron_add_tests(TARGET LABEL label [TIMEOUT seconds])
+function(andiron_add_tests target)
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 600)
+  endif()
+  if(NOT ANDIRON_TEST_SHARDS)
+    gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS ${ARG_LABEL})
+    return()
+  endif()
+  math(EXPR last "${ANDIRON_TEST_SHARDS} - 1")
+  foreach(shard RANGE ${last})
+    set(name ${target}.${shard})
+    add_test(NAME ${name} COMMAND ${target})
+    # tools/setup.sh counts the tests of a program in the report that it leaves here.
+    set(environment GTEST_TOTAL_SHARDS=${ANDIRON_TEST_SHARDS} GTEST_SHARD_INDEX=${shard}
+        GTEST_OUTPUT=xml:${PROJECT_BINARY_DIR}/gtest/${name}.xml)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${environment}" LABELS ${ARG_LABEL} TIMEOUT 1800)
+  endforeach()
+endfunction()
