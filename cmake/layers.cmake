@@ -21,11 +21,13 @@ function(andiron_layer name)
   target_include_directories(andiron_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
                                                     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_link_libraries(andiron_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES})
+  andiron_unity(andiron_${name})
 
   if(ANDIRON_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE andiron_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE ANDIRON_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    andiron_unity(${name}_test)
     andiron_add_tests(${name}_test LABEL ${name})
   endif()
 endfunction()
