@@ -1,5 +1,9 @@
 # One target per folder of src/, linked only to the row that ARCHITECTURE.md gives it.
 
+# What the fuzz targets link, and where they see which branches an input took. That costs time wherever it is compiled in,
+# and loops of products and sums have nothing to tell a fuzzer.
+set(ANDIRON_FUZZED_LAYERS base tensor format text data grammar sample adapter engine store http serve)
+
 # andiron_layer(NAME [DEPENDS layer...] [LIBRARIES target...] [EXCLUDE regex])
 # Makes the library andiron_NAME from NAME/*.cpp, and NAME_test from NAME/*_test.cpp.
 function(andiron_layer name)
@@ -22,6 +26,9 @@ function(andiron_layer name)
                                                     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
   target_link_libraries(andiron_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES})
   andiron_unity(andiron_${name})
+  if(ANDIRON_FUZZ AND name IN_LIST ANDIRON_FUZZED_LAYERS)
+    target_compile_options(andiron_${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 
   if(ANDIRON_TESTS AND tests)
     add_executable(${name}_test ${tests})
