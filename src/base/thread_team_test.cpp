@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "base/test_sanitizers.h"
+
 namespace andiron {
 namespace {
 
@@ -143,14 +145,6 @@ void sit(int) {
   g_sits = true;
   while (!g_may_go_on) sched_yield();
 }
-
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kThreadSanitizer = true;
-#elif defined(__has_feature)
-constexpr bool kThreadSanitizer = __has_feature(thread_sanitizer);
-#else
-constexpr bool kThreadSanitizer = false;
-#endif
 
 TEST(ThreadTeam, AWorkerThatDoesNotRunIsNotWaitedFor) {
   // It holds signals back until the thread calls something that it knows, which one that sleeps may never do.

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <memory>
 
+#include "base/test_sanitizers.h"
 #include "http/raw_client.h"
 #include "http/security_matrix.h"
 #include "http/test_routes.h"
@@ -485,15 +486,6 @@ TEST(Server, LogsNothingThatWasSaid) {
   }
 }
 
-// Sanitizers keep what is given back.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
-
 // Anonymous memory of this process in bytes, what is swapped out included.
 uint64_t memory_bytes() {
   std::ifstream status("/proc/self/status");
@@ -517,7 +509,7 @@ TEST_F(ServerTest, SlowClientsCostLittleAndStopNobody) {
   ASSERT_TRUE(comes_true([&] { return server_.server().counts().connections == 400; }));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(status_in(server_.ask(post("/v1/echo", "{}"))), 200);
   const uint64_t after = memory_bytes();
-  if (!kSanitized) {
+  if (!kSanitized) {  // which keep what is given back
     EXPECT_LE(after - std::min(before, after), 400 * (uint64_t{64} << 10));
   }
 }

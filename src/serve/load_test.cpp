@@ -5,18 +5,11 @@
 #include <fstream>
 #include <thread>
 
+#include "base/test_sanitizers.h"
 #include "serve/serve_fixture.h"
 
 namespace andiron {
 namespace {
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 
 struct Variant {
   std::string body;  // of a completion, whole

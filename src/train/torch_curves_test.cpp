@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/test_sanitizers.h"
 #include "data/dataset.h"
 #include "format/model_source.h"
 #include "model/tokenizer_source.h"
@@ -80,6 +81,7 @@ double greatest_difference(const std::vector<double>& ours, const std::vector<do
 class TorchCurves : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (kSanitized) GTEST_SKIP() << "shows sums of many steps; each step is in trainer_test and torch_test";
     if (!file_exists(kModel)) GTEST_SKIP() << kModel << " is not there";
   }
 
