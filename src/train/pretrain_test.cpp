@@ -346,7 +346,8 @@ TEST_F(PretrainTest, WithoutHeldOutRowsItIsADraftAndGoesOn) {
 TEST_F(PretrainTest, ABudgetEndsTheRun) {
   const double begin = now_seconds();
   ran(options_);
-  const double budget = std::max(1.0, 20 * (now_seconds() - begin));
+  // More than the whole run takes on a machine that has become busy; all of it is waited for.
+  const double budget = std::max(1.0, 8 * (now_seconds() - begin));
   const auto whole = model(options_);
   options_.out = folder_.file("in-time");
   options_.budget_seconds = budget;
