@@ -43,7 +43,10 @@ packages_ensure() {
 
 # Configures preset $1 unless it is.
 configure() {
-  [ -f "$root/build/$1/build.ninja" ] && return 0
+  [ -f "$root/build/$1/build.ninja" ] || configure_anew "$1"
+}
+
+configure_anew() {
   log=$(mktemp)
   if (cd "$root" && cmake --preset "$1") >"$log" 2>&1; then
     rm -f "$log"
