@@ -59,11 +59,12 @@ configure_anew() {
   fi
 }
 
-# Whether target $2 of preset $1 is up to date. CMake looks for new and changed source lists first. Named by its
+# up_to_date PRESET TARGET...: whether they are. CMake looks for new and changed source lists first. Named by its
 # absolute path, build.ninja is a file that no rule makes: otherwise a dry run stops at "CMake would run" and says
 # nothing of the target.
 up_to_date() {
   folder=$root/build/$1
+  shift
   log=$(mktemp)
   if ! ninja -C "$folder" build.ninja >"$log" 2>&1; then
     cat "$log" >&2
@@ -71,18 +72,22 @@ up_to_date() {
     return 1
   fi
   rm -f "$log"
-  case $(ninja -C "$folder" -f "$folder/build.ninja" -n "$2" 2>/dev/null) in
+  case $(ninja -C "$folder" -f "$folder/build.ninja" -n "$@" 2>/dev/null) in
     *"no work to do"*) return 0 ;;
   esac
   return 1
 }
 
-# build PRESET [TARGET]: says nothing when there is nothing to do.
+# build PRESET [TARGET...]: says nothing when there is nothing to do.
 build() {
-  configure "$1" || return 1
-  up_to_date "$1" "${2:-all}" && return 0
-  echo "Building (${2:-everything}, $1); the first time takes minutes" >&2
-  cmake --build "$root/build/$1" --target "${2:-all}" >&2
+  preset=$1
+  shift
+  what=${*:-everything}
+  [ $# -gt 0 ] || set -- all
+  configure "$preset" || return 1
+  up_to_date "$preset" "$@" && return 0
+  echo "Building ($what, $preset); the first time takes minutes" >&2
+  cmake --build "$root/build/$preset" --target "$@" >&2
 }
 
 # Of ctest's JUnit report $1: "tests failed skipped". Where a test of ctest is a program with many tests (cmake/tests.cmake),
