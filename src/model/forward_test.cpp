@@ -14,6 +14,7 @@
 
 #include "base/atomic_file.h"
 #include "base/test_folder.h"
+#include "base/test_sanitizers.h"
 #include "kernels/dispatch.h"
 #include "model/random_stack.h"
 #include "model/tiny_model.h"
@@ -135,7 +136,7 @@ TEST_P(SameBits, WithAnyThreadsChunksAndInstructionSet) {
   ThreadTeam one(1);
   const Logits expected = run_in_chunks(*forward(one, Isa::kScalar), *model_, tokens_, 512);
   for (const Isa isa : available_isas()) {
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : thread_counts()) {
       ThreadTeam team(threads);
       const auto runner = forward(team, isa);
       for (const size_t chunk : {1, 3, 7, 64, 512}) {

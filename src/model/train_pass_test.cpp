@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/test_sanitizers.h"
 #include "model/forward.h"
 #include "model/gradient_fixture.h"
 
@@ -82,7 +83,7 @@ class SamePass : public testing::TestWithParam<PassCase> {
 TEST_P(SamePass, WithAnyThreadsAndInstructionSet) {
   Learnt expected;
   for (const Isa isa : equal_isas()) {
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : thread_counts()) {
       const auto s = subject(isa, threads);
       const Batch batch = make_batch(s->tiny, {70, 3, 40});
       const Learnt run = run_once(*s, *s->make_pass(120), batch);

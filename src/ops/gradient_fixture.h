@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_sanitizers.h"
 #include "kernels/kernels_fixture.h"
 #include "ops/ops.h"
 #include "ops/reference-inl.h"
@@ -185,7 +186,7 @@ inline void expect_gradients(const OpCase& c) {
   const Outcome first = run_op(c, kernels_of(Isa::kScalar), 1);
   expect_near(c, first, false);
   for (const Isa isa : available_isas()) {
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : thread_counts()) {
       const Outcome other = run_op(c, kernels_of(isa), threads);
       if (isa == Isa::kAmx && c.amx_rounds) {
         expect_near(c, other, true);

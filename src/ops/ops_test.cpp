@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/test_sanitizers.h"
 #include "kernels/dispatch.h"
 #include "ops/kv_cache.h"
 #include "tensor/half.h"
@@ -131,7 +132,7 @@ TEST(Attention, SameBitsForAnyThreadsChunksAndTables) {
     const AttentionInputs in(c);
     const auto want = run(kernels_of(Isa::kScalar), 1, c.tokens, c, in);
     for (const Isa isa : available_isas()) {
-      for (const int threads : {1, 2, 3}) {
+      for (const int threads : thread_counts()) {
         for (const int64_t chunk : {int64_t{1}, int64_t{7}, int64_t{64}, c.tokens}) {
           const auto got = run(kernels_of(isa), threads, chunk, c, in);
           ASSERT_EQ(0, std::memcmp(got.data(), want.data(), 4 * got.size()))
