@@ -15,8 +15,10 @@ LINES_MAX = 2500
 
 NAMESPACE = re.compile(r"(?:inline )?namespace(?: ([\w:]+))? \{")
 ALIAS = re.compile(r"(?:using|namespace) (\w+) = .*;$")
+ENUM = re.compile(r"enum (?!class)")  # its values are names of the namespace
 TYPE = re.compile(r"(?:struct|class|enum class|enum|union) (\w+)")
 NAME = re.compile(r"[\w:&*,\s]*?(operator\S+?|\w+)\s*[({\[=;]")
+MORE = re.compile(r", (\w+)(?=(?: =|[{\[;]))")  # int a = 1, b = 2;
 CALL = re.compile(r"(?<![\w.:>~])([a-z]\w*)\(")
 INCLUDE = re.compile(r'#include "([^"]+)"')
 RAW_STRING = re.compile(r'R"([^(\s]*)\((?!.*\)\1")')
@@ -26,14 +28,14 @@ ALONE = re.compile(r"#define (?!ANDIRON_)|using (?!\w+ =)")
 
 
 def declared(line):
-    """The name that a line in the first column declares, or None."""
+    """The names that a line in the first column declares, and now and then one more."""
     if re.match(r"[A-Z][A-Z0-9_]*\(", line):  # TEST(Suite, Name) and its like make names of their own
-        return None
+        return []
     for _ in range(4):
         line = re.sub(r"<[^<>]*>", "", line)
     line = re.sub(r"\[\[[^\]]*\]\] ?|alignas\([^)]*\) ?|^template ?", "", line)
     found = TYPE.match(line) or NAME.match(line)
-    return found and found.group(1)
+    return [found.group(1)] + MORE.findall(line) if found else []
 
 
 class Source:
@@ -45,12 +47,16 @@ class Source:
         with open(path, encoding="utf-8") as file:
             lines = file.read().split("\n")
         self.lines = len(lines)
-        namespaces, raw_end = [], None
+        namespaces, raw_end, is_enum = [], None, False
         for line in lines:
             if raw_end is not None:
                 raw_end = None if raw_end in line else raw_end
                 continue
             self.read(line, namespaces)
+            is_enum = is_enum or bool(ENUM.match(line))
+            if is_enum:
+                self.add(re.findall(r"\bk[A-Z]\w*", line), self.path, namespaces)
+                is_enum = "}" not in line
             raw = RAW_STRING.search(line)
             raw_end = raw and f'){raw.group(1)}"'
 
@@ -67,11 +73,14 @@ class Source:
             namespaces.pop()
         elif line and line[0] not in " \t#/{})":
             alias = ALIAS.match(line)
-            name = alias.group(1) if alias else declared(line)
-            if name:
-                self.names[name] = line if alias else self.path
-                if None in namespaces or line.startswith("static "):
-                    self.own[name] = self.names[name]
+            self.add([alias.group(1)] if alias else declared(line), line if alias else self.path,
+                     [None] if line.startswith("static ") else namespaces)
+
+    def add(self, names, meaning, namespaces):
+        for name in names:
+            self.names[name] = meaning
+            if None in namespaces:
+                self.own[name] = meaning
 
 
 class Tree:
