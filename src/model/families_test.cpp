@@ -1,8 +1,12 @@
-// Every family against the reference: tiny random models, odd sizes, everything a family has switched on.
+// Every family against the reference: tiny random models, odd sizes, everything a family has switched on; and a small
+// trained one against what other programs make of it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
+#include <string>
 
+#include "base/atomic_file.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
 #include "model/forward.h"
@@ -161,6 +165,32 @@ TEST_P(FamiliesTest, MatchesTheReference) {
 
 INSTANTIATE_TEST_SUITE_P(All, FamiliesTest, testing::ValuesIn(cases()),
                          [](const auto& instance) { return instance.param.name; });
+
+// llama2.c's 260K-parameter story teller, whose continuation llama2.c and llama.cpp agree on (see the data's README).
+TEST(Stories260K, TellsItsStory) {
+  const std::string folder = ANDIRON_SOURCE_DIR "/../shared/data/models/stories260K/";
+  if (!file_exists(folder)) GTEST_SKIP() << folder << " is not there";
+  const auto model = Model::load(folder + "stories260K.f32.gguf", {}).value();
+  const std::string expected = read_text_file(folder + "expected_greedy_200.txt").value();
+  const auto pieces = *model->source().meta_texts("tokenizer.ggml.tokens").value();
+  for (const Isa isa : available_isas()) {
+    ThreadTeam team(2);
+    auto cache = KvCache::create(*model, 256).value();
+    const auto runner = Forward::create(*model, kernels_of(isa), team).value();
+    std::string story;
+    for (int32_t token = 1, i = 0; i < 200; ++i) {
+      const Sequence sequence = {&cache, {&token, 1}, LogitRows::kLast};
+      ASSERT_TRUE(runner->run({&sequence, 1}).ok());
+      const float* logits = runner->logits().data;
+      token = static_cast<int32_t>(std::max_element(logits, logits + model->config().vocabulary) - logits);
+      std::string piece(pieces[static_cast<size_t>(token)]);
+      if (piece == "<0x0A>") piece = "\n";
+      for (size_t at; (at = piece.find("\u2581")) != std::string::npos;) piece.replace(at, 3, " ");
+      story += piece;
+    }
+    EXPECT_EQ(story.substr(1), expected) << isa_name(isa);  // a story begins with a space that the text does not show
+  }
+}
 
 }  // namespace
 }  // namespace andiron

@@ -12,7 +12,6 @@
 #include <functional>
 #include <new>
 
-#include "base/atomic_file.h"
 #include "base/test_folder.h"
 #include "base/test_sanitizers.h"
 #include "kernels/dispatch.h"
@@ -561,32 +560,6 @@ TEST_F(ForwardTest, LimitsAreChecked) {
   EXPECT_FALSE(KvCache::create(*model_, 8, kKvQ8_0).ok()) << "heads of 16 numbers";
   EXPECT_EQ(kv_format_from_name("q8_0").value(), kKvQ8_0);
   EXPECT_FALSE(kv_format_from_name("q4").ok());
-}
-
-// llama2.c's 260K-parameter story teller, whose continuation llama2.c and llama.cpp agree on (see the data's README).
-TEST(Stories260K, TellsItsStory) {
-  const std::string folder = ANDIRON_SOURCE_DIR "/../shared/data/models/stories260K/";
-  if (!file_exists(folder)) GTEST_SKIP() << folder << " is not there";
-  const auto model = Model::load(folder + "stories260K.f32.gguf", {}).value();
-  const std::string expected = read_text_file(folder + "expected_greedy_200.txt").value();
-  const auto pieces = *model->source().meta_texts("tokenizer.ggml.tokens").value();
-  for (const Isa isa : available_isas()) {
-    ThreadTeam team(2);
-    auto cache = KvCache::create(*model, 256).value();
-    const auto runner = Forward::create(*model, kernels_of(isa), team).value();
-    std::string story;
-    for (int32_t token = 1, i = 0; i < 200; ++i) {
-      const Sequence sequence = {&cache, {&token, 1}, LogitRows::kLast};
-      ASSERT_TRUE(runner->run({&sequence, 1}).ok());
-      const float* logits = runner->logits().data;
-      token = static_cast<int32_t>(std::max_element(logits, logits + model->config().vocabulary) - logits);
-      std::string piece(pieces[static_cast<size_t>(token)]);
-      if (piece == "<0x0A>") piece = "\n";
-      for (size_t at; (at = piece.find("\u2581")) != std::string::npos;) piece.replace(at, 3, " ");
-      story += piece;
-    }
-    EXPECT_EQ(story.substr(1), expected) << isa_name(isa);  // a story begins with a space that the text does not show
-  }
 }
 
 }  // namespace
