@@ -146,20 +146,47 @@ TEST_P(SameBits, WithAnyThreadsChunksAndInstructionSet) {
   }
 }
 
+// Next tokens and pieces of prompts, with pages of their own and with that of the first text.
 TEST_P(SameBits, InABatchAndAlone) {
-  ThreadTeam team(2);
-  const auto runner = forward(team, available_isas().back());
-  const std::vector<std::vector<int32_t>> texts = {some_tokens(40, 83, 3), some_tokens(1, 83, 5),
-                                                   some_tokens(17, 83, 11)};
-  std::vector<Logits> alone;
-  for (const auto& text : texts) alone.push_back(run_in_chunks(*runner, *model_, text, 512));
-  std::vector<KvCache> caches;
-  for (const auto& text : texts) caches.push_back(KvCache::create(*model_, static_cast<int64_t>(text.size())).value());
-  const std::vector<Sequence> batch = {{&caches[0], texts[0], LogitRows::kAll},
-                                       {&caches[1], texts[1], LogitRows::kLast},
-                                       {&caches[2], texts[2], LogitRows::kAll}};
-  ASSERT_TRUE(runner->run(batch).ok());
-  for (size_t i = 0; i < texts.size(); ++i) EXPECT_TRUE(same_bits(copy_rows(runner->logits(i)), alone[i])) << i;
+  struct Part {
+    size_t tokens, begin;  // in the batch are those from `begin` on
+    bool shares;           // its first page is that of the first text
+  };
+  const std::vector<Part> parts = {{200, 199, false}, {40, 0, false},  {1, 0, false},   {63, 62, false}, {17, 0, false},
+                                   {64, 63, false},   {200, 64, true}, {65, 64, false}, {65, 64, true}};
+  ThreadTeam one(1);
+  const auto alone = forward(one, available_isas().back());
+  std::vector<std::vector<int32_t>> texts;
+  std::vector<Logits> expected;
+  for (const Part& part : parts) {
+    texts.push_back(some_tokens(static_cast<int64_t>(part.tokens), 83, 3 + 2 * std::ssize(texts)));
+    if (part.shares) std::copy_n(texts[0].begin(), 64, texts.back().begin());
+    const Logits all = run_in_chunks(*alone, *model_, texts.back(), 512);
+    expected.emplace_back(all.begin() + static_cast<int64_t>(83 * part.begin), all.end());
+  }
+  for (const int threads : {1, 2, 3}) {
+    ThreadTeam team(threads);
+    const auto runner = forward(team, available_isas().back());
+    std::vector<KvCache> caches;
+    caches.reserve(parts.size());
+    std::vector<Sequence> batch;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      KvCache& cache = caches.emplace_back(KvCache::create(*model_, 200).value());
+      if (parts[i].shares) cache.append_page(caches[0].page(0));
+      const std::span<const int32_t> text(texts[i]);
+      const auto filled = static_cast<size_t>(cache.length());
+      const Sequence before = {&cache, text.subspan(filled, parts[i].begin - filled), LogitRows::kNone};
+      if (!before.tokens.empty()) {
+        ASSERT_TRUE(runner->run({&before, 1}).ok());
+      }
+      const bool is_answer = parts[i].tokens - parts[i].begin == 1;
+      batch.push_back({&cache, text.subspan(parts[i].begin), is_answer ? LogitRows::kLast : LogitRows::kAll});
+    }
+    ASSERT_TRUE(runner->run(batch).ok());
+    for (size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_TRUE(same_bits(copy_rows(runner->logits(i)), expected[i])) << threads << " threads, sequence " << i;
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SameBits, testing::ValuesIn(bits_cases()),
@@ -461,14 +488,16 @@ TEST_F(ForwardTest, AllocatesNothing) {
   const auto tokens = some_tokens(50, 83);
   const Sequence prompts[] = {{&cache, tokens, LogitRows::kLast},
                               {&other, std::span(tokens).first(20), LogitRows::kAll}};
-  const Sequence single = {&cache, std::span(tokens).first(1), LogitRows::kLast};
+  const Sequence answers[] = {{&cache, std::span(tokens).first(1), LogitRows::kLast},
+                              {&other, std::span(tokens).first(1), LogitRows::kLast}};
+  const std::span<const Sequence> batch(answers);
   // The pages are all there is to allocate.
   ASSERT_TRUE(cache.reserve(70).ok());
   ASSERT_TRUE(other.reserve(20).ok());
   const int64_t before = g_allocations;
   const bool prompts_ran = runner->run(prompts).ok();
   bool tokens_ran = true;
-  for (int i = 0; i < 20; ++i) tokens_ran = tokens_ran && runner->run({&single, 1}).ok();
+  for (size_t i = 0; i < 20; ++i) tokens_ran = tokens_ran && runner->run(batch.first(1 + i % 2)).ok();
   EXPECT_EQ(g_allocations - before, 0);
   EXPECT_TRUE(prompts_ran);
   EXPECT_TRUE(tokens_ran);

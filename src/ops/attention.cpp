@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 
 #include "base/check.h"
 #include "ops/each_row.h"
@@ -53,42 +54,82 @@ void run_attention(const KernelTable& kernels, const AttentionShape& shape, Rows
   }
 }
 
+// By head, so that no two workers write the same cache line of a key block.
+void store_head(const KernelTable& kernels, const BatchSegment& segment, int64_t head, Rows k, Rows v) {
+  const int64_t d = segment.cache->layout().head_dim;
+  for (int64_t i = 0; i < segment.rows; ++i) {
+    const int64_t row = segment.first_row + i;
+    segment.cache->store(kernels, segment.layer, head, segment.position + i, k.row(row) + head * d,
+                         v.row(row) + head * d);
+  }
+}
+
 }  // namespace
 
+// Fills attention_list_ with the tasks of all segments, the largest first: whoever comes free late finds small ones.
+// How they are cut depends on their own segment alone. Returns the work that they are, in nanoseconds.
+int64_t Ops::list_attention(const AttentionShape& shape, std::span<const BatchSegment> segments) {
+  const int64_t per_token = shape.heads / shape.kv_heads;
+  const auto seen = [&](int64_t positions) { return shape.window > 0 ? std::min(positions, shape.window) : positions; };
+  int64_t products = 0;
+  attention_list_.clear();
+  for (const BatchSegment& segment : segments) {
+    ANDIRON_CHECK(segment.cache->are_reserved(segment.position, segment.position + segment.rows));
+    const int64_t rows = segment.rows * per_token;
+    const int64_t blocks = (rows + kAttentionRowsMax - 1) / kAttentionRowsMax;
+    const int64_t largest = std::min<int64_t>(rows, kAttentionRowsMax) * seen(segment.position + segment.rows);
+    attention_list_.push_back({&segment, blocks, largest, 0});
+    const int64_t on_average = seen(segment.position + (segment.rows + 1) / 2);
+    products += segment.rows * shape.heads * on_average * 2 * shape.head_dim;
+  }
+  std::sort(attention_list_.begin(), attention_list_.end(), [](const SegmentTasks& a, const SegmentTasks& b) {
+    return a.largest != b.largest ? a.largest > b.largest : a.segment < b.segment;
+  });
+  int64_t end = 0;
+  for (SegmentTasks& one : attention_list_) {
+    end += shape.kv_heads * one.blocks;
+    one.end = end;
+  }
+  return products / kAttendedPerNs;
+}
+
+// Where several tasks read what a head stores here, it has to be there before any of them begins. Where there is one,
+// as for an answer's next token, it stores for itself (in attention()).
+void Ops::store_for_many(const AttentionShape& shape, Rows k, Rows v) {
+  int64_t numbers = 0;
+  for (const SegmentTasks& one : attention_list_) {
+    if (one.blocks > 1) numbers += one.segment->rows * shape.kv_heads * shape.head_dim;
+  }
+  if (numbers == 0) return;
+  const int64_t heads = std::ssize(attention_list_) * shape.kv_heads;
+  team_.parallel_for(heads, numbers / kElementsPerNs, [&](int64_t i, int) {
+    const SegmentTasks& one = attention_list_[static_cast<size_t>(i / shape.kv_heads)];
+    if (one.blocks > 1) store_head(kernels_, *one.segment, i % shape.kv_heads, k, v);
+  });
+}
+
+// One region for all segments: a batch of answers has few tasks and little work for each.
 void Ops::attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments,
                     Rows out) {
   const OpScope scope(clock_, OpKind::kAttention);
-  const int64_t d = shape.head_dim;
   const int64_t per_token = shape.heads / shape.kv_heads;
-  for (const BatchSegment& segment : segments) {
-    ANDIRON_CHECK(segment.cache->are_reserved(segment.position, segment.position + segment.rows));
-    // By head, so that no two workers write the same cache line of a key block.
-    const auto store_head = [&](int64_t head, int) {
-      for (int64_t i = 0; i < segment.rows; ++i) {
-        segment.cache->store(kernels_, segment.layer, head, segment.position + i,
-                             k.row(segment.first_row + i) + head * d, v.row(segment.first_row + i) + head * d);
-      }
-    };
-    team_.parallel_for(shape.kv_heads, segment.rows * shape.kv_heads * d / kElementsPerNs, store_head);
-  }
-  // Few rows: a task per kv head reads its cache once for all its heads. Later rows see more positions, so the last
-  // come first.
+  const int64_t work = list_attention(shape, segments);
+  store_for_many(shape, k, v);
   float* lse = tape_ != nullptr ? tape_->room<float>(shape.heads * q.rows) : nullptr;
-  for (const BatchSegment& segment : segments) {
-    const int64_t rows = segment.rows * per_token;
-    const int64_t blocks = (rows + kAttentionRowsMax - 1) / kAttentionRowsMax;
-    const int64_t positions = segment.position + (segment.rows + 1) / 2;  // of a row, on average
-    const int64_t seen = shape.window > 0 ? std::min(positions, shape.window) : positions;
-    const int64_t work = segment.rows * shape.heads * seen * 2 * d / kAttendedPerNs;
-    team_.parallel_for(shape.kv_heads * blocks, work, [&](int64_t i, int worker) {
-      const int64_t block = blocks - 1 - i / shape.kv_heads;
-      const int64_t first = block * kAttentionRowsMax;
-      const AttentionTask task = {&segment, i % shape.kv_heads, first,
-                                  std::min<int64_t>(kAttentionRowsMax, rows - first)};
-      run_attention(kernels_, shape, q, out, task,
-                    attention_scratch_.data() + static_cast<size_t>(worker) * kAttentionScratchFloats, lse);
-    });
-  }
+  const int64_t tasks = attention_list_.empty() ? 0 : attention_list_.back().end;
+  team_.parallel_for(tasks, work, [&](int64_t i, int worker) {
+    const auto of = std::upper_bound(attention_list_.begin(), attention_list_.end(), i,
+                                     [](int64_t index, const SegmentTasks& one) { return index < one.end; });
+    // Few rows: a task per kv head reads its cache once for all its heads. Later rows see more positions, so the last
+    // come first.
+    const int64_t from_last = of->end - 1 - i;
+    const int64_t kv_head = from_last % shape.kv_heads, first = from_last / shape.kv_heads * kAttentionRowsMax;
+    const BatchSegment& segment = *of->segment;
+    if (of->blocks == 1) store_head(kernels_, segment, kv_head, k, v);
+    const int64_t rows = std::min<int64_t>(kAttentionRowsMax, segment.rows * per_token - first);
+    run_attention(kernels_, shape, q, out, {&segment, kv_head, first, rows},
+                  attention_scratch_.data() + static_cast<size_t>(worker) * kAttentionScratchFloats, lse);
+  });
   if (tape_ != nullptr) record_attention(shape, q, k, v, segments, out, lse);
 }
 

@@ -19,6 +19,7 @@ Ops::Ops(const KernelTable& kernels, ThreadTeam& team, int64_t rows_max, int64_t
   const auto workers = static_cast<size_t>(team_.size());
   matmul_scratch_ = Buffer<uint8_t>(workers * kMatmulScratchBytes);
   attention_scratch_ = Buffer<float>(workers * kAttentionScratchFloats);
+  attention_list_.reserve(static_cast<size_t>(rows_max_));  // a sequence has a row at least
 }
 
 Rows Ops::keep(Rows x) {

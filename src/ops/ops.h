@@ -67,6 +67,14 @@ struct AttentionShape {
   int64_t window = 0;    // 0: all positions; else a row sees itself and the window - 1 before it
 };
 
+// The tasks of one segment's attention: each kv head with each block of kAttentionRowsMax rows that read it.
+struct SegmentTasks {
+  const BatchSegment* segment;
+  int64_t blocks;
+  int64_t largest;  // rows times positions of the task that has most
+  int64_t end;      // behind its last task in the list of all segments'
+};
+
 // What the backward of one delta reads.
 struct KeptDelta {
   const float* x = nullptr;     // [T, k] its input, after dropout
@@ -192,6 +200,8 @@ class Ops {
   void record_scale_add(Rows x, float s, Rows into);
   void record_gate(GateBackward backward, Rows gate, Rows up, Rows y);
   // ops/attention.cpp
+  int64_t list_attention(const AttentionShape& shape, std::span<const BatchSegment> segments);
+  void store_for_many(const AttentionShape& shape, Rows k, Rows v);
   void record_attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments,
                         Rows out, const float* lse);
   void attention_backward(const AttentionTape& kept);
@@ -210,9 +220,10 @@ class Ops {
   Buffer<uint8_t> u8_;
   Buffer<float> scale_, dsum32_, dsum16_;
   Buffer<int32_t> sum16_;
-  Buffer<uint8_t> matmul_scratch_;   // kMatmulScratchBytes for each worker
-  Buffer<float> attention_scratch_;  // kAttentionScratchFloats for each worker
-  std::vector<WornDelta> worn_;      // by the jobs of one product
+  Buffer<uint8_t> matmul_scratch_;            // kMatmulScratchBytes for each worker
+  Buffer<float> attention_scratch_;           // kAttentionScratchFloats for each worker
+  std::vector<SegmentTasks> attention_list_;  // of one batch, the largest first
+  std::vector<WornDelta> worn_;               // by the jobs of one product
   std::vector<LowTask> low_tasks_;
   std::vector<LowBackward> low_backward_;
   Buffer<float> delta_wide_;                 // [kPieceRows, r] A x with its padding, for each worker

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <vector>
 
 #include "base/random.h"
@@ -29,11 +31,12 @@ struct AttentionCase {
   int64_t tokens;
 };
 
+// Of one text of several; a shorter one is the beginning of a longer one.
 struct AttentionInputs {
-  explicit AttentionInputs(const AttentionCase& c)
-      : q(normals(1, c.tokens * c.shape.heads * c.shape.head_dim)),
-        k(normals(2, c.tokens * c.shape.kv_heads * c.shape.head_dim)),
-        v(normals(3, c.tokens * c.shape.kv_heads * c.shape.head_dim)) {}
+  explicit AttentionInputs(const AttentionCase& c, uint64_t text = 0)
+      : q(normals(3 * text + 1, c.tokens * c.shape.heads * c.shape.head_dim)),
+        k(normals(3 * text + 2, c.tokens * c.shape.kv_heads * c.shape.head_dim)),
+        v(normals(3 * text + 3, c.tokens * c.shape.kv_heads * c.shape.head_dim)) {}
   std::vector<float> q, k, v;
 };
 
@@ -143,28 +146,90 @@ TEST(Attention, SameBitsForAnyThreadsChunksAndTables) {
   }
 }
 
-// Several sequences in one batch answer as each alone.
-TEST(Attention, SequencesDoNotMix) {
-  const AttentionCase c = {{4, 2, 32, 0.2F, 0, 0}, kKvF16, 20};
-  const AttentionInputs in(c);
-  const int64_t width = 128, kv_width = 64;
-  ThreadTeam team(2);
-  Ops ops(kernels_of(available_isas().back()), team, 40, 64);
-  KvPages first({kKvF16, 1, 2, 32}), second({kKvF16, 1, 2, 32});
-  for (KvPages* cache : {&first, &second}) cache->reserve(0, 20);
-  auto twice = [](const std::vector<float>& x) {
-    auto y = x;
-    y.insert(y.end(), x.begin(), x.end());
-    return y;
-  };
-  auto q = twice(in.q), k = twice(in.k), v = twice(in.v);
-  std::vector<float> out(q.size());
-  const BatchSegment segments[] = {{&first, 0, 20, 0}, {&second, 20, 20, 0}};
-  ops.attention(c.shape, {q.data(), 40, width, width}, {k.data(), 40, kv_width, kv_width},
-                {v.data(), 40, kv_width, kv_width}, segments, {out.data(), 40, width, width});
-  EXPECT_EQ(0, std::memcmp(out.data(), out.data() + out.size() / 2, 2 * out.size()));
-  const auto alone = run(kernels_of(available_isas().back()), 1, 20, c, in);
-  EXPECT_EQ(0, std::memcmp(out.data(), alone.data(), 4 * alone.size()));
+// A sequence of a batch: its rows are the positions [begin, end) of a text that starts with pages of text 0, which all
+// who have them share.
+struct BatchPart {
+  int64_t begin, end, shared_pages;
+};
+
+// Next tokens and pieces of prompts, in no order of size; some begin or end at the edge of a page or beside it.
+const BatchPart kBatch[] = {{0, 1, 0},    {62, 63, 0}, {199, 200, 2}, {63, 64, 0}, {64, 65, 1},
+                            {64, 200, 1}, {0, 70, 0},  {130, 133, 2}, {63, 65, 0}, {128, 129, 2}};
+
+AttentionInputs inputs_of(const AttentionCase& c, const BatchPart& part) {
+  AttentionInputs in(c, static_cast<uint64_t>(&part - kBatch) + 1);
+  const AttentionInputs first(c);
+  const int64_t shared = kAttentionTile * part.shared_pages * c.shape.kv_heads * c.shape.head_dim;
+  std::copy_n(first.k.begin(), shared, in.k.begin());
+  std::copy_n(first.v.begin(), shared, in.v.begin());
+  return in;
+}
+
+// Into a cache, the keys and values of the positions [begin, end) of a text.
+void remember(const KernelTable& table, const AttentionInputs& in, int64_t begin, int64_t end, KvPages& cache) {
+  const int64_t heads = cache.layout().kv_heads, d = cache.layout().head_dim;
+  cache.reserve(begin, end);
+  for (int64_t at = begin * heads; at < end * heads; ++at) {
+    cache.store(table, 0, at % heads, at / heads, in.k.data() + at * d, in.v.data() + at * d);
+  }
+}
+
+void append(const std::vector<float>& rows, int64_t width, const BatchPart& part, std::vector<float>& to) {
+  to.insert(to.end(), rows.begin() + part.begin * width, rows.begin() + part.end * width);
+}
+
+// All of kBatch, in one call.
+std::vector<float> run_batch(const KernelTable& table, int threads, const AttentionCase& c) {
+  const int64_t width = c.shape.heads * c.shape.head_dim, kv_width = c.shape.kv_heads * c.shape.head_dim;
+  const KvLayout layout = {c.format, 1, c.shape.kv_heads, c.shape.head_dim};
+  KvPages first(layout);
+  remember(table, AttentionInputs({c.shape, c.format, 2 * kAttentionTile}), 0, 2 * kAttentionTile, first);
+  std::vector<KvPages> caches;
+  caches.reserve(std::size(kBatch));
+  std::vector<BatchSegment> segments;
+  std::vector<float> q, k, v;
+  int64_t rows = 0;
+  for (const BatchPart& part : kBatch) {
+    const AttentionInputs in = inputs_of({c.shape, c.format, part.end}, part);
+    KvPages& cache = caches.emplace_back(layout);
+    for (int64_t page = 0; page < part.shared_pages; ++page) cache.put(page, first.share(page));
+    remember(table, in, kAttentionTile * part.shared_pages, part.begin, cache);
+    cache.reserve(part.begin, part.end);
+    segments.push_back({&cache, rows, part.end - part.begin, part.begin});
+    append(in.q, width, part, q);
+    append(in.k, kv_width, part, k);
+    append(in.v, kv_width, part, v);
+    rows += part.end - part.begin;
+  }
+  ThreadTeam team(threads);
+  Ops ops(table, team, rows, 64);
+  std::vector<float> out(q.size(), NAN);
+  ops.attention(c.shape, {q.data(), rows, width, width}, {k.data(), rows, kv_width, kv_width},
+                {v.data(), rows, kv_width, kv_width}, segments, {out.data(), rows, width, width});
+  return out;
+}
+
+// Each alone: its whole text as one prompt, on one thread.
+TEST(Attention, SequencesOfABatchAnswerAsAlone) {
+  for (const AttentionCase& c : kCases) {
+    const KernelTable& table = kernels_of(available_isas().back());
+    const int64_t width = c.shape.heads * c.shape.head_dim;
+    std::vector<float> want;
+    std::vector<size_t> ends;
+    for (const BatchPart& part : kBatch) {
+      const AttentionCase alone = {c.shape, c.format, part.end};
+      append(run(table, 1, part.end, alone, inputs_of(alone, part)), width, part, want);
+      ends.push_back(want.size());
+    }
+    for (const int threads : {1, 2, 3}) {
+      const auto got = run_batch(table, threads, c);
+      ASSERT_EQ(got.size(), want.size());
+      for (size_t part = 0, at = 0; part < ends.size(); at = ends[part++]) {
+        EXPECT_EQ(0, std::memcmp(got.data() + at, want.data() + at, 4 * (ends[part] - at)))
+            << "case " << &c - kCases << ", threads " << threads << ", sequence " << part;
+      }
+    }
+  }
 }
 
 // Rotation by the angle position * frequency, in both pairings.
