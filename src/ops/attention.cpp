@@ -87,7 +87,7 @@ int64_t Ops::list_attention(const AttentionShape& shape, std::span<const BatchSe
   });
   int64_t end = 0;
   for (SegmentTasks& one : attention_list_) {
-    end += shape.kv_heads * one.blocks;
+    end += one.blocks;
     one.end = end;
   }
   return products / kAttendedPerNs;
@@ -116,14 +116,16 @@ void Ops::attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::sp
   const int64_t work = list_attention(shape, segments);
   store_for_many(shape, k, v);
   float* lse = tape_ != nullptr ? tape_->room<float>(shape.heads * q.rows) : nullptr;
-  const int64_t tasks = attention_list_.empty() ? 0 : attention_list_.back().end;
-  team_.parallel_for(tasks, work, [&](int64_t i, int worker) {
-    const auto of = std::upper_bound(attention_list_.begin(), attention_list_.end(), i,
+  // A kv head after another, so that what its tasks read is in the cache: the same keys and values for the rows of a
+  // prompt, and for sequences that share pages.
+  const int64_t blocks = attention_list_.empty() ? 0 : attention_list_.back().end;
+  team_.parallel_for(shape.kv_heads * blocks, work, [&](int64_t i, int worker) {
+    const int64_t kv_head = i / blocks, block = i % blocks;
+    const auto of = std::upper_bound(attention_list_.begin(), attention_list_.end(), block,
                                      [](int64_t index, const SegmentTasks& one) { return index < one.end; });
     // Few rows: a task per kv head reads its cache once for all its heads. Later rows see more positions, so the last
     // come first.
-    const int64_t from_last = of->end - 1 - i;
-    const int64_t kv_head = from_last % shape.kv_heads, first = from_last / shape.kv_heads * kAttentionRowsMax;
+    const int64_t first = (of->end - 1 - block) * kAttentionRowsMax;
     const BatchSegment& segment = *of->segment;
     if (of->blocks == 1) store_head(kernels_, segment, kv_head, k, v);
     const int64_t rows = std::min<int64_t>(kAttentionRowsMax, segment.rows * per_token - first);

@@ -67,12 +67,12 @@ struct AttentionShape {
   int64_t window = 0;    // 0: all positions; else a row sees itself and the window - 1 before it
 };
 
-// The tasks of one segment's attention: each kv head with each block of kAttentionRowsMax rows that read it.
+// The tasks of one segment's attention with each kv head: blocks of kAttentionRowsMax of the rows that read it.
 struct SegmentTasks {
   const BatchSegment* segment;
   int64_t blocks;
-  int64_t largest;  // rows times positions of the task that has most
-  int64_t end;      // behind its last task in the list of all segments'
+  int64_t largest;  // rows times positions of the block that has most
+  int64_t end;      // behind its last block, those of all segments counted in the order of their list
 };
 
 // What the backward of one delta reads.
