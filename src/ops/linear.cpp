@@ -96,15 +96,23 @@ void Ops::product(const Activations& x, std::span<const LinearJob> jobs, std::sp
     });
     return;
   }
-  // Bound by arithmetic: small pieces, taken as workers come free. An even number of groups, as kernels work on pairs.
-  for (size_t job = 0; job < jobs.size(); ++job) {
-    const int64_t groups = padded_columns(jobs[job].layer->n) / kGroupRows;
-    const int64_t step = std::clamp<int64_t>(groups / (8 * team_.size()) / 2 * 2, 2, 16);
-    const int64_t work = products(x, jobs.subspan(job, 1)) / kProductsPerNs;
-    team_.parallel_for((groups + step - 1) / step, work, [&](int64_t i, int worker) {
-      multiply_worn(x, jobs, job, worn, i * step, std::min(groups, (i + 1) * step), worker);
-    });
-  }
+  // Bound by arithmetic: small pieces, taken as workers come free, of all weights in one region. An even number of
+  // groups, as kernels work on pairs.
+  const auto step_of = [&](const LinearJob& job) {
+    return std::clamp<int64_t>(packed_groups(job.layer->n) / (8 * team_.size()) / 2 * 2, 2, 16);
+  };
+  const auto pieces_of = [&](const LinearJob& job) {
+    return (packed_groups(job.layer->n) + step_of(job) - 1) / step_of(job);
+  };
+  int64_t pieces = 0;
+  for (const LinearJob& job : jobs) pieces += pieces_of(job);
+  team_.parallel_for(pieces, products(x, jobs) / kProductsPerNs, [&](int64_t i, int worker) {
+    size_t job = 0;
+    int64_t piece = i;  // of that job
+    while (piece >= pieces_of(jobs[job])) piece -= pieces_of(jobs[job++]);
+    const int64_t step = step_of(jobs[job]), groups = packed_groups(jobs[job].layer->n);
+    multiply_worn(x, jobs, job, worn, piece * step, std::min(groups, (piece + 1) * step), worker);
+  });
 }
 
 void Ops::linear(Rows x, const Linear& layer, Rows y) {
