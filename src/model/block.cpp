@@ -58,8 +58,8 @@ void Block::normalise(const Heads& heads) const {
 }
 
 void Block::rotate(const Heads& heads) const {
-  ops.rope(heads.q, config.head_dim, rope.cos_sin, rope.half, rope.pairs);
-  ops.rope(heads.k, config.head_dim, rope.cos_sin, rope.half, rope.pairs);
+  const std::array<Rows, 2> both = {heads.q, heads.k};
+  ops.rope(both, config.head_dim, rope.cos_sin, rope.half, rope.pairs);
 }
 
 Rows Block::attend(const Heads& heads) const {

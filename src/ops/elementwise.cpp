@@ -178,25 +178,32 @@ void Ops::softmax(Rows x) {
   });
 }
 
-void Ops::rope(Rows x, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs) {
+void Ops::rope(std::span<const Rows> all, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs) {
   const OpScope scope(clock_, OpKind::kElementwise);
-  each_row(team_, x.rows, x.cols, [&](int64_t i) {
-    for (float* head = x.row(i); head < x.row(i) + x.cols; head += head_dim) {
-      kernels_.rope(head, cos_sin + 2 * half * i, half, pairs ? 1 : 0);
+  const int64_t rows = all.front().rows;
+  int64_t cols = 0;
+  for (const Rows& x : all) cols += x.cols;
+  each_row(team_, rows, cols, [&](int64_t i) {
+    for (const Rows& x : all) {
+      for (float* head = x.row(i); head < x.row(i) + x.cols; head += head_dim) {
+        kernels_.rope(head, cos_sin + 2 * half * i, half, pairs ? 1 : 0);
+      }
     }
   });
   if (tape_ == nullptr) return;
   // A rotation's transpose turns the other way: the same with the sines negated.
-  Rows back = {tape_->room<float>(x.rows * 2 * half), x.rows, 2 * half, 2 * half};
-  for (int64_t i = 0; i < x.rows * half; ++i) {
+  const Rows back = {tape_->room<float>(rows * 2 * half), rows, 2 * half, 2 * half};
+  for (int64_t i = 0; i < rows * half; ++i) {
     back.data[2 * i] = cos_sin[2 * i];
     back.data[2 * i + 1] = -cos_sin[2 * i + 1];
   }
-  record_in_place(tape_, x, [=](Ops& ops, float* dx, int64_t t) {
-    for (float* head = dx; head < dx + x.cols; head += head_dim) {
-      ops.kernels().rope(head, back.row(t), half, pairs ? 1 : 0);
-    }
-  });
+  for (const Rows& x : all) {
+    record_in_place(tape_, x, [=](Ops& ops, float* dx, int64_t t) {
+      for (float* head = dx; head < dx + x.cols; head += head_dim) {
+        ops.kernels().rope(head, back.row(t), half, pairs ? 1 : 0);
+      }
+    });
+  }
 }
 
 void rope_table(std::span<const double> inv_freq, int64_t position, int64_t rows, double magnitude, float* out) {

@@ -150,9 +150,10 @@ class Ops {
   void softcap(Rows x, float cap);            // cap * tanh(x / cap)
   void softmax(Rows x);
 
-  // Rotary positions (Su et al. 2021, arXiv 2104.09864), in place, on each head of each row. cos_sin [T, half, 2] from
-  // rope_table; `pairs`: neighbours rotate together (llama's GGUF order), else i with i + half.
-  void rope(Rows x, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs);
+  // Rotary positions (Su et al. 2021, arXiv 2104.09864), in place, on each head of each row of all [T, H * head_dim and
+  // G * head_dim]. cos_sin [T, half, 2] from rope_table; `pairs`: neighbours rotate together (llama's GGUF order), else
+  // i with i + half.
+  void rope(std::span<const Rows> all, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs);
 
   // Appends k and v [T, G * head_dim] of each segment to its cache, then out [T, H * head_dim] = attention of q over
   // it, each row seeing its own and all earlier positions of its sequence. The caches must have room.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -242,7 +243,9 @@ TEST(Rope, RotatesPairsByTheAngle) {
   const auto x = normals(4, 2 * 16);
   for (const bool pairs : {false, true}) {
     auto y = x;
-    ops.rope({y.data(), 2, 16, 16}, 8, table.data(), 4, pairs);
+    const Rows whole = {y.data(), 2, 16, 16};
+    const std::array<Rows, 2> heads = {whole.columns(0, 8), whole.columns(8, 8)};
+    ops.rope(heads, 8, table.data(), 4, pairs);
     for (int64_t t = 0; t < 2; ++t) {
       for (int64_t h = 0; h < 2; ++h) {
         for (int64_t i = 0; i < 4; ++i) {
