@@ -50,7 +50,9 @@ AnswerState::AnswerState(const Model& model, const Tokenizer& tokenizer, const G
       tokenizer_(tokenizer),
       options_(options),
       sampler_(std::move(sampler)),
-      decoder_(tokenizer, {.show_special = options.show_special, .strip_first_space = options.strip_first_space}),
+      decoder_(
+          tokenizer,
+          {.show_special = options.show_special, .strip_first_space = options.strip_first_space, .is_answer = true}),
       stop_(options.stop),
       choosable_(choosable_tokens(model, tokenizer)) {
   if (options.grammar != nullptr) matcher_.emplace(options.grammar);

@@ -234,8 +234,8 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool show_special) c
 Decoder::Decoder(const Tokenizer& tokenizer, Options options)
     : tokenizer_(tokenizer),
       options_(options),
-      at_start_(options.strip_first_space &&
-                (tokenizer.space_prefix_ != SpacePrefix::kNone || tokenizer.model_ == TokenizerModel::kWordPiece)) {}
+      at_start_(options.strip_first_space && (options.is_answer || tokenizer.space_prefix_ != SpacePrefix::kNone ||
+                                              tokenizer.model_ == TokenizerModel::kWordPiece)) {}
 
 std::string Decoder::push(int32_t id) {
   std::string out;

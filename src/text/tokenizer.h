@@ -126,6 +126,8 @@ class Decoder {
     // Take away the space that the model puts before the first word, where encoding would have put it. Off for text
     // that goes on after other text.
     bool strip_first_space = true;
+    // The text is an answer: of it such a space goes with every tokenizer, for chat templates put one before answers.
+    bool is_answer = false;
   };
 
   explicit Decoder(const Tokenizer& tokenizer) : Decoder(tokenizer, Options()) {}

@@ -327,6 +327,19 @@ TEST(Tokenizer, DecoderTakesTheFirstSpaceAway) {
   EXPECT_EQ(going_on.push(a), " a");
 }
 
+TEST(Tokenizer, OfAnAnswerTheFirstSpaceGoesWithEveryTokenizer) {
+  ByteLevelBuilder builder;
+  const Tokenizer tokenizer = builder.build();
+  const auto shown = [&](Decoder decoder) {
+    std::string out;
+    for (const int32_t id : tokenizer.encode(" a a", kPlain)) out += decoder.push(id);
+    return out;
+  };
+  EXPECT_EQ(shown(Decoder(tokenizer, {.is_answer = true})), "a a");
+  EXPECT_EQ(shown(Decoder(tokenizer)), " a a");
+  EXPECT_EQ(shown(Decoder(tokenizer, {.strip_first_space = false, .is_answer = true})), " a a");
+}
+
 TEST(Tokenizer, KnowsWhatEndsAReply) {
   ByteLevelBuilder builder;
   const int32_t end = builder.add("<|end|>", TokenType::kControl);

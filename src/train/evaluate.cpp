@@ -164,7 +164,7 @@ class Evaluation {
     GivenAnswer out;
     const size_t cut = row.prompt_size();
     const std::span<const int32_t> prompt(row.tokens.data(), cut);
-    out.expected = tokenizer_.decode(std::span(row.tokens).subspan(cut));
+    out.expected = trimmed(tokenizer_.decode(std::span(row.tokens).subspan(cut)));
     const std::string expected = normal_answer(out.expected);
     const bool exact = options_.metric == EvalMetric::kExact;
     // Once it is decided, no more of an answer is needed but by who wants to see it.
@@ -173,7 +173,8 @@ class Evaluation {
       const std::string text = normal_answer(so_far);
       return exact ? expected.starts_with(text) : text.find(expected) == std::string::npos;
     };
-    TRY_ASSIGN(out.given, answerer(prompt, is_open));
+    TRY_ASSIGN(const std::string given, answerer(prompt, is_open));
+    out.given = trimmed(given);  // of the space, too, that a template puts before answers
     const std::string text = normal_answer(out.given);
     out.right = exact ? text == expected : text.find(expected) != std::string::npos;
     return out;
