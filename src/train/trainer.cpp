@@ -22,6 +22,18 @@ uint64_t seed_of(uint64_t seed, uint64_t stream, int64_t step, int64_t pass) {
 
 bool has_pairs(const TokenRows& rows) { return !rows.rejected.empty(); }
 
+// Where a general row feels the pull: enough to feel it, little beside a step. None where a prompt is very long.
+std::vector<int32_t> pulled_positions(const TokenRow& row) {
+  constexpr size_t kPositions = 64;
+  constexpr int64_t kTokens = 512;
+  const int64_t stride = row.prompt_size() > 1 ? 1 : 2;
+  std::vector<int32_t> out;
+  for (int64_t i = 0; i < std::min(kTokens, row.positions()) && out.size() < kPositions; i += stride) {
+    if (row.trained[static_cast<size_t>(i) + 1] != 0) out.push_back(static_cast<int32_t>(i));
+  }
+  return out;
+}
+
 }  // namespace
 
 int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& options) {
@@ -190,22 +202,19 @@ Result<Trainer::PassLoss> Trainer::preference_pass(const TokenRows& rows, std::s
   return out;
 }
 
-// KL(base || trained) at up to 64 positions of one general row: enough to feel a pull, little beside a step.
+// KL(base || trained) at some positions of one general row.
 Result<double> Trainer::forgetting() {
-  constexpr int64_t kPositions = 64, kTokens = 128;
   if (!(options_.kl_weight > 0) || subject_.deltas == nullptr || data_.general == nullptr ||
       data_.general->rows.empty()) {
     return 0.0;
   }
   const uint64_t pick = RandomStream(options_.seed, kGeneralStream).bits(static_cast<uint64_t>(step_));
   const TokenRow& row = data_.general->rows[pick % data_.general->rows.size()];
-  const auto count = std::min<int64_t>(kTokens, row.positions());
+  const std::vector<int32_t> rows = pulled_positions(row);
+  if (rows.empty()) return 0.0;
+  const int64_t count = rows.back() + 1;
   const std::span<const int32_t> tokens(row.tokens.data(), static_cast<size_t>(count));
   const TrainBatch batch = {tokens, {&count, 1}};
-  std::vector<int32_t> rows;
-  for (int64_t i = count % 2; i < count && static_cast<int64_t>(rows.size()) < kPositions; i += 2) {
-    rows.push_back(static_cast<int32_t>(i));
-  }
   Ops& ops = pass_.ops();
   size_t done = 0;
   pass_.wear(nullptr);

@@ -45,7 +45,8 @@ struct TrainerOptions {
   Schedule schedule;
   OptimizerOptions optimizer;
   double neftune_alpha = 0;  // noise on embeddings (TrainPass::add_noise); 0: none
-  // Against forgetting: weight * KL(base || trained) on one row of general text a step, at some of its positions.
+  // Against forgetting: weight * KL(base || trained) on one general row a step. Of a conversation its answers count,
+  // which are what is to stay as it is; of a text every second token.
   double kl_weight = 0;
   uint64_t seed = 0;
 };

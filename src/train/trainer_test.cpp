@@ -208,6 +208,26 @@ TEST(Trainer, ThePullTowardsTheBaseIsTheSlopeOfTheDivergence) {
   EXPECT_GT(middle, 0.01);
 }
 
+// Of a conversation the answers are held, and nothing else: the mean over two tokens is that of the means over each.
+TEST(Trainer, ThePullIsFeltWhereAGeneralRowAnswers) {
+  TokenRows rows = made_rows(1, 12, 29);
+  std::fill(rows.rows[0].trained.begin(), rows.rows[0].trained.end(), 0);
+  const auto s = llama();
+  s->train_adapter(adapter_for(*s->model, 4, false));
+  TrainerOptions options;
+  options.kl_weight = 1;
+  const auto pull_at = [&](std::initializer_list<size_t> answers) {
+    TokenRows general = made_rows(1, 40, 29);
+    std::fill(general.rows[0].trained.begin(), general.rows[0].trained.end(), 0);
+    for (const size_t at : answers) general.rows[0].trained[at] = 1;
+    return Training(*s, rows, 1, 0, options, &general).trainer->step()->kl;
+  };
+  const double early = pull_at({10}), late = pull_at({33});
+  ASSERT_GT(std::abs(early - late), 0.01 * std::max(early, late));
+  EXPECT_NEAR(pull_at({10, 33}), (early + late) / 2, 1e-5 * (early + late));
+  EXPECT_EQ(pull_at({}), 0.0);
+}
+
 // A step that fails, here in the rows of the next epoch, can be tried again and fails the same.
 TEST(Trainer, AFailedStepGoesBackToItsRows) {
   TokenRows rows = made_rows(2, 12, 29);
