@@ -192,6 +192,36 @@ TEST(Answers, WordTasksAreRight) {
   expect_answers("words", "task.", 600, solvers);
 }
 
+// The words of "pl plum, fi fig", each of which stands behind its own first letters.
+Words words_behind_letters(const std::string& list) {
+  Words out;
+  for (const std::string& item : split(list, ", ")) {
+    const size_t space = item.find(' ');
+    out.push_back(item.substr(space + 1));
+    EXPECT_EQ(item.substr(0, space), out.back().substr(0, 2)) << list;
+  }
+  return out;
+}
+
+// What is worked out before the result: the words as they were given, then by the alphabet, then again without letters.
+TEST(Answers, StepsOfSortingAreRight) {
+  const std::regex steps("The letters: (.+)\\. In order: (.+)\\. It is (.+)\\.");
+  int seen = 0;
+  for_turns("words", 600, [&](const std::string& user, const std::string& answer) {
+    std::smatch found;
+    if (!std::regex_match(answer, found, steps)) return;
+    const std::string result = found[3];
+    const Words given = words_behind_letters(found[1]), in_order = words_behind_letters(found[2]);
+    EXPECT_NE(user.find(joined(given, between(result))), std::string::npos);
+    Words sorted = given;
+    std::sort(sorted.begin(), sorted.end());
+    EXPECT_EQ(in_order, sorted);
+    EXPECT_EQ(split(result, between(result)), in_order);
+    ++seen;
+  });
+  EXPECT_GT(seen, 500);
+}
+
 // Where a name stands in a list, however it is written.
 std::optional<int> place_of(const std::string& name, const char* list) {
   const auto& names = tables().options(list, Part::kTrain);

@@ -1,5 +1,6 @@
 #include "echo.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 #include <vector>
@@ -13,15 +14,25 @@ namespace {
 std::string draw_item(const Writer& writer) {
   static const std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
   const double kind = writer.dice().uniform();
-  if (kind < 0.25) return writer.invented_name();
-  if (kind < 0.35) return writer.somebody().name;
-  if (kind < 0.5) return format("{}", writer.number(2, 999));
+  if (kind < 0.1) return writer.invented_name();
+  if (kind < 0.2) return writer.somebody().name;
+  if (kind < 0.55) return writer.strange_word();
+  if (kind < 0.65) return format("{}", writer.number(2, 999));
   return writer.word(kLists[writer.dice().below(kLists.size())]);
 }
 
 std::vector<std::string> draw_items(const Writer& writer, size_t count) {
   std::vector<std::string> out;
   while (out.size() < count) out.push_back(draw_item(writer));
+  return out;
+}
+
+std::vector<std::string> draw_different(const Writer& writer, size_t count) {
+  std::vector<std::string> out;
+  while (out.size() < count) {
+    std::string item = draw_item(writer);
+    if (std::find(out.begin(), out.end(), item) == out.end()) out.push_back(std::move(item));
+  }
   return out;
 }
 
@@ -53,7 +64,55 @@ std::string pairs_again(const Writer& writer) {
   return out;
 }
 
+// How a pair is told and asked; # is its first word, @ its second.
+struct PairForm {
+  const char* tell;
+  const char* check;
+  const char* ask;
+};
+
+std::string with_pair(std::string_view form, std::string_view key, std::string_view value) {
+  std::string out;
+  for (size_t i = 0; i < form.size(); ++i) {
+    if (form[i] != '#' && form[i] != '@') {
+      out += form[i];
+    } else {
+      out += form[i] == '#' ? key : value;
+    }
+  }
+  return out;
+}
+
 }  // namespace
+
+Conversation asked_pairs(const Writer& writer) {
+  static const std::array<PairForm, 5> kForms = {{{"# is @.", "Is # @?", "What is #?"},
+                                                  {"# has @.", "Does # have @?", "What does # have?"},
+                                                  {"# likes @.", "Does # like @?", "What does # like?"},
+                                                  {"# went to @.", "Did # go to @?", "Where did # go?"},
+                                                  {"The # of it is @.", "Is the # of it @?", "What is the # of it?"}}};
+  Dice& dice = writer.dice();
+  const PairForm& form = kForms[dice.below(kForms.size())];
+  const size_t count = 1 + dice.below(5);
+  const auto keys = draw_different(writer, count + 1), values = draw_different(writer, count + 1);
+  std::string told;
+  for (size_t i = 0; i < count; ++i) told += (i > 0 ? " " : "") + with_pair(form.tell, keys[i], values[i]);
+  Conversation out;
+  for (size_t turns = 4 + dice.below(8); turns > 0; --turns) {
+    const double kind = dice.uniform();
+    const size_t at = kind < 0.85 ? dice.below(count) : count;  // the last is not told
+    std::string question = with_pair(form.ask, keys[at], "");
+    std::string answer = at < count ? values[at] : "I don't know.";
+    if (kind < 0.55) {
+      // Half are true. Of the others half are drawn from all pairs, and may be true again: 57% are "Yes.".
+      const size_t other = dice.chance(0.5) ? at : dice.chance(0.5) ? dice.below(count + 1) : count;
+      question = with_pair(form.check, keys[at], values[other]);
+      answer = other == at ? "Yes." : "No.";
+    }
+    out.ask(out.turns.empty() ? told + " " + question : question, answer);
+  }
+  return out;
+}
 
 std::string echo_text(const Writer& writer) {
   return writer.dice().chance(0.5) ? list_again(writer) : pairs_again(writer);

@@ -59,7 +59,7 @@ void add_who(const std::vector<std::string>& questions, Parts& parts) {
 
 Parts parts_of(const Tables& tables, const std::string& section) {
   Parts out;
-  for (const char* key : {"np", "topic", "gap", "do"}) {
+  for (const char* key : {"np", "topic", "do"}) {
     if (const Rule* rule = tables.find(format("{}.{}", section, key))) out[key] = rule->train;
   }
   if (tables.find(section + ".topic") != nullptr) {
@@ -88,7 +88,7 @@ std::string with_part(std::string text, const std::string& name, const std::stri
 
 // The part that a frame is put around.
 std::string main_part(std::string_view frame) {
-  for (const char* name : {"np", "topic", "gap", "do", "clause", "who", "vp"}) {
+  for (const char* name : {"np", "topic", "do", "clause", "who", "vp"}) {
     const std::string small = format("{{={}}}", name), big = format("{{={}}}", capitalised(name));
     if (frame.find(small) != std::string_view::npos || frame.find(big) != std::string_view::npos) return name;
   }
@@ -132,6 +132,27 @@ void add_choices(const std::string& wording, std::set<std::string>& out) {
   }
 }
 
+// As a wording reads of somebody by name: "{Do/Does} {N} have {V} with {N2}?" is "Does {N} have {V} with {N}?".
+std::string of_another(const std::string& wording) {
+  std::string out;
+  for (size_t at = 0; at < wording.size();) {
+    const size_t open = std::min(wording.find('{', at), wording.size());
+    const size_t end = std::min(wording.find('}', open), wording.size());
+    out += wording.substr(at, open - at);
+    if (open == wording.size()) break;
+    const std::string name = wording.substr(open + 1, end - open - 1);
+    const bool is_form = name == "s" || name == "es" || name == "is" || name == "was";
+    const size_t slash = name.find('/');
+    if (is_form || slash != std::string::npos) {
+      out += is_form ? name : name.substr(slash + 1);
+    } else {
+      out += "{" + (name == "N2" ? "N" : name) + "}";
+    }
+    at = end + 1;
+  }
+  return out;
+}
+
 template <typename Pick>
 std::set<std::string> forms_of_all(const Tables& tables, Pick&& pick) {
   std::set<std::string> out;
@@ -166,7 +187,7 @@ void part_the_same(Tables& tables) {
 
 std::set<std::string> plain_forms(const std::string& wording) {
   std::set<std::string> out;
-  add_choices(wording, out);
+  add_choices(of_another(wording), out);
   return out;
 }
 

@@ -1,7 +1,7 @@
 // General frames: ways of speaking that fit many relations and tasks (tables/frames.txt). What they are put around are
 // parts of a section: "np: the town where {N} live{s}" in the frame "ask: Tell me {=np}." gives one more way to ask.
 //
-//   {=np} {=topic} {=gap} {=do}    wordings of the section's key of that name
+//   {=np} {=topic} {=do}    wordings of the section's key of that name
 //   {=clause}    its answer without the dot     {=who} {=vp}    its questions for whom, as "who ..." and as "..."
 //   {=of}        person, thing, place, event    {=wh}           what or who, as the section's key "wh" says
 // With a capital letter (say "{=Np}") what is put in begins with one.
@@ -22,8 +22,8 @@ void add_frames(Tables& tables);
 // Whether the pair is for test rows; `part` is the first wording of the part.
 bool is_test_frame(std::string_view frame, std::string_view part);
 
-// All that the [choices|of] a wording make, in small letters and without a mark at the end: what two wordings must not
-// share if one is for test rows.
+// All that the [choices|of] a wording make of somebody by name, in small letters and without a mark at the end: what
+// two wordings must not share if one is for test rows. "Where {is} {N}?" and "Where is {N}?" of a thing are the same.
 std::set<std::string> plain_forms(const std::string& wording);
 
 }  // namespace andiron::ember

@@ -175,10 +175,11 @@ void list_skills() {
 }
 
 Status run(const Options& options) {
-  TRY_ASSIGN(const Tables tables, Tables::read(options.tables));
+  TRY_ASSIGN(Tables tables, Tables::read(options.tables));
   StoryBook stories;
   if (!options.stories.empty()) {
     TRY_ASSIGN(stories, StoryBook::read(options.stories, tables));
+    tables.add_list("storyword", stories.words());
   }
   return Program(options, tables, stories).run();
 }

@@ -86,10 +86,17 @@ data() {
 }
 
 tokenizer() {
-  "$andiron" tokenizer train "$out/data/train" --out "$out/tokenizer.json" --force --vocab 4096 --pre qwen2 \
+  # Words as the template shows them: behind a space also where a message or a line begins.
+  rm -rf "$out/words"
+  mkdir "$out/words"
+  for rows in "$out"/data/train/*.jsonl; do
+    sed 's/"content": "/& /g; s/\\n/& /g' "$rows" >"$out/words/${rows##*/}"
+  done
+  "$andiron" tokenizer train "$out/words" --out "$out/tokenizer.json" --force --vocab 4096 --pre qwen2 \
     --special "<|begin|>" --special "<|end|>" --special "<|system|>" --special "<|user|>" \
     --special "<|assistant|>" --special "<|pad|>" --bos "<|begin|>" --eos "<|end|>" --pad "<|pad|>" \
     --chat-template "$here/template.jinja"
+  rm -rf "$out/words"
 }
 
 pretrain() {
@@ -102,8 +109,9 @@ pretrain() {
 
 # Rows of every skill that it has not seen, for `andiron learn` to hold on to.
 general() {
-  for skill in facts unknown yesno json words arithmetic calendar sentiment persona; do
-    head -n 25 "$out/fresh/train/$skill.jsonl"
+  # What it knows and what it does not is what learning moves most.
+  for part in facts:60 unknown:100 yesno:30 json:15 words:20 arithmetic:15 calendar:15 sentiment:15 persona:30; do
+    head -n "${part#*:}" "$out/fresh/train/${part%:*}.jsonl"
   done >"$out/ember.general.jsonl"
 }
 

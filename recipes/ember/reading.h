@@ -20,7 +20,7 @@ struct Question {
 Question question_about(const Writer& writer, const World& world, const Fact& fact, Source source);
 // "where you live"
 std::string topic_of(const Writer& writer, const Subject& subject, const Fact& fact, Source source);
-// A statement as a question with the answer yes or no; `lie` replaces the fact's value.
+// A statement as a question with the answer yes or no; `value`, right or wrong, stands for the fact's own.
 std::string check_of(const Writer& writer, const World& world, const Fact& fact, const std::string& value);
 // The full answer to a question for the value: "You live in Oslo."
 std::string statement_of(const Writer& writer, const World& world, const Fact& fact, Source source);

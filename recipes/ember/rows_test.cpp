@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <map>
 #include <regex>
@@ -62,6 +63,89 @@ TEST(Rows, EchoesSayEverythingAgain) {
   }
 }
 
+// How asked_pairs() tells of a pair and asks for it; # is its first word, @ its second.
+struct PairForm {
+  const char* tell;
+  const char* check;
+  const char* ask;
+};
+
+constexpr std::array<PairForm, 5> kPairForms = {{{"The # of it is @", "Is the # of it @?", "What is the # of it?"},
+                                                 {"# is @", "Is # @?", "What is #?"},
+                                                 {"# has @", "Does # have @?", "What does # have?"},
+                                                 {"# likes @", "Does # like @?", "What does # like?"},
+                                                 {"# went to @", "Did # go to @?", "Where did # go?"}}};
+
+std::string with_pair(const std::string& form, const std::string& key, const std::string& value) {
+  const std::string with_key = std::regex_replace(form, std::regex("#"), key);
+  return std::regex_replace(with_key, std::regex("@"), value);
+}
+
+using Pairs = std::map<std::string, std::string>;
+
+// Of "Arno is pale. Ilka is 12.", all in one form; none where a statement has another.
+Pairs pairs_in(const std::string& told, const PairForm& form) {
+  const std::regex statement(with_pair(form.tell, "(.+)", "(.+)"));
+  Pairs out;
+  for (size_t from = 0; from < told.size();) {
+    const size_t end = std::min(told.find(". ", from), told.size() - 1);
+    const std::string text = told.substr(from, end - from);
+    std::smatch parts;
+    if (!std::regex_match(text, parts, statement)) return {};
+    out[parts[1]] = parts[2];
+    from = end + 2;
+  }
+  return out;
+}
+
+// What follows from the pairs; "" where the question is none of the form's.
+std::string answer_from(const Pairs& pairs, const PairForm& form, const std::string& question) {
+  const std::string check = form.check, ask = form.ask;
+  bool is_check = false;
+  for (const auto& [key, value] : pairs) {
+    if (question == with_pair(ask, key, "")) return value;
+    if (question == with_pair(check, key, value)) return "Yes.";
+    is_check = is_check || question.starts_with(with_pair(check.substr(0, check.find('@')), key, ""));
+  }
+  if (is_check) return "No.";
+  const bool is_ask =
+      question.starts_with(ask.substr(0, ask.find('#'))) && question.ends_with(ask.substr(ask.find('#') + 1));
+  return is_ask ? "I don't know." : "";
+}
+
+// Every answer of every form is worked out again from the pairs that were told. "Yes." is right where its own value is
+// drawn: in half of the checks, and in half of the others once in n + 1 for n pairs, 1 to 5. That is
+// 1/2 + 1/4 (1/2 + 1/3 + 1/4 + 1/5 + 1/6) / 5 = 0.5725; of some 2500 checks four standard deviations are 0.04.
+TEST(Rows, PairsAreAnsweredFromWhatWasTold) {
+  std::map<std::string, std::map<std::string, int>> seen;
+  double yes = 0, no = 0;
+  for (uint64_t i = 0; i < 600; ++i) {
+    Dice dice(1, i);
+    const Conversation row = asked_pairs(Writer(tables(), Part::kTrain, dice));
+    const std::string& first = row.turns.front().first;
+    const std::string told = first.substr(0, first.rfind(". ") + 1);
+    const auto form = std::find_if(kPairForms.begin(), kPairForms.end(),
+                                   [&](const PairForm& f) { return !pairs_in(told, f).empty(); });
+    ASSERT_NE(form, kPairForms.end()) << told;
+    const Pairs pairs = pairs_in(told, *form);
+    for (size_t turn = 0; turn < row.turns.size(); ++turn) {
+      const auto& [user, answer] = row.turns[turn];
+      const std::string question = turn == 0 ? user.substr(told.size() + 1) : user;
+      EXPECT_EQ(answer, answer_from(pairs, *form, question)) << told << " / " << question;
+      const bool is_value = answer != "Yes." && answer != "No." && answer != "I don't know.";
+      ++seen[form->tell][is_value ? "a value" : answer];
+      yes += answer == "Yes." ? 1 : 0;
+      no += answer == "No." ? 1 : 0;
+    }
+  }
+  EXPECT_NEAR(yes / (yes + no), 0.5725, 0.04);
+  for (const PairForm& form : kPairForms) {
+    for (const char* answer : {"Yes.", "No.", "I don't know.", "a value"}) {
+      EXPECT_GT(seen[form.tell][answer], 80) << form.tell << ": " << answer;
+    }
+  }
+}
+
 TEST(Rows, AreConversationsOfPlainText) {
   for (const Skill& s : skills()) {
     for (const Part part : {Part::kTrain, Part::kTest}) {
@@ -93,12 +177,12 @@ std::string spaced_words(std::string_view text) {
   return out.back() == ' ' ? out : out + ' ';
 }
 
-// Adds whole phrases ("double bass") of spaced words that are among these, which have no more than three words.
+// Adds whole phrases ("double bass") of spaced words that are among these, which have no more than four words.
 void find_held(const std::set<std::string>& held, const std::string& text, std::vector<std::string>& found) {
   const std::string words = spaced_words(text);
   for (size_t from = 0; from + 1 < words.size(); from = words.find(' ', from + 1)) {
     size_t to = from;
-    for (int count = 0; count < 3 && to + 1 < words.size(); ++count) {
+    for (int count = 0; count < 4 && to + 1 < words.size(); ++count) {
       to = words.find(' ', to + 1);
       const std::string phrase = words.substr(from, to + 1 - from);
       if (held.count(phrase) > 0) found.push_back(phrase + "in: " + text);
@@ -109,15 +193,60 @@ void find_held(const std::set<std::string>& held, const std::string& text, std::
 // Words of test rows, by the tables' own lists, in no training row, whether asked, answered or told to a character; and
 // no question twice. A handful of rows have one by chance, in another meaning: a thing and its color, two words that
 // happen to stand side by side, a word that was invented, a pet called Pebble that is typed without its capital letter.
+// Words that judge are asked about in training (sentiment.txt says why), and not looked for.
 TEST(Rows, NothingOfTestRowsIsInTraining) {
   std::set<std::string> held;
-  for (const char* list :
-       {"girl",  "boy",   "town",    "country",    "job",   "pet",   "petname", "kin",     "food",
-        "drink", "sport", "animals", "instrument", "hobby", "study", "things",  "vehicle", "belonging",
-        "thing", "herd",  "code",    "clothes",    "hall",  "noun",  "verb",    "trait"}) {
+  for (const char* list : {"girl",
+                           "boy",
+                           "town",
+                           "country",
+                           "job",
+                           "workplace",
+                           "pet",
+                           "petname",
+                           "kin",
+                           "food",
+                           "drink",
+                           "sport",
+                           "animal",
+                           "animals",
+                           "color",
+                           "instrument",
+                           "hobby",
+                           "language",
+                           "study",
+                           "things",
+                           "vehicle",
+                           "belonging",
+                           "thing",
+                           "spot",
+                           "room",
+                           "outing",
+                           "ride",
+                           "shop",
+                           "event",
+                           "code",
+                           "clothes",
+                           "hall",
+                           "material",
+                           "noun",
+                           "verb",
+                           "trait",
+                           "chore",
+                           "plan",
+                           "mood.thing",
+                           "mood.very",
+                           "thing.price.money"}) {
     for (const std::string& word : tables().options(list, Part::kTest)) held.insert(spaced_words(word));
   }
-  held.erase(" celebrate ");  // "On {V} {N} celebrate{s} {Ns} birthday" is a wording of training
+  for (const std::string& name : tables().options("shop.street.name", Part::kTest))
+    held.insert(" " + name + " Street ");
+  // Words of wordings of training ("On {V} {N} celebrate{s} {Ns} birthday"), outings ("the ice rink") and these
+  // words as shops and events ("The fair is on Monday").
+  for (const char* word : {" celebrate ", " the station ", " festival ", " ice rink ", " dance class ", " the fair ",
+                           " the university "}) {
+    held.erase(word);
+  }
   for (const Skill& s : skills()) {
     if (s.name == "story") continue;  // texts of others: split by story
     SCOPED_TRACE(s.name);
@@ -145,19 +274,18 @@ TEST(Rows, NothingOfTestRowsIsInTraining) {
   }
 }
 
-// A number at once, an equation of digits, or steps: each step right, the last word the value.
+// An equation of digits, or steps: each step right, the last word the value.
 TEST(Rows, SumsAreRight) {
   const std::regex sum("(\\d+) ([+-]) (\\d+)"), step("(\\d+) ([+-]) (\\d+)( \\+ 1)? = (-?\\d+)");
   const std::regex result("It is (-?\\d+)\\.$|= (-?\\d+)$");
   int seen = 0, steps = 0;
   for_turns("arithmetic", 1500, [&](const std::string& user, const std::string& answer) {
     std::smatch found, ending;
-    const bool whole = std::regex_search(answer, found, sum);
-    ASSERT_TRUE(whole || std::regex_search(user, found, sum));
+    ASSERT_TRUE(std::regex_search(answer, found, sum));
     const int a = std::stoi(found[1]), b = std::stoi(found[3]);
     const int value = found[2].str() == "+" ? a + b : a - b;
-    ASSERT_TRUE(!whole || std::regex_search(answer, ending, result));
-    EXPECT_EQ(!whole ? answer : ending[1].str() + ending[2].str(), std::to_string(value));
+    ASSERT_TRUE(std::regex_search(answer, ending, result));
+    EXPECT_EQ(ending[1].str() + ending[2].str(), std::to_string(value));
     // The question's own numbers.
     EXPECT_NE(user.find(found[1].str()), std::string::npos);
     EXPECT_NE(user.find(found[3].str()), std::string::npos);
@@ -192,8 +320,7 @@ TEST(Rows, TestSumsAreNotTrained) {
     for (uint64_t i = 0; i < 1000; ++i) {
       for (const auto& [user, answer] : make_row(skill("arithmetic"), tables(), stories(), part, 5, i).turns) {
         std::smatch found;
-        const std::string& text = std::regex_search(answer, sum) ? answer : user;
-        ASSERT_TRUE(std::regex_search(text, found, sum)) << user;
+        ASSERT_TRUE(std::regex_search(answer, found, sum)) << user;
         EXPECT_EQ(is_test_sum({std::stoi(found[1]), std::stoi(found[3]), true}), part == Part::kTest) << user;
       }
     }
@@ -241,10 +368,15 @@ class SentenceFacts {
  private:
   // The sentences that name nobody.
   static constexpr const char* kNobody =
-      "\\d (?:guests|people|visitors|tourists) came|\\d [a-z -]+ were (?:counted|stolen|sold)|[Pp]eople counted|"
-      "[Tt]here were \\d|They (?:sold|opened|held)|We need \\d|\\d (?:travellers|visitors) arrived|[Aa]s many as \\d|"
-      "[Aa]ltogether they|[Tt]here was a (?:flood|fair|market|party|concert|storm|meeting|race|quiz|wedding)|"
-      "A (?:flood|storm) came|(?:was|were) held|took place";
+      "\\d (?:guests|people|visitors|tourists|travellers|friends|children) (?:came|arrived|met)|"
+      "\\d [a-z -]+ were (?:counted|stolen|sold|lost|found|seen|for sale)|[Tt]here (?:were|will be) \\d|"
+      "[Aa]s many as \\d|All of the \\d|"
+      "(?:\\b[Ww]e|\\b[Tt]hey|\\bI|You|[Pp]eople|[Ss]omebody|All of (?:us|them)|My "
+      "(?:sister|brother|mother|neighbour)|A (?:man|woman)|Our (?:friends|neighbours)) (?:will "
+      ")?(?:(?:need|want|bought|sold|found|lost|saw|see|met|counted) \\d|(?:bought|sold|found|lost) an? |met some|saw "
+      "a |opened|closed|held)|"
+      "[Tt]here (?:was|will be) a (?:big )?(?:fair|market|party|concert|storm|flood|meeting|race|wedding)|"
+      "[Aa] (?:big )?(?:flood|storm) came|was held|took place|was opened";
 
   std::string quoted(const std::regex& pattern) const {
     std::smatch found;
@@ -317,7 +449,7 @@ TEST(Rows, SentimentFollowsFromTheWords) {
   EXPECT_GT(negated, 100);
 }
 
-// An answer that is not "I don't know" is in what was said before; a letter is that of the answer's option.
+// An answer that is not "I don't know", yes or no is in what was said before, and so is the option that is chosen.
 TEST(Rows, AnswersStandInTheText) {
   for (const char* name : {"facts", "unknown", "yesno", "persona"}) {
     for (uint64_t i = 0; i < 800; ++i) {

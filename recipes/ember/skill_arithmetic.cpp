@@ -24,8 +24,11 @@ Sum draw_sum(const Writer& writer, bool in_words) {
     out.a = draw_of_length(dice, length);
     out.b = draw_of_length(dice, dice.chance(0.6) ? length : dice.between(1, 3));
     out.plus = dice.chance(0.5);
+    // Zero has a share of its own, or "0 - 22" would hardly ever be met.
+    const bool has_zero = !in_words && dice.chance(0.04);
+    if (has_zero) (dice.chance(0.7) ? out.a : out.b) = 0;
     const bool below_zero = !out.plus && out.b > out.a;
-    if (below_zero && (in_words || !dice.chance(0.15))) std::swap(out.a, out.b);
+    if (below_zero && (in_words || !dice.chance(has_zero ? 0.7 : 0.15))) std::swap(out.a, out.b);
     if (in_words && (std::min(out.a, out.b) < 2 || out.a == out.b)) continue;
     if (is_test_sum(out) == writer.is_test()) return out;
   }
@@ -42,10 +45,7 @@ void ask_sum(const Writer& writer, Conversation& out) {
   Dice& dice = writer.dice();
   const Sum sum = draw_sum(writer, false);
   const Slots slots{nullptr, {{"A", format("{}", sum.a)}, {"B", format("{}", sum.b)}, {"SUM", shown(sum)}}};
-  const double at = dice.uniform();
-  if (at < 0.15) {
-    out.ask(writer.sentence("sums.bare", slots), format("{}", sum.value()));
-  } else if (at < 0.5) {
+  if (dice.chance(0.46)) {
     out.ask(writer.sentence(sum.plus ? "sums.plus.ask" : "sums.minus.ask", slots), worked(sum));
   } else {
     out.ask(writer.sentence(!out.turns.empty() && dice.chance(0.5) ? "sums.next" : "sums.plain.ask", slots),

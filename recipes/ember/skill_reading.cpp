@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/strings.h"
+#include "echo.h"
 #include "reading.h"
 #include "skills.h"
 
@@ -22,8 +23,8 @@ Reading draw_reading(const Writer& writer) {
   const Kind kind = draw_kind(dice);
   // Half of the training texts are short: what a question asks for is found there first.
   const bool is_short = !writer.is_test() && dice.chance(0.5);
-  const size_t subjects = is_short || dice.chance(0.25) ? 1 + dice.below(2) : 2 + dice.below(dice.chance(0.3) ? 4 : 2);
-  const size_t facts = std::max<size_t>(subjects, is_short ? 1 + dice.below(3) : 2 + dice.below(6));
+  const size_t subjects = is_short || dice.chance(0.25) ? 1 + dice.below(2) : 2 + dice.below(2);
+  const size_t facts = std::max<size_t>(subjects, is_short ? 1 + dice.below(3) : 2 + dice.below(5));
   Reading out;
   out.world = draw_world(writer, kind, draw_subjects(writer, kind, subjects), facts);
   out.text = tell(writer, out.world);
@@ -44,7 +45,7 @@ class Asking {
   }
 
   void ask(const std::string& question, const std::string& answer) { put(typed(writer_, question), answer); }
-  // As it is written: options have their letters.
+  // As it is written: options stand on lines of their own.
   void put(const std::string& shown, const std::string& answer) {
     out_.ask(is_given_ ? shown : writer_.draw("reading.layout", {nullptr, {{"TEXT", text_}, {"Q", shown}}}), answer);
     is_given_ = true;
@@ -98,7 +99,7 @@ World draw_own_world(const Writer& writer, size_t facts) {
     return draw_world(writer, kind, draw_subjects(writer, kind, 1 + dice.below(2)), facts);
   }
   std::vector<Subject> subjects;
-  subjects.push_back(dice.chance(0.8) ? i_subject() : we_subject());
+  subjects.push_back(dice.chance(0.9) ? i_subject() : we_subject());
   const bool female = dice.chance(0.5);
   if (dice.chance(0.45)) {
     static const std::array<const char*, 8> kHers = {"my sister", "my mother", "my wife",  "my daughter",
@@ -134,7 +135,7 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
   Dice& dice = writer.dice();
   const World world = draw_own_world(writer, 1 + dice.below(5));
   // Now and then nothing is told at all.
-  Conversation out = unknown_last && dice.chance(0.35) ? Conversation{} : told(desk, world);
+  Conversation out = unknown_last && dice.chance(0.4) ? Conversation{} : told(desk, world);
   const bool nothing = out.turns.empty();
   const size_t turns = draw_turns(writer);
   for (size_t i = 0; i < turns; ++i) {
@@ -157,12 +158,7 @@ Conversation told_row(const Desk& desk, bool unknown_last) {
   return out;
 }
 
-// "B) lamp", as it stands among the options.
-std::string option_text(size_t index, const std::string& mark, const std::string& option) {
-  return format("{}{} {}", static_cast<char>('A' + index), mark, option);
-}
-
-// Lettered options in any order; the right one is answered with its letter.
+// Options in any order, each behind a letter or a dash; the right one is said again, without it.
 void ask_choice(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   Dice& dice = writer.dice();
   std::vector<std::string> options = {fact.v};
@@ -172,17 +168,15 @@ void ask_choice(const Writer& writer, const World& world, const Fact& fact, Aski
     if (std::find(options.begin(), options.end(), other) == options.end()) options.push_back(std::move(other));
   }
   dice.shuffle(options);
-  const auto right = static_cast<size_t>(std::find(options.begin(), options.end(), fact.v) - options.begin());
-  std::string question = capitalised(phrase(writer, fact, world.subjects[fact.subject], "ask"));
-  static const std::array<const char*, 3> kMarks = {")", ".", ":"};
-  const std::string mark = kMarks[dice.below(kMarks.size())];
+  static const std::array<const char*, 4> kMarks = {"A)", "A.", "A:", "-"};
+  std::string mark = kMarks[dice.below(kMarks.size())];
   std::string lines;
-  for (size_t i = 0; i < options.size(); ++i) lines += (i > 0 ? "\n" : "") + option_text(i, mark, options[i]);
-  const bool letter_only = dice.chance(0.4);
-  if (letter_only) question = writer.draw("reading.letter", {nullptr, {{"Q", question}}});
-  const std::string text = writer.draw("reading.choose", {nullptr, {{"Q", question}, {"OPTIONS", lines}}});
-  const std::string answer = option_text(right, mark, fact.v);
-  asking.put(text, letter_only ? answer.substr(0, 1) : answer);
+  for (const std::string& option : options) {
+    lines += format("{}{} {}", lines.empty() ? "" : "\n", mark, option);
+    if (mark[0] != '-') ++mark[0];
+  }
+  const std::string question = capitalised(phrase(writer, fact, world.subjects[fact.subject], "ask"));
+  asking.put(writer.draw("reading.choose", {nullptr, {{"Q", question}, {"OPTIONS", lines}}}), fact.v);
 }
 
 void ask_yes_or_no(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
@@ -206,9 +200,9 @@ void ask_either(const Writer& writer, const World& world, const Fact& fact, Aski
 
 void ask_judgement(const Writer& writer, const World& world, const Fact& fact, Asking& asking) {
   const double form = writer.dice().uniform();
-  if (form < 0.5) {
+  if (form < 0.6) {
     ask_yes_or_no(writer, world, fact, asking);
-  } else if (form < 0.85) {
+  } else if (form < 0.8) {
     ask_choice(writer, world, fact, asking);
   } else {
     ask_either(writer, world, fact, asking);
@@ -223,6 +217,7 @@ enum class Asked { kFact, kUntold, kJudgement };
 Conversation reading_row(const Desk& desk, Asked own) {
   const Writer& writer = desk.writer;
   Dice& dice = writer.dice();
+  if (!writer.is_test() && dice.chance(0.12)) return asked_pairs(writer);
   const Reading reading = draw_reading(writer);
   Asking asking(writer, reading);
   const size_t turns = draw_turns(writer);

@@ -18,7 +18,7 @@ using Words = std::vector<std::string>;
 
 std::string draw_word(const Writer& writer) {
   static const std::array<const char*, 6> kLists = {"noun", "verb", "trait", "animal", "thing", "things"};
-  if (writer.dice().chance(0.15)) return lower_case(writer.invented_word());
+  if (!writer.is_test() && writer.dice().chance(0.45)) return lower_case(writer.strange_word());
   for (;;) {
     std::string word = lower_case(writer.word(kLists[writer.dice().below(kLists.size())]));
     if (word.find(' ') == std::string::npos) return word;
@@ -61,6 +61,18 @@ std::string counted_words(const std::string& line) {
   return format("{}. It is {}.", out, count);
 }
 
+// Sorting is done aloud: each word behind its first two letters, these by the alphabet, and the words without letters.
+std::string sorted_words(Words words, std::string_view between) {
+  const auto with_letters = [&] {
+    std::string out;
+    for (const std::string& word : words) out += format("{}{} {}", out.empty() ? "" : ", ", word.substr(0, 2), word);
+    return out;
+  };
+  const std::string given = with_letters();
+  std::sort(words.begin(), words.end());
+  return format("The letters: {}. In order: {}. It is {}.", given, with_letters(), join(words, between));
+}
+
 std::string upper_case(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return text;
@@ -87,13 +99,11 @@ void ask_measured(const Writer& writer, Conversation& out) {
       Words words = draw_words(writer, std::min<size_t>(count, 6), true);
       const std::string list = join(words, between);
       std::reverse(words.begin(), words.end());
-      return ask(writer, out, "task.reverse", {{"TEXT", list}}, join(words, between));
+      return ask(writer, out, "task.reverse", {{"TEXT", list}}, format("It is {}.", join(words, between)));
     }
     case 2: {
-      Words words = draw_words(writer, std::min<size_t>(count, 6), true);
-      const std::string list = join(words, between);
-      std::sort(words.begin(), words.end());
-      return ask(writer, out, "task.sort", {{"TEXT", list}}, join(words, between));
+      const Words words = draw_words(writer, std::min<size_t>(count, 6), true);
+      return ask(writer, out, "task.sort", {{"TEXT", join(words, between)}}, sorted_words(words, between));
     }
     default: {
       const std::string line = draw_line(writer, 1 + dice.below(12));
@@ -155,9 +165,9 @@ Conversation words_row(const Desk& desk) {
   const size_t turns = writer.is_test() ? 1 : 4 + writer.dice().below(6);
   for (size_t i = 0; i < turns; ++i) {
     const double at = writer.is_test() ? 0 : writer.dice().uniform();
-    if (at < 0.68) {
+    if (at < 0.8) {
       ask_measured(writer, out);
-    } else if (at < 0.88) {
+    } else if (at < 0.94) {
       ask_letters(writer, out);
     } else {
       ask_place(writer, out);

@@ -143,6 +143,14 @@ StoryBook StoryBook::of_text(std::string_view text, const Tables& tables) {
   }
   StoryBook out;
   const size_t cut = all.size() - all.size() / 20;
+  std::map<std::string, int> seen;
+  for (size_t i = 0; i < cut; ++i) {
+    const std::string small = lower_case(all[i].text);
+    for (const auto& [word, at] : words_of(small)) ++seen[std::string(word)];
+  }
+  for (const auto& [word, times] : seen) {
+    if (times > 1 && word.size() > 2 && names.find(word) == names.end()) out.words_.push_back(word);
+  }
   for (size_t i = 0; i < all.size(); ++i) (i < cut ? out.train_ : out.test_).push_back(std::move(all[i]));
   return out;
 }

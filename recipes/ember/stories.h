@@ -25,11 +25,14 @@ class StoryBook {
   static Result<StoryBook> read(const std::string& path, const Tables& tables);
   static StoryBook of_text(std::string_view text, const Tables& tables);
 
+  // Of the training stories, in small letters and without names: those that are there twice at least.
+  const std::vector<std::string>& words() const { return words_; }
   const std::vector<Story>& stories(Part part) const { return part == Part::kTest ? test_ : train_; }
 
  private:
   std::vector<Story> train_;
   std::vector<Story> test_;
+  std::vector<std::string> words_;
 };
 
 using Names = std::set<std::string, std::less<>>;

@@ -98,7 +98,19 @@ Status Tables::add(std::string_view text, const std::string& source) {
       options.push_back(with_line_ends(entry->value));
     }
   }
+  for (const auto& [name, rule] : rules_) {
+    if (rule.is_list) held_out_.insert(rule.test.begin(), rule.test.end());
+  }
   return {};
+}
+
+void Tables::add_list(const std::string& name, const std::vector<std::string>& words) {
+  Rule rule;
+  rule.is_list = true;
+  for (const std::string& word : words) {
+    if (!holds_out(word)) rule.train.push_back(word);
+  }
+  if (!rule.train.empty()) rules_[name] = std::move(rule);
 }
 
 Result<Tables> Tables::read(const std::string& folder) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,8 @@ class Tables {
   static Result<Tables> read(const std::string& folder);
   // `source` is for messages.
   Status add(std::string_view text, const std::string& source);
+  // A list that is in no file. Words that another holds out are left out; nothing is added where none is left.
+  void add_list(const std::string& name, const std::vector<std::string>& words);
   // That every {reference} of every wording is a rule or one of the names that a Writer knows.
   Status check() const;
 
@@ -42,6 +45,8 @@ class Tables {
   // What a row of this part draws from: test rows use what is theirs alone, where there is any (days of the week are
   // everyone's). A name that is not in the tables is a programmer's mistake.
   const std::vector<std::string>& options(std::string_view name, Part part) const;
+  // Whether a list has this word for test rows only.
+  bool holds_out(std::string_view word) const { return held_out_.contains(word); }
 
   const std::map<std::string, Rule, std::less<>>& rules() const { return rules_; }
   const std::vector<std::string>& sections() const { return sections_; }  // in the order of the files
@@ -49,6 +54,7 @@ class Tables {
  private:
   std::map<std::string, Rule, std::less<>> rules_;
   std::vector<std::string> sections_;
+  std::set<std::string, std::less<>> held_out_;
 };
 
 }  // namespace andiron::ember

@@ -76,6 +76,8 @@ std::set<std::string> forms_of(Part part) {
 TEST(Tables, FormsAreAllChoices) {
   EXPECT_EQ(plain_forms("A [b|[c|D] e|]."), (std::set<std::string>{"a b", "a c e", "a d e", "a "}));
   EXPECT_EQ(plain_forms("Who?"), (std::set<std::string>{"who"}));
+  EXPECT_EQ(plain_forms("Where {is} {N}?"), (std::set<std::string>{"where is {n}"}));
+  EXPECT_EQ(plain_forms("{Do/Does} {N} pass{es} {N2} {a V}"), (std::set<std::string>{"does {n} passes {n} {a v}"}));
 }
 
 TEST(Tables, NoChoiceOfATestWordingIsOneOfTraining) {

@@ -13,9 +13,14 @@
 
 namespace andiron::ember {
 
+// With words of stories, as main.cpp makes them.
 inline const Tables& tables() {
-  static const auto read = Tables::read(std::string(ANDIRON_SOURCE_DIR) + "/recipes/ember/tables");
-  return read.value();
+  static const Tables kTables = [] {
+    Tables read = Tables::read(std::string(ANDIRON_SOURCE_DIR) + "/recipes/ember/tables").value();
+    read.add_list("storyword", {"bunny", "happy", "outside", "pretended", "rainbow", "sparkly", "swing", "tummy"});
+    return read;
+  }();
+  return kTables;
 }
 
 // Enough stories to hold one out.

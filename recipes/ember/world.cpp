@@ -38,20 +38,13 @@ Fact draw_fact(const Writer& writer, const std::string& relation, size_t subject
   return out;
 }
 
-const std::string& answer_form(const Tables& tables, const Fact& fact) {
-  return tables.find(fact.relation + ".answer")->train.front();
-}
+bool is_same_question(const Fact& a, const Fact& b) { return a.relation == b.relation && a.k == b.k; }
 
-// Relations with one form of answer are one where there is a K and it is the same: a pet horse and a horse with a name.
-bool is_same_question(const Tables& tables, const Fact& a, const Fact& b) {
-  if (a.relation == b.relation) return a.k == b.k;
-  return !a.k.empty() && a.k == b.k && answer_form(tables, a) == answer_form(tables, b);
-}
-
-bool fits(const Tables& tables, const World& world, const Fact& fact) {
+bool fits(const World& world, const Fact& fact) {
   return std::none_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
-    // Two relations with one value (home and wish, say) would make "Who ...?" hard to judge by the answer alone.
-    return (is_same_question(tables, fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
+    // Two relations with one value (a dog and a son of one name, say) would make "Who ...?" hard to judge by the answer
+    // alone.
+    return (is_same_question(fact, other) && (fact.subject == other.subject || fact.v == other.v)) ||
            (fact.subject == other.subject && fact.v == other.v);
   });
 }
@@ -59,18 +52,19 @@ bool fits(const Tables& tables, const World& world, const Fact& fact) {
 std::string_view list_of(Kind kind) { return kind == Kind::kThing ? "thing" : kind == Kind::kShop ? "shop" : "event"; }
 
 // Now and then with something around it: "I heard that my sister lives in Rome."
-std::string framed(const Writer& writer, std::string sentence, const Subject& subject) {
+std::string framed(const Writer& writer, std::string sentence, const Subject& subject, const Fact& fact) {
   const bool is_one = sentence.find_first_of("?:;") == std::string::npos;
-  if (!is_one || !writer.dice().chance(0.15)) return capitalised(std::move(sentence));
+  if (!is_one || !writer.dice().chance(0.05)) return capitalised(std::move(sentence));
   if (sentence.ends_with('.')) sentence.pop_back();
-  const bool is_name = sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive);
+  const bool is_name =
+      sentence.starts_with(subject.name) || sentence.starts_with(subject.possessive) || sentence.starts_with(fact.v);
   if (!is_name) sentence[0] = lower_case(sentence.substr(0, 1))[0];
   return writer.sentence("reading.frame", {nullptr, {{"S", sentence}}});
 }
 
 bool names_a_person(const Fact& fact) {
-  return fact.relation == "kin" || fact.relation == "with" || fact.relation == "named" || fact.relation == "pet" ||
-         fact.relation == "thing.owner" || fact.relation == "event.host";
+  return fact.relation == "kin" || fact.relation == "pet" || fact.relation == "thing.owner" ||
+         fact.relation == "event.host";
 }
 
 }  // namespace
@@ -114,7 +108,7 @@ World draw_world(const Writer& writer, Kind kind, std::vector<Subject> subjects,
       }
     }
     k = fact.k.empty() ? k : fact.k;
-    if (fits(writer.tables(), world, fact)) world.facts.push_back(std::move(fact));
+    if (fits(world, fact)) world.facts.push_back(std::move(fact));
   }
   dice.shuffle(world.facts);
   return world;
@@ -125,11 +119,11 @@ Fact draw_untold(const Writer& writer, const World& world) {
   const std::vector<std::string> relations = relations_of(writer.tables(), world.kind);
   for (;;) {
     const size_t subject = dice.below(world.subjects.size());
-    const bool as_another = dice.chance(0.6);
+    const bool as_another = dice.chance(0.45);
     Fact fact = as_another ? dice.pick(world.facts) : draw_fact(writer, dice.pick(relations), subject);
     fact.subject = subject;
     const bool told = std::any_of(world.facts.begin(), world.facts.end(), [&](const Fact& other) {
-      return other.subject == subject && is_same_question(writer.tables(), fact, other);
+      return other.subject == subject && is_same_question(fact, other);
     });
     if (!told) return fact;
   }
@@ -137,8 +131,7 @@ Fact draw_untold(const Writer& writer, const World& world) {
 
 std::string draw_other_value(const Writer& writer, const World& world, const Fact& fact) {
   for (const Fact& other : world.facts) {  // another's is the best lie
-    if (other.subject != fact.subject && is_same_question(writer.tables(), fact, other) && writer.dice().chance(0.5))
-      return other.v;
+    if (other.subject != fact.subject && is_same_question(fact, other) && writer.dice().chance(0.5)) return other.v;
   }
   for (;;) {
     std::string value = draw_value(writer, fact.relation, fact.k);
@@ -180,7 +173,7 @@ std::string tell(const Writer& writer, const World& world) {
     } else {
       if (!out.empty()) out += ' ';
       if (dice.chance(0.12)) out += writer.sentence("reading.filler") + " ";
-      const std::string whole = framed(writer, sentence, shown);
+      const std::string whole = framed(writer, sentence, shown, fact);
       is_plain = whole == capitalised(sentence);
       out += whole;
     }
@@ -195,7 +188,7 @@ std::vector<std::string> tell_each(const Writer& writer, const World& world) {
   std::vector<std::string> out;
   for (const Fact& fact : world.facts) {
     const Subject& subject = world.subjects[fact.subject];
-    out.push_back(framed(writer, phrase(writer, fact, subject, "say"), subject));
+    out.push_back(framed(writer, phrase(writer, fact, subject, "say"), subject, fact));
   }
   return out;
 }

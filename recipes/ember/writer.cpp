@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <charconv>
+#include <initializer_list>
 
 #include "base/check.h"
 #include "base/content_hash.h"
@@ -51,11 +52,21 @@ int to_int(std::string_view digits) {
   return out;
 }
 
-// Words of which no list can hold enough: this part of them is invented, so that any string has to be copied.
-double invented_part(std::string_view list) {
-  if (list == "town" || list == "petname") return 0.25;
-  if (list == "noun") return 0.12;
-  return list == "thing" || list == "food" || list == "hobby" || list == "trait" ? 0.08 : 0;
+bool is_among(std::string_view name, std::initializer_list<std::string_view> names) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Lists whose words are names, in capitals.
+bool is_of_names(std::string_view list) { return is_among(list, {"town", "petname", "country", "language"}); }
+
+// Words of which no list can hold enough: in place of this part of them stands any string, which has to be copied.
+// Test rows use those of names only: what is bought and eaten are there words that mean it.
+double invented_part(std::string_view list, Part part) {
+  if (list == "town" || list == "petname") return 0.2;
+  if (part == Part::kTest) return 0;
+  if (is_among(list, {"noun", "trait"})) return 0.15;
+  if (is_among(list, {"thing", "food", "hobby", "sport", "instrument", "material", "vehicle"})) return 0.15;
+  return is_among(list, {"country", "language", "job", "study", "drink", "color", "room", "hall"}) ? 0.08 : 0;
 }
 
 }  // namespace
@@ -112,9 +123,11 @@ class Expansion {
   }
 
   void draw(std::string_view rule) {
-    const double invented = invented_part(rule);
+    const double invented = invented_part(rule, writer_.part());
     if (invented > 0 && writer_.dice().chance(invented)) {
-      out_ += invented > 0.2 ? writer_.invented_name() : writer_.invented_word();
+      out_ += is_of_names(rule)                   ? writer_.invented_name()
+              : is_among(rule, {"noun", "trait"}) ? writer_.strange_word()
+                                                  : writer_.strange_value();
     } else {
       write(writer_.dice().pick(writer_.tables().options(rule, writer_.part())));
     }
@@ -200,7 +213,7 @@ std::string Writer::draw_plain(std::string_view rule, const Slots& slots) const 
 std::string Writer::sentence(std::string_view rule, const Slots& slots) const { return capitalised(draw(rule, slots)); }
 
 std::string Writer::word(std::string_view list) const {
-  return invented_part(list) > 0 ? expand(format("{{{}}}", list)) : dice_.pick(tables_.options(list, part_));
+  return invented_part(list, part_) > 0 ? expand(format("{{{}}}", list)) : dice_.pick(tables_.options(list, part_));
 }
 
 std::string Writer::letters() const {
@@ -224,21 +237,51 @@ template <typename Make>
 std::string Writer::of_part(Make&& make) const {
   for (;;) {
     std::string out = make();
-    if (is_test_name(out) == is_test()) return out;
+    if (is_test_name(out) == is_test() && !tables_.holds_out(out)) return out;
   }
 }
 
 std::string Writer::invented_name() const {
-  return of_part([&] { return capitalised(dice_.chance(0.15) ? letters() : syllables()); });
+  return of_part([&] { return capitalised(dice_.chance(0.05) ? letters() : syllables()); });
 }
 
 std::string Writer::invented_word() const {
   return of_part([&] {
-    std::string out = dice_.chance(0.2) ? letters() : syllables();
+    std::string out = dice_.chance(0.08) ? letters() : syllables();
     if (dice_.chance(0.08)) out += "-" + syllables();
     if (!dice_.chance(0.08)) return out;
     for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     return out;
+  });
+}
+
+std::string Writer::strange_word() const {
+  const double kind = dice_.uniform();
+  if (kind < 0.4 && tables_.find("storyword") != nullptr) return dice_.pick(tables_.options("storyword", part_));
+  return kind < 0.8 ? grafted_word() : invented_word();
+}
+
+std::string Writer::strange_value() const {
+  if (dice_.chance(0.5)) return strange_word();
+  const auto any = [&](const char* list) { return dice_.pick(tables_.options(list, part_)); };
+  for (;;) {
+    std::string out = any(dice_.chance(0.5) ? "trait" : "noun") + " " + any("noun");
+    if (!tables_.holds_out(out)) return out;
+  }
+}
+
+std::string Writer::grafted_word() const {
+  static const std::array<const char*, 6> kLists = {"noun", "verb", "animal", "thing", "food", "storyword"};
+  const auto part_of_word = [&](bool beginning) {
+    const char* list = kLists[dice_.below(kLists.size())];
+    const std::string word = dice_.pick(tables_.options(tables_.find(list) != nullptr ? list : "noun", Part::kTrain));
+    const size_t cut = 1 + dice_.below(word.size());
+    return beginning ? word.substr(0, cut) : word.substr(cut - 1);
+  };
+  return of_part([&] {
+    std::string out = part_of_word(true) + part_of_word(false);
+    for (char& c : out) c = c == ' ' ? '-' : c;
+    return lower_case(std::move(out));
   });
 }
 
@@ -259,7 +302,7 @@ std::string Writer::invented_string() const {
 Subject Writer::somebody() const {
   const bool female = dice_.chance(0.5);
   const Gender gender = female ? Gender::kFemale : Gender::kMale;
-  if (dice_.chance(0.3)) return named_subject(invented_name(), gender);
+  if (dice_.chance(0.2)) return named_subject(invented_name(), gender);
   return named_subject(word(female ? "girl" : "boy"), gender);
 }
 
@@ -280,8 +323,12 @@ bool is_test_name(std::string_view name) {
 
 std::string with_article(std::string_view noun) {
   const char first = noun.empty() ? 'x' : noun.front();
-  const bool vowel = std::string_view("aeioAEIO").find(first) != std::string_view::npos ||
-                     (noun.starts_with("u") && !noun.starts_with("uni") && !noun.starts_with("uku"));
+  const auto begins = [&](std::initializer_list<std::string_view> with) {
+    return std::any_of(with.begin(), with.end(), [&](std::string_view start) { return noun.starts_with(start); });
+  };
+  const bool sounds_otherwise = begins({"uni", "uku", "use", "uti", "eu", "one"}) && !begins({"unim", "unin"});
+  const bool vowel = (std::string_view("aeiouAEIO").find(first) != std::string_view::npos && !sounds_otherwise) ||
+                     begins({"hour", "honest", "honor", "honour", "heir"});
   return format("{} {}", vowel ? "an" : "a", noun);
 }
 

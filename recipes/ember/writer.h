@@ -72,6 +72,12 @@ class Writer {
   // Of syllables, some of any letters; a word is in small letters but for a few, and may have a hyphen.
   std::string invented_name() const;
   std::string invented_word() const;
+  // A word of the stories, of pieces of words, or invented: any that training may have to copy.
+  std::string strange_word() const;
+  // The same for what may be of two words ("garden hook").
+  std::string strange_value() const;
+  // The beginning of one word and the end of another ("hourbread"): of pieces that words are made of.
+  std::string grafted_word() const;
   // "kx7qd", "BT-204": for passwords and the like.
   std::string invented_string() const;
   Subject somebody() const;

@@ -64,6 +64,32 @@ TEST_F(WriterTest, NumbersAndInventedNamesAreOfOnePart) {
   for (const std::string& name : test) EXPECT_EQ(train.count(name), 0U) << name;
 }
 
+// Pieces of words of training, with nothing that a list holds out.
+TEST_F(WriterTest, StrangeWordsAreOfPiecesOfTheLists) {
+  Tables tables;
+  ASSERT_TRUE(tables
+                  .add("noun = sun, stone\nverb = run\nanimal = owl\nthing = lamp\nfood = fig\n"
+                       "onset = b\nvowel = a\ncoda = m\n~noun = lamb, runt\n",
+                       "t")
+                  .ok());
+  tables.add_list("storyword", {"runt", "rainbow"});
+  EXPECT_EQ(tables.options("storyword", Part::kTrain), std::vector<std::string>{"rainbow"});
+  tables.add_list("nothing", {"lamb"});
+  EXPECT_EQ(tables.find("nothing"), nullptr);
+  std::set<std::string> grafted;
+  const Writer writer(tables, Part::kTrain, dice_);
+  for (int i = 0; i < 3000; ++i) {
+    grafted.insert(writer.grafted_word());
+    EXPECT_FALSE(tables.holds_out(writer.strange_word()));
+  }
+  EXPECT_GT(grafted.size(), 60U);
+  EXPECT_TRUE(grafted.contains("stoamp") || grafted.contains("raiun") || grafted.contains("lastone")) << grafted.size();
+  for (const std::string& word : grafted) {
+    EXPECT_FALSE(tables.holds_out(word)) << word;
+    EXPECT_FALSE(is_test_name(word)) << word;
+  }
+}
+
 TEST_F(WriterTest, FindsWhatMeansNothing) {
   EXPECT_FALSE(unknown_reference("{N} {live/lives} {a @fruit} {V} {#1-2} {person}", tables_));
   EXPECT_EQ(unknown_reference("{N} {froot}", tables_), "froot");
