@@ -151,12 +151,13 @@ class Ops {
   void softmax(Rows x);
 
   // Rotary positions (Su et al. 2021, arXiv 2104.09864), in place, on each head of each row of all [T, H * head_dim and
-  // G * head_dim]. cos_sin [T, half, 2] from rope_table; `pairs`: neighbours rotate together (llama's GGUF order), else
-  // i with i + half.
+  // G * head_dim]: at least one, of equally many rows. cos_sin [T, half, 2] from rope_table; `pairs`: neighbours rotate
+  // together (llama's GGUF order), else i with i + half.
   void rope(std::span<const Rows> all, int64_t head_dim, const float* cos_sin, int64_t half, bool pairs);
 
   // Appends k and v [T, G * head_dim] of each segment to its cache, then out [T, H * head_dim] = attention of q over
-  // it, each row seeing its own and all earlier positions of its sequence. The caches must have room.
+  // it, each row seeing its own and all earlier positions of its sequence. The caches must have room and be different
+  // ones; out overlaps none of q, k and v. What one segment's tasks write, another's may be reading.
   void attention(const AttentionShape& shape, Rows q, Rows k, Rows v, std::span<const BatchSegment> segments, Rows out);
 
  private:
