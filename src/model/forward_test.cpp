@@ -164,7 +164,7 @@ TEST_P(SameBits, InABatchAndAlone) {
     const Logits all = run_in_chunks(*alone, *model_, texts.back(), 512);
     expected.emplace_back(all.begin() + static_cast<int64_t>(83 * part.begin), all.end());
   }
-  for (const int threads : {1, 2, 3}) {
+  for (const int threads : thread_counts()) {
     ThreadTeam team(threads);
     const auto runner = forward(team, available_isas().back());
     std::vector<KvCache> caches;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_sanitizers.h"
 #include "kernels/kernels_fixture.h"
 #include "ops/ops.h"
 #include "tensor/half.h"
@@ -233,7 +234,7 @@ void expect_products(const BatchCase& batch, DType dtype, const DeltaKind& kind)
                first.data() + t * kColumns);
   }
   for (const Isa isa : available_isas()) {
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : thread_counts()) {
       const auto same = products.run(kernels_of(isa), threads, x, worn);
       EXPECT_EQ(0, std::memcmp(same.data(), first.data(), 4 * same.size())) << isa_name(isa) << ", threads " << threads;
     }

@@ -222,7 +222,7 @@ TEST(Attention, SequencesOfABatchAnswerAsAlone) {
       append(run(table, 1, part.end, alone, inputs_of(alone, part)), width, part, want);
       ends.push_back(want.size());
     }
-    for (const int threads : {1, 2, 3}) {
+    for (const int threads : thread_counts()) {
       const auto got = run_batch(table, threads, c);
       ASSERT_EQ(got.size(), want.size());
       for (size_t part = 0, at = 0; part < ends.size(); at = ends[part++]) {
