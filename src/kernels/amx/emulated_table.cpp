@@ -1,4 +1,4 @@
-// The AMX kernels over emulated tiles: linked into kernels_test only.
+// The AMX kernels over emulated tiles: linked into kernels_test and model_test only.
 #include "kernels/avx512/vec.h"
 #include "kernels/kernel_table.h"
 
