@@ -1,6 +1,6 @@
 // AdapterWeights: one adapter on one model, in the form that the forward adds and that training changes.
 //
-//   TRY_ASSIGN(auto worn, AdapterWeights::create(adapter, model, kernels, team));
+//   TRY_ASSIGN(auto worn, AdapterWeights::create(adapter, model, kernels, team, AdapterForm::kExact));
 //   DeltaTable stack;
 //   worn->add_to(stack, 0.5f);   // any number of adapters, in the order in which they are added
 //
@@ -37,8 +37,7 @@ class AdapterWeights {
   // An Error when it does not fit the model (adapter/adapter_base.h: match_base says more). DoRA reads the model's
   // matrices once, for the lengths of their rows, which are the magnitudes too where it has none yet.
   static Result<std::unique_ptr<AdapterWeights>> create(const Adapter& adapter, const Model& model,
-                                                        const KernelTable& kernels, ThreadTeam& team,
-                                                        AdapterForm form = AdapterForm::kExact);
+                                                        const KernelTable& kernels, ThreadTeam& team, AdapterForm form);
 
   // Appends its deltas to a table, which grows to the model's matrices. A strength of 0 adds nothing.
   void add_to(DeltaTable& table, float strength, float dropout = 0) const;

@@ -90,7 +90,7 @@ TEST(AdapterWeights, NewMagnitudesAreTheLengthsOfRows) {
   Learner s(small_model({"phi3", [](TinyModel& m) { m.architecture = "phi3", m.fused = true; }}), best_kernels(), 2);
   Adapter fresh = adapter_for(*s.model, 3, true, 0);
   for (AdapterMatrix& m : fresh.matrices) m.magnitude.clear();
-  AdapterWeights::create(fresh, *s.model, s.kernels, s.team).value()->store(fresh);
+  AdapterWeights::create(fresh, *s.model, s.kernels, s.team, AdapterForm::kExact).value()->store(fresh);
   for (const AdapterMatrix& m : fresh.matrices) EXPECT_EQ(m.magnitude, lengths_of_rows(s.tiny, m.layer)) << m.layer;
 }
 

@@ -137,7 +137,7 @@ struct Learner {
   void train_adapter(Adapter wanted, float worn_strength = 1, float dropout = 0) {
     adapter = std::move(wanted);
     strength = worn_strength;
-    worn = AdapterWeights::create(adapter, *model, kernels, team).value();
+    worn = AdapterWeights::create(adapter, *model, kernels, team, AdapterForm::kExact).value();
     table.clear();
     worn->add_to(table, strength, dropout);
     parameters = worn->parameters();

@@ -114,7 +114,7 @@ Result<std::unique_ptr<Subject>> Subject::create(const Model& model, const Adapt
     return out;
   }
   TRY_ASSIGN(out->adapter_, fresh_adapter(base, options));
-  TRY_ASSIGN(out->adapter_weights_, AdapterWeights::create(out->adapter_, model, kernels, team));
+  TRY_ASSIGN(out->adapter_weights_, AdapterWeights::create(out->adapter_, model, kernels, team, AdapterForm::kExact));
   out->adapter_weights_->add_to(out->deltas_, 1, static_cast<float>(options.dropout));
   return out;
 }
