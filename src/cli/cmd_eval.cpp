@@ -189,7 +189,7 @@ Result<int> eval_command(const GlobalOptions& global, const EvalCommandOptions& 
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   TRY_ASSIGN(const auto tokenizer, load_tokenizer(loaded.model->source(), options.chat_template));
   TRY(set_seq_len(options, loaded.model->config(), eval));
-  // As trained: the loss is, bit for bit, the one that the run reports.
+  // As trained: the loss is, bit for bit, the one that the run reports; answers too are those of f32.
   TRY_ASSIGN(const auto stack, load_stack(global, entries, machine, *loaded.model, AdapterForm::kExact));
   TRY_ASSIGN(const EvalData data, load_eval_data(options.data, *tokenizer, options.model, eval, *machine.team));
   say_data(global, eval, data);
