@@ -33,8 +33,9 @@ class ThreadTeam {
 
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
-  // What the caller does before every parallel_for: wait, where others go first. A region takes some milliseconds at
-  // most where the work is a model's, so that is how long the others wait. Set by the caller, between regions.
+  // What the caller does before every parallel_for: wait, where others go first. They wait for as long as a region that
+  // has begun takes: some milliseconds as a rule where the work is a model's, some tens of milliseconds or more for
+  // large batches in training of large models. Set by the caller, between regions.
   void set_gate(std::function<void()> gate) { gate_ = std::move(gate); }
 
   // Work that nobody has estimated is shared.
