@@ -90,7 +90,7 @@ void Ops::product(const Activations& x, std::span<const LinearJob> jobs, std::sp
     const int64_t pieces = team_.size();
     team_.parallel_for(pieces, products(x, jobs) / kProductsPerNs, [&](int64_t i, int worker) {
       for (size_t job = 0; job < jobs.size(); ++job) {
-        const int64_t groups = padded_columns(jobs[job].layer->n) / kGroupRows;
+        const int64_t groups = packed_groups(jobs[job].layer->n);
         multiply_worn(x, jobs, job, worn, groups * i / pieces, groups * (i + 1) / pieces, worker);
       }
     });
