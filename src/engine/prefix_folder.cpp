@@ -212,14 +212,15 @@ void PrefixFolder::write_one(const PrefixBlock& block) {
   bool is_written = false, is_known = false;
   try {
     path = path_of(block.key);
-    is_written = is_useful(block) && write(block);
+    is_written = is_useful(block) && write(block, path.native());
     if (is_written) note(block);
     is_known = is_written;
     make_room();
   } catch (const std::bad_alloc&) {
-    if (!is_written || is_known) return;
-    std::error_code ignored;
-    fs::remove(path, ignored);  // nothing would find it, nor count it
+    if (is_written && !is_known) {  // nothing would find the file, nor count it
+      std::error_code ignored;
+      fs::remove(path, ignored);
+    }
   }
 }
 
@@ -228,11 +229,11 @@ bool PrefixFolder::is_useful(const PrefixBlock& block) const {
   return block.is_first() || order_.holds(block.parent);
 }
 
-bool PrefixFolder::write(const PrefixBlock& block) const {
+bool PrefixFolder::write(const PrefixBlock& block, const std::string& path) const {
   const uint64_t bytes = prefix_file_bytes(block);
   if (bytes > bytes_max_) return false;
   const auto free = free_bytes(folder_);
-  return free.ok() && *free >= bytes + kDiskReserve && write_prefix_file(block, path_of(block.key)).ok();
+  return free.ok() && *free >= bytes + kDiskReserve && write_prefix_file(block, path).ok();
 }
 
 void PrefixFolder::note(const PrefixBlock& block) {

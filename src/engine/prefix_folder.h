@@ -58,7 +58,7 @@ class PrefixFolder {
   void write_all();
   void write_one(const PrefixBlock& block);
   bool is_useful(const PrefixBlock& block) const;
-  bool write(const PrefixBlock& block) const;
+  bool write(const PrefixBlock& block, const std::string& path) const;
   void note(const PrefixBlock& block);
   // Removes what is too much.
   void make_room();
