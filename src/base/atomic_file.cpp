@@ -76,18 +76,23 @@ UnfinishedName::~UnfinishedName() {
   slot.claimed.store(false);
 }
 
-// A file that was made; it goes with this object, or with remove_unfinished().
+// The name of a file that is about to be made: allocated before it, so that no lack of memory leaves one behind. Once
+// made, the file goes with this object, or with remove_unfinished().
 class AtomicFile::TemporaryName {
  public:
   explicit TemporaryName(std::string path) : path_(std::move(path)), unfinished_(path_) {}
-  ~TemporaryName() { ::unlink(path_.c_str()); }  // nothing is there after a rename
+  ~TemporaryName() {
+    if (made_) ::unlink(path_.c_str());  // nothing is there after a rename
+  }
   TemporaryName(const TemporaryName&) = delete;
   TemporaryName& operator=(const TemporaryName&) = delete;
   const std::string& path() const { return path_; }
+  void made() { made_ = true; }
 
  private:
   std::string path_;
   UnfinishedName unfinished_;
+  bool made_ = false;
 };
 
 void AtomicFile::remove_unfinished() {
@@ -121,10 +126,13 @@ Result<AtomicFile> AtomicFile::create_named(const std::string& wanted, bool priv
   // Not mkostemp: it gives mode 0600 always, and the user's own mask can be read only by changing it for the whole
   // process.
   for (int attempt = 0; attempt < 100; ++attempt) {
-    const std::string name = temporary_path(path);
-    const int fd =
-        ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, private_to_user ? kPrivateMode : kUsualMode);
-    if (fd >= 0) return AtomicFile(std::move(path), std::make_unique<TemporaryName>(name), fd);
+    auto temporary = std::make_unique<TemporaryName>(temporary_path(path));
+    const int fd = ::open(temporary->path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                          private_to_user ? kPrivateMode : kUsualMode);
+    if (fd >= 0) {
+      temporary->made();
+      return AtomicFile(std::move(path), std::move(temporary), fd);
+    }
     if (errno != EEXIST) break;
   }
   return make_error(kind_of_write_error(errno), "{}: cannot create a file beside it: {}", path, std::strerror(errno));
@@ -178,21 +186,28 @@ Status AtomicFile::pad_to(uint64_t multiple) {
 Status AtomicFile::commit_unsynced(Existing existing) {
   if (temporary_ == nullptr) {
     const std::string self = format("/proc/self/fd/{}", fd_);
-    const auto link_to = [&](const std::string& name) {
-      return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0;
+    const auto link_to = [&](const std::string& name) {  // its errno, or 0
+      return ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
     };
-    if (link_to(path_)) {  // nothing is there yet
+    int link_errno = link_to(path_);
+    if (link_errno == 0) {  // nothing was there yet
       ::close(std::exchange(fd_, -1));
       return {};
     }
-    if (errno == EEXIST && existing == Existing::kKept) return taken(path_);
-    // A name beside the target, for the moment until it is renamed over it.
-    const std::string name = temporary_path(path_);
-    if (errno != EEXIST || !link_to(name)) {
-      return make_error(kind_of_write_error(errno), "{}: cannot give it a name: {}; the old file, if any, is untouched",
-                        path_, std::strerror(errno));
+    if (link_errno == EEXIST && existing == Existing::kKept) return taken(path_);
+    if (link_errno == EEXIST) {  // a name beside the target, for the moment until it is renamed over it
+      auto temporary = std::make_unique<TemporaryName>(temporary_path(path_));
+      link_errno = link_to(temporary->path());
+      if (link_errno == 0) {
+        temporary->made();
+        temporary_ = std::move(temporary);
+      }
     }
-    temporary_ = std::make_unique<TemporaryName>(name);
+    if (link_errno != 0) {
+      return make_error(kind_of_write_error(link_errno),
+                        "{}: cannot give it a name: {}; the old file, if any, is untouched", path_,
+                        std::strerror(link_errno));
+    }
   }
   if (existing == Existing::kKept) {
     TRY(rename_to_free(temporary_->path(), path_));

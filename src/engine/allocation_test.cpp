@@ -4,8 +4,14 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
+#include <iterator>
 #include <new>
+#include <string>
 #include <thread>
+
+#include "base/atomic_file.h"
+#include "base/test_folder.h"
 
 namespace {
 void count_one() {
@@ -67,6 +73,34 @@ TEST(Allocation, FailsOnAnyThreadThatIsNotSpared) {
   EXPECT_FALSE(first);
   EXPECT_TRUE(second);
   EXPECT_FALSE(third);
+}
+
+Status write_over(const std::string& path, bool named) {
+  TRY_ASSIGN(AtomicFile file, named ? AtomicFile::create_named(path) : AtomicFile::create(path));
+  TRY(file.write("new"));
+  return file.commit();
+}
+
+// Of base, and here because it takes this operator new.
+TEST(Allocation, AFileThatThereIsNoMemoryForLeavesNothingBesideTheOld) {
+  const TestFolder folder;
+  for (const bool named : {false, true}) {
+    const std::string path = folder.write("x", "old");
+    bool is_written = false;
+    for (int64_t failures = 0; !is_written; ++failures) {
+      ASSERT_LT(failures, 100);
+      t_allocations_left = failures;
+      try {
+        is_written = write_over(path, named).ok();
+      } catch (const std::bad_alloc&) {
+        is_written = false;
+      }
+      t_allocations_left = -1;
+      const std::filesystem::directory_iterator files(folder.path());
+      EXPECT_EQ(std::distance(begin(files), end(files)), 1) << failures << (named ? ", named" : "");
+    }
+    EXPECT_EQ(read_text_file(path, 100).value(), "new");
+  }
 }
 
 }  // namespace
