@@ -7,6 +7,7 @@
 
 #include "engine/allocation_fixture.h"
 #include "engine/engine_fixture.h"
+#include "model/random_stack.h"
 
 namespace andiron {
 namespace {
@@ -192,10 +193,12 @@ TEST_F(SessionTest, GivesLogProbabilitiesWhenAsked) {
   EXPECT_EQ(events, 3);
 }
 
-// But for the cache's pages, one for 64 positions: what is counted lies in one of them, guesses included.
+// But for the cache's pages, one for 64 positions: what is counted lies in one of them, guesses included. Nor do the
+// adapters that an answer wears allocate.
 TEST_F(SessionTest, ADecodedTokenAllocatesNothing) {
   open();
   auto one = session();
+  one->wear(random_stack(*model_, 1, folder_, team_));
   PromptLookup lookup;
   for (DraftSource* draft : {static_cast<DraftSource*>(nullptr), static_cast<DraftSource*>(&lookup)}) {
     ASSERT_TRUE(one->prefill(random_tokens(66), {}).ok());

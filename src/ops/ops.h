@@ -8,8 +8,8 @@
 // compute in f32 and take rounding (activations to int8, keys and values to f16) as if it had not been there.
 //
 // An Ops object owns scratch memory sized at construction and may be used by one thread at a time; it allocates nothing
-// after construction but for backwards and for a first or larger delta. The team's other threads work inside each call
-// only.
+// after construction but for backwards and where more or larger deltas are worn than before. The team's other threads
+// work inside each call only.
 #pragma once
 
 #include <cstdint>
