@@ -2,6 +2,10 @@
 set(ANDIRON_TEST_SHARDS 0 CACHE STRING
     "Processes for all tests of a program, so that what starting costs is paid that often; 0: one for each test")
 
+# A line with which a test says that it is to be skipped, as message() and message(STATUS) of a script write it too; not
+# any line with these words in it.
+set(ANDIRON_SKIPPED "(^|\n)(-- )?skipped: ")
+
 # andiron_add_tests(TARGET LABEL label [TIMEOUT seconds])
 function(andiron_add_tests target)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "" ${ARGN})
