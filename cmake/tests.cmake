@@ -6,7 +6,7 @@ set(ANDIRON_TEST_SHARDS 0 CACHE STRING
 # any line with these words in it.
 set(ANDIRON_SKIPPED "(^|\n)(-- )?skipped: ")
 
-# andiron_add_tests(TARGET LABEL label [TIMEOUT seconds])
+# andiron_add_tests(TARGET LABEL label [TIMEOUT seconds]): 600 for each test, where nothing else is said.
 function(andiron_add_tests target)
   cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -23,12 +23,14 @@ function(andiron_add_tests target)
     target_compile_options(${target} PRIVATE -fno-sanitize=null,object-size,vptr)
   endif()
   math(EXPR last "${ANDIRON_TEST_SHARDS} - 1")
+  # A shard is many tests, most of them short.
+  math(EXPR seconds "2 * ${ARG_TIMEOUT}")
   foreach(shard RANGE ${last})
     set(name ${target}.${shard})
     add_test(NAME ${name} COMMAND ${target})
     # tools/setup.sh counts the tests of a program in the report that it leaves here.
     set(environment GTEST_TOTAL_SHARDS=${ANDIRON_TEST_SHARDS} GTEST_SHARD_INDEX=${shard}
         GTEST_OUTPUT=xml:${PROJECT_BINARY_DIR}/gtest/${name}.xml)
-    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${environment}" LABELS ${ARG_LABEL} TIMEOUT 1800)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT "${environment}" LABELS ${ARG_LABEL} TIMEOUT ${seconds})
   endforeach()
 endfunction()
