@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Says which files may be compiled as one: `unity_groups.py ROOT FILE...` prints "FILE;GROUP" lines for cmake/unity.cmake.
+`unity_groups.py --test` tries it.
 
 Files of a group share a translation unit, and so its anonymous namespace. Two files stay apart where one keeps to itself a
 name that the other declares, calls without saying whose it is, or has from a header of this project. A file that no
@@ -22,9 +23,9 @@ MORE = re.compile(r", (\w+)(?=(?: =|[{\[;]))")  # int a = 1, b = 2;
 CALL = re.compile(r"(?<![\w.:>~])([a-z]\w*)\(")
 INCLUDE = re.compile(r'#include "([^"]+)"')
 RAW_STRING = re.compile(r'R"([^(\s]*)\((?!.*\)\1")')
-# A macro that steers a header, and names that are brought in, would reach the files that follow. Of the latter clang-tidy
-# looks for unused ones only in the file that it is given.
-ALONE = re.compile(r"#define (?!ANDIRON_)|using (?!\w+ =)")
+# A macro that steers a header, and names that are brought in, would reach the files that follow. Of the latter, and of
+# other names for a namespace, clang-tidy looks for unused ones only in the file that it is given.
+ALONE = re.compile(r"#define (?!ANDIRON_)|using (?!\w+ =)|namespace \w+ = ")
 
 
 def declared(line):
@@ -136,6 +137,35 @@ class Group:
             self.visible[name] = self.visible.get(name, set()) | meanings
 
 
+def test():
+    for line, names in {
+        "int count = 0;": ["count"],
+        "std::atomic<bool> g_held{false}, g_waits{false};": ["g_held", "g_waits"],
+        "constexpr std::array<std::pair<int, char>, 2> kTable[] = {": ["kTable"],
+        "[[nodiscard]] Result<int> parse(std::string_view text) {": ["parse"],
+        "template <typename T>": [],
+        "struct Entry;": ["Entry"],
+        "enum class Kind : uint8_t {": ["Kind"],
+        "Status TrainingJobs::save(const TrainingJob& job) {": ["save"],
+        "TEST(Suite, Name) {": [],
+    }.items():
+        assert declared(line) == names, (line, declared(line))
+    for line, is_alone in {
+        "namespace fs = std::filesystem;": True,
+        "namespace andiron {": False,
+        "using namespace std::literals;": True,
+        "using Bytes = std::vector<uint8_t>;": False,
+        "#define ANDIRON_STRINGS(x) #x": False,
+        "#define _GNU_SOURCE": True,
+    }.items():
+        assert bool(ALONE.match(line)) == is_alone, line
+    assert not clash({"limit": "a.cpp"}, {"other": {"b.cpp"}})
+    assert clash({"limit": "a.cpp"}, {"limit": {"b.cpp"}})
+    assert clash({"limit": "a.cpp"}, {"limit": {"called"}}), "without a name of its own it may mean the other's"
+    assert not clash({"Bytes": "using Bytes = X;"}, {"Bytes": {"using Bytes = X;"}}), "both mean the same"
+    assert clash({"Bytes": "using Bytes = X;"}, {"Bytes": {"using Bytes = X;", "b.h"}})
+
+
 def main():
     tree, groups = Tree(sys.argv[1]), []
     for path in sys.argv[2:]:
@@ -153,4 +183,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    test() if sys.argv[1:] == ["--test"] else main()
