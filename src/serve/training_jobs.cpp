@@ -429,7 +429,7 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
       }
       hidden = std::move(*moved);
     }
-    if (before != kJobDiscarded) tell(*entry, "info", kJobDiscarded);
+    if (before != kJobDiscarded) complete_events(*entry);  // its end first, where a killed process has not said it
     return std::nullopt;
   };
   auto changed = change(id, decide, act);

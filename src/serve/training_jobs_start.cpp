@@ -65,8 +65,8 @@ void TrainingJobs::finish_removing() const {
   }
 }
 
-// The state is saved first: killed after that, a process has not said how the job ended. It is said when somebody asks,
-// for then alone the events are read.
+// The state is saved first: killed after that, a process has not said how the job ended. It is said when somebody asks
+// or decides, for then alone the events are read.
 void TrainingJobs::complete_events(Entry& entry) {
   const TrainingJob& job = entry.job;
   if (!job.is_over()) return;

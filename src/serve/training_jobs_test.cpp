@@ -311,7 +311,8 @@ TEST_F(LearningTest, WhatAKilledProcessDidNotSayIsSaidAfterIt) {
   const std::string name = format("data/jobs/{}.events.jsonl", id);
   const auto bytes = read_bytes(folder_.file(name));
   const std::string text(bytes.begin(), bytes.end());
-  folder_.write(name, text.substr(0, text.rfind('\n', text.size() - 2) + 1));
+  const std::string cut = text.substr(0, text.rfind('\n', text.size() - 2) + 1);
+  folder_.write(name, cut);
   for (int starts = 0; starts < 2; ++starts) {  // the second finds it said
     open();
     std::string last;
@@ -327,6 +328,12 @@ TEST_F(LearningTest, WhatAKilledProcessDidNotSayIsSaidAfterIt) {
     EXPECT_EQ(jobs_->events(id)->back().created, job.finished);
     jobs_.reset();
   }
+  folder_.write(name, cut);
+  open();
+  EXPECT_TRUE(jobs_->discard(id).ok()) << "before anybody looks";
+  auto all = said;
+  all.push_back("discarded");
+  EXPECT_EQ(messages(id), all);
 }
 
 // As if the last process had been killed before the store let go of a job, or after that.
