@@ -76,7 +76,8 @@ void TrainingJobs::complete_events(Entry& entry) {
         std::any_of(all.begin(), all.end(), [&](const JobEvent& one) { return one.message == words; });
     if (!is_there) entry.events.add(level, std::move(words), {}, when);
   };
-  add_missing(job.state == kJobFailed ? "error" : "info", last_words(job), job.finished);
+  // One whose details could not be read has no time of its end, and may be read at the next start.
+  if (job.finished != 0) add_missing(job.state == kJobFailed ? "error" : "info", last_words(job), job.finished);
   if (job.decision == kJobDiscarded) add_missing("info", kJobDiscarded, 0);
 }
 

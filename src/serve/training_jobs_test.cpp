@@ -336,6 +336,27 @@ TEST_F(LearningTest, WhatAKilledProcessDidNotSayIsSaidAfterIt) {
   EXPECT_EQ(messages(id), all);
 }
 
+// As an older program finds what a newer one has written.
+TEST_F(LearningTest, WhatCannotBeReadNowIsNotTheLastWord) {
+  const std::string id = added(ask(file())).id;
+  ASSERT_EQ(ended(id).state, kJobSucceeded);
+  const auto said = messages(id);
+  jobs_.reset();
+  const auto run = store_->run(id).value();
+  ASSERT_TRUE(run.has_value());
+  auto unreadable = run;
+  unreadable->details = Json::object();  // without a job's members
+  ASSERT_TRUE(store_->put_run(std::move(*unreadable)).ok());
+  open();
+  EXPECT_EQ(find(id).state, kJobFailed);
+  EXPECT_EQ(messages(id), said);
+  jobs_.reset();
+  ASSERT_TRUE(store_->put_run(*run).ok());
+  open();
+  EXPECT_EQ(find(id).state, kJobSucceeded);
+  EXPECT_EQ(messages(id), said);
+}
+
 // As if the last process had been killed before the store let go of a job, or after that.
 TEST_F(LearningTest, AJobThatWasBeingRemovedIsThereOrGoneAtTheNextStart) {
   const std::string id = added(ask(file())).id;
