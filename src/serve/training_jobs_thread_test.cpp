@@ -84,6 +84,7 @@ TEST_F(LearningTest, WhoeverAsksDoesNotWaitForWhatIsDiscarded) {
   const std::string id = added(ask(data, "mine")).id;
   ASSERT_EQ(ended(id).state, kJobSucceeded);
   gate_.enter();
+  g_removing_waits = false;  // of a round before
   g_removing_is_held = true;
   std::thread discarder([&] { EXPECT_TRUE(jobs_->discard(id).ok()); });
   EXPECT_TRUE(comes_true([&] { return g_removing_waits.load(); }));
@@ -180,15 +181,17 @@ TEST_F(LearningTest, AJobThatIsGivenUpEndsForThoseWhoFollowIt) {
     if (event == nullptr) over = true;
     return true;
   }));
+  const std::string chats = folder_.write(format("data/jobs/{}.chats.jsonl", id), "what a chat had in it");
   watched = true;
-  ASSERT_TRUE(comes_true([&] { return over.load(); }));
+  EXPECT_TRUE(comes_true([&] { return over.load(); }));
+  on_folder_ = nullptr;  // the job's thread waits for the next one
+  EXPECT_FALSE(std::filesystem::exists(chats));
   const TrainingJob job = find(id);
   EXPECT_EQ(job.state, kJobFailed);
   EXPECT_EQ(job.error, "there is not enough memory to train");
   EXPECT_GT(job.finished, 0);
   EXPECT_EQ(heard, (std::vector<std::string>{"created", job.error}));
   EXPECT_EQ(messages(id), heard);
-  on_folder_ = nullptr;  // the job's thread waits for the next one
   EXPECT_EQ(ended(added(ask(file(), "second")).id).state, kJobSucceeded) << "the thread has gone on";
 }
 

@@ -232,16 +232,19 @@ void TrainingJobs::give_up(Entry& entry, Error why) {
   const std::lock_guard lock(mutex_);
   entry.working = false;
   entry.began = 0;
-  if (!entry.job.is_over()) {
+  const bool fails = !entry.job.is_over();  // it may have been cancelled
+  if (fails) {
     entry.job.state = kJobFailed;
     entry.job.error = std::move(why.message);
     if (entry.job.error.empty()) entry.job.error = "out of memory";  // so short that it lies in the text itself
     entry.job.finished = std::time(nullptr);
-    try {
-      tell(entry, "error", entry.job.error);
-    } catch (const std::bad_alloc&) {
-      // It is said to those who ask later; those who watch hear of the end.
-    }
+  }
+  try {
+    // In the store it still runs: the next start has it go on, and reads the chats anew.
+    remove_chats(entry.job.id);
+    if (fails) tell(entry, "error", entry.job.error);
+  } catch (const std::bad_alloc&) {
+    // It is said to those who ask later; those who watch hear of the end.
   }
   leave_queue(entry);
   end_watch(entry);
