@@ -436,7 +436,10 @@ ApiResult<TrainingJob> TrainingJobs::discard(std::string_view id) {
   if (hidden.empty()) return changed;
   std::error_code error;
   std::filesystem::remove_all(hidden, error);
-  if (error) return cannot(make_error("{}: cannot be removed: {}", hidden, error.message()));
+  if (error) {
+    return cannot(
+        make_error("{}: cannot be removed: {}; what is left goes at the next start", hidden, error.message()));
+  }
   return changed;
 }
 
