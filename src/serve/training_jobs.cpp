@@ -478,7 +478,7 @@ std::optional<ApiError> TrainingJobs::remove(std::string_view id) {
     if (entry == nullptr) return no_job(id);
     if (!entry->job.is_over() || entry->working) return is_not_over();
   }
-  [[maybe_unused]] const Status marked = write_text_file(mark_path(id), "", true);  // a full disk takes none
+  [[maybe_unused]] const Status marked = write_text_file(mark_path(id), store_.file(), true);  // a full disk takes none
   const auto removed = store_.remove_run(id);
   if (!removed.ok() && removed.error().kind != ErrorKind::kNotFound) {
     remove_mark(id);

@@ -154,7 +154,7 @@ class TrainingJobs {
   Status keep_ledger(const std::vector<Lesson>& lessons);
   std::string chats_path(std::string_view id) const;
   std::string events_path(std::string_view id) const;
-  std::string mark_path(std::string_view id) const;  // of a job that is being removed
+  std::string mark_path(std::string_view id) const;  // of a job that is being removed; in it, the store's file
   void remove_chats(std::string_view id) const;
   void remove_events(std::string_view id) const;
   void remove_mark(std::string_view id) const;

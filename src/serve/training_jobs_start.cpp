@@ -15,6 +15,12 @@
 
 namespace andiron {
 
+namespace {
+
+constexpr uint64_t kMarkBytesMax = 64 << 10;  // a path
+
+}  // namespace
+
 // A job that ran when the last process ended goes first.
 Status TrainingJobs::take_up() {
   TRY(make_private_folder(options_.folder));
@@ -49,14 +55,16 @@ Status TrainingJobs::take_up() {
   return {};
 }
 
-// Of the jobs that the last process was removing what the store has let go of. Files without a mark may be those of a
-// server that keeps its jobs in another store.
+// Of the jobs that the last process was removing what the store has let go of. Files without a mark, or with one that
+// names another store, may be those of a server that keeps its jobs there.
 void TrainingJobs::finish_removing() const {
   const auto names = list_folder(options_.folder);
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     const std::string id = name.substr(0, name.find('.'));
     if (format("{}/{}", options_.folder, name) != mark_path(id)) continue;
+    const auto marked = read_text_file(mark_path(id), kMarkBytesMax);
+    if (!marked.ok() || *marked != store_.file()) continue;
     if (!entries_.contains(id)) {
       remove_chats(id);
       remove_events(id);

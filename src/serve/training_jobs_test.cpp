@@ -364,17 +364,23 @@ TEST_F(LearningTest, AJobThatWasBeingRemovedIsThereOrGoneAtTheNextStart) {
   const auto said = messages(id);
   jobs_.reset();
   const std::string gone = "ftjob-0123456789abcdef0123456789abcdef", others = "ftjob-ffffffffffffffffffffffffffffffff";
+  const std::string marked = "ftjob-eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
   const auto path = [](const std::string& job, const char* kind) { return format("data/jobs/{}.{}", job, kind); };
   const auto exists = [&](const std::string& name) { return std::filesystem::exists(folder_.file(name)); };
-  folder_.write(path(id, "removed"), "");
-  for (const char* kind : {"removed", "events.jsonl", "chats.jsonl"}) folder_.write(path(gone, kind), "");
-  folder_.write(path(others, "events.jsonl"), "");
+  for (const std::string& job : {gone, others, marked}) {
+    for (const char* kind : {"events.jsonl", "chats.jsonl"}) folder_.write(path(job, kind), "");
+  }
+  for (const std::string& job : {id, gone}) folder_.write(path(job, "removed"), store_->file());
+  folder_.write(path(marked, "removed"), "/elsewhere/chats.db");
   open();
   EXPECT_EQ(find(id).state, kJobSucceeded);
   EXPECT_EQ(messages(id), said);
   EXPECT_FALSE(exists(path(id, "removed")));
   for (const char* kind : {"removed", "events.jsonl", "chats.jsonl"}) EXPECT_FALSE(exists(path(gone, kind))) << kind;
   EXPECT_TRUE(exists(path(others, "events.jsonl"))) << "a server with another store may have that job";
+  for (const char* kind : {"removed", "events.jsonl", "chats.jsonl"}) {
+    EXPECT_TRUE(exists(path(marked, kind))) << kind << ": a server with another store is removing that job";
+  }
 }
 
 TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "serve/learn_fixture.h"
 #include "serve/training_jobs.h"
 

@@ -66,6 +66,7 @@ class Store::Impl {
     [[maybe_unused]] const auto emptied = writer_->checkpoint(true);
   }
 
+  const std::string& file() const { return writer_->path(); }
   int64_t now_ms() const { return options_.now_ms ? options_.now_ms() : system_now_ms(); }
 
   // `change(db)` in a transaction of its own, which is kept where it and the commit go well.
@@ -167,6 +168,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& wanted, const Stor
   impl->begin();
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
+
+const std::string& Store::file() const { return impl_->file(); }
 
 Result<Conversation> Store::add_conversation(Conversation conversation) {
   return impl_->write(

@@ -58,6 +58,9 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
+  // Where it is: absolute, with the links on the way resolved.
+  const std::string& file() const;
+
   // store/chats.h
   Result<Conversation> add_conversation(Conversation conversation);
   Result<std::optional<Conversation>> conversation(std::string_view id);
