@@ -4,10 +4,13 @@
 
 #include <cstdlib>
 
+#include "base/test_environment.h"
+
 namespace andiron {
 namespace {
 
 TEST(UserFolder, IsWhereTheVariableOrTheHomeSays) {
+  const ScopedEnvironment environment({"HOME", "XDG_TEST_HOME"});
   setenv("HOME", "/home/someone", 1);
   setenv("XDG_TEST_HOME", "/elsewhere", 1);
   EXPECT_EQ(user_folder("XDG_TEST_HOME", ".local/test"), "/elsewhere/andiron");

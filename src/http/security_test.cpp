@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/atomic_file.h"
+#include "base/test_environment.h"
 #include "base/test_folder.h"
 
 namespace andiron {
@@ -201,10 +202,10 @@ TEST(Security, KeysAreReadFromPrivateFiles) {
   EXPECT_EQ(seen.error().message.find("0123456789abcdef"), std::string::npos) << "no message has the key in it";
   EXPECT_FALSE(read_api_key(folder.file("none")).ok());
   // A credential of systemd's lies in a folder that only this process sees.
+  const ScopedEnvironment environment({"CREDENTIALS_DIRECTORY"});
   ASSERT_EQ(setenv("CREDENTIALS_DIRECTORY", parent_of(folder.file("key")).c_str(), 1), 0);
   EXPECT_TRUE(key_in("0123456789abcdef", 0440).ok());
   EXPECT_FALSE(key_in("0123456789abcdef", 0444).ok());
-  unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 TEST(Security, KeysAreComparedWhole) {

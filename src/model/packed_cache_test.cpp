@@ -14,6 +14,7 @@
 #include "base/atomic_file.h"
 #include "base/content_hash.h"
 #include "base/random.h"
+#include "base/test_environment.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
 #include "kernels/packing.h"
@@ -210,10 +211,7 @@ TEST_F(PackedCacheTest, WhatACrashLeftIsRemoved) {
 }
 
 TEST_F(PackedCacheTest, NoPlaceForItIsSaidOnce) {
-  const auto saved = [](const char* name) {
-    return std::getenv(name) == nullptr ? "" : std::string(std::getenv(name));
-  };
-  const std::string home = saved("HOME");
+  const ScopedEnvironment environment({"ANDIRON_CACHE_DIR", "XDG_CACHE_HOME", "HOME"});
   for (const char* name : {"ANDIRON_CACHE_DIR", "XDG_CACHE_HOME", "HOME"}) unsetenv(name);
   options_.cache.folder = "";
   const auto model = load(path_);
@@ -223,8 +221,6 @@ TEST_F(PackedCacheTest, NoPlaceForItIsSaidOnce) {
   EXPECT_EQ(logits_of(*model).size(), 83u);
   setenv("ANDIRON_CACHE_DIR", "off", 1);
   EXPECT_TRUE(load(path_)->notes().empty()) << "off is off";
-  unsetenv("ANDIRON_CACHE_DIR");
-  setenv("HOME", home.c_str(), 1);
 }
 
 TEST_F(PackedCacheTest, SmallModelsAreNotKept) {
@@ -234,6 +230,7 @@ TEST_F(PackedCacheTest, SmallModelsAreNotKept) {
 }
 
 TEST_F(PackedCacheTest, TheEnvironmentNamesTheFolder) {
+  const ScopedEnvironment environment({"ANDIRON_CACHE_DIR", "XDG_CACHE_HOME", "HOME"});
   PackedCacheOptions options;
   const auto with = [&](const char* variable, const char* value) {
     unsetenv("ANDIRON_CACHE_DIR");
@@ -242,7 +239,6 @@ TEST_F(PackedCacheTest, TheEnvironmentNamesTheFolder) {
     setenv(variable, value, 1);
     return packed_cache_folder(options);
   };
-  const std::string home = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
   EXPECT_EQ(with("HOME", "/home/someone"), "/home/someone/.cache/andiron/packed");
   EXPECT_EQ(with("XDG_CACHE_HOME", "/x"), "/x/andiron/packed");
   EXPECT_EQ(with("ANDIRON_CACHE_DIR", "/y"), "/y/packed");
@@ -252,8 +248,6 @@ TEST_F(PackedCacheTest, TheEnvironmentNamesTheFolder) {
   EXPECT_EQ(with("ANDIRON_CACHE_DIR", "off"), "/z/packed") << "what the caller says goes first";
   options.enabled = false;
   EXPECT_EQ(packed_cache_folder(options), "");
-  unsetenv("ANDIRON_CACHE_DIR");
-  setenv("HOME", home.c_str(), 1);
 }
 
 TEST_F(PackedCacheTest, TheLeastRecentlyUsedGoFirst) {

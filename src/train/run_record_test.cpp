@@ -5,6 +5,7 @@
 #include <ctime>
 #include <limits>
 
+#include "base/test_environment.h"
 #include "base/test_folder.h"
 
 namespace andiron {
@@ -113,11 +114,10 @@ TEST(RunRecord, KnowsTheMachine) {
 }
 
 TEST(Timestamp, HasTheZone) {
+  const ScopedEnvironment environment({"TZ"});
   setenv("TZ", "XXX-1:30", 1);  // an hour and a half east
   tzset();
   EXPECT_EQ(timestamp(0), "1970-01-01T01:30:00+01:30");
-  unsetenv("TZ");
-  tzset();
 }
 
 }  // namespace

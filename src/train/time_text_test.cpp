@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "base/test_environment.h"
+
 namespace andiron {
 namespace {
 
@@ -30,10 +32,6 @@ class SecondsUntil : public testing::Test {
  protected:
   // Central Europe: clocks go forward at 2:00 on 29 March 2026 and back at 3:00 on 25 October.
   void SetUp() override { set_zone("CET-1CEST,M3.5.0,M10.5.0/3"); }
-  void TearDown() override {
-    unsetenv("TZ");
-    tzset();
-  }
   static void set_zone(const char* zone) {
     setenv("TZ", zone, 1);
     tzset();
@@ -48,6 +46,9 @@ class SecondsUntil : public testing::Test {
     local.tm_isdst = -1;
     return std::mktime(&local);
   }
+
+ private:
+  ScopedEnvironment environment_{"TZ"};
 };
 
 TEST_F(SecondsUntil, CountsToTheNextSuchTime) {
