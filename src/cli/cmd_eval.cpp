@@ -93,6 +93,7 @@ class Examiner {
     GenerateOptions generate;
     generate.sampling.temperature = 0;
     generate.tokens_max = options_.tokens_max;
+    generate.strip_first_space = true;
     generate.cancel = interrupt_.flag();
     TRY_ASSIGN(WholeAnswer whole, answer_whole(*session_, prompt, generate, go_on));
     return std::move(whole.text);

@@ -173,8 +173,7 @@ class Evaluation {
       const std::string text = normal_answer(so_far);
       return exact ? expected.starts_with(text) : text.find(expected) == std::string::npos;
     };
-    TRY_ASSIGN(const std::string given, answerer(prompt, is_open));
-    out.given = trimmed(given);  // of the space, too, that a template puts before answers
+    TRY_ASSIGN(out.given, answerer(prompt, is_open));
     const std::string text = normal_answer(out.given);
     out.right = exact ? text == expected : text.find(expected) != std::string::npos;
     return out;
