@@ -72,6 +72,9 @@ class Source:
             namespaces.append(namespace.group(1))
         elif line.startswith("}  // namespace") and namespaces:
             namespaces.pop()
+        elif line == "#include <filesystem>":
+            # It brings std::quoted, which a call of quoted() with a std::string would then mean.
+            self.names["quoted"] = self.own["quoted"] = "std"
         elif line and line[0] not in " \t#/{})":
             alias = ALIAS.match(line)
             self.add([alias.group(1)] if alias else declared(line), line if alias else self.path,
@@ -110,6 +113,7 @@ class Tree:
             for name, meaning in self.source(at).names.items():
                 if at == path or meaning != "called":
                     names.setdefault(name, set()).add(meaning)
+            self.source(path).own.update({name: meaning for name, meaning in self.source(at).own.items() if meaning == "std"})
             new = set(self.included(at)) - found
             found |= new
             left += sorted(new)
@@ -169,7 +173,8 @@ def test():
 def main():
     tree, groups = Tree(sys.argv[1]), []
     for path in sys.argv[2:]:
-        source, visible = tree.source(path), tree.visible(path)
+        visible = tree.visible(path)
+        source = tree.source(path)
         # The first group that has room.
         group = next((group for group in groups if group.takes(source, visible)), None)
         if group is None:
