@@ -143,7 +143,8 @@ test('log-probabilities are of the tokens of the answer', async () => {
     assert.ok(falling);
   }
   const bytes = Buffer.from(scores.flatMap((score) => score.bytes));
-  assert.ok(bytes.toString().startsWith(textOf(answer)));
+  // The template's space before an answer belongs to its first token and not to its text.
+  assert.ok(bytes.toString().replace(/^ /, '').startsWith(textOf(answer)));
   const chunks = await gather(await ask({ temperature: 0, logprobs: true, top_logprobs: 4, stream: true }));
   const streamed = chunks.flatMap((chunk) => chunk.choices).flatMap((choice) => choice.logprobs?.content ?? []);
   assert.deepEqual(streamed, scores);
