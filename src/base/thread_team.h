@@ -34,8 +34,8 @@ class ThreadTeam {
   int size() const { return static_cast<int>(threads_.size()) + 1; }
 
   // What the caller does before every parallel_for: wait, where others go first. They wait for as long as a region that
-  // has begun takes: some milliseconds as a rule where the work is a model's, some tens of milliseconds or more for
-  // large batches in training of large models. Set by the caller, between regions.
+  // has begun takes: some milliseconds as a rule where the work is a model's, and with large batches in training of
+  // large models tens of milliseconds or more, for which there is no bound. Set by the caller, between regions.
   void set_gate(std::function<void()> gate) { gate_ = std::move(gate); }
 
   // Work that nobody has estimated is shared.

@@ -1,9 +1,10 @@
 // ThreadGate: whoever answers people goes first, and whoever trains waits until they are done.
 //
 //   gate.enter(); ... gate.leave();               // the scheduler, while it has requests
-//   if (!gate.wait_for_idle(&cancel)) return;     // training, between pieces of work of at most 100 ms
+//   if (!gate.wait_for_idle(&cancel)) return;     // training, before each piece of work
 //
-// Any thread. Training finishes the piece that it has begun, so chats wait as long as a piece takes, and no longer.
+// Any thread. Training finishes the piece that it has begun, so chats wait as long as a piece takes, and no longer: how
+// long that is, ThreadTeam::set_gate says of its regions (base/thread_team.h).
 #pragma once
 
 #include <atomic>

@@ -2,8 +2,8 @@
 // the run's folder among the adapters, losses, verdict.
 //
 // A thread of its own works on one job; the others wait in the order in which they were asked for. It gives way: before
-// every region of its team (base/thread_team.h), some milliseconds of work, it waits while the gate is closed, which
-// the scheduler closes while anybody is being answered; and the system lets it run where nobody else wants to.
+// every region of its team (ThreadTeam::set_gate says how long one takes) it waits while the gate is closed, which the
+// scheduler closes while anybody is being answered; and the system lets it run where nobody else wants to.
 //
 // Jobs are kept in the store. One that was running when the server ended goes on from its last checkpoint, to the bytes
 // that it would have had. Any thread may call anything; calls that change a job wait until it is saved, and one for
