@@ -13,6 +13,7 @@
 #include "andiron/tokenizer.h"
 #include "andiron/version.h"
 #include "base/test_folder.h"
+#include "base/test_sanitizers.h"
 #include "format/gguf.h"
 #include "model/synth.h"
 
@@ -127,7 +128,7 @@ TEST_F(ApiTest, TheSameSeedGivesTheSameTextOnAnyThreads) {
   api::GenerateOptions options = tokens(40);
   options.sampling.seed = 7;
   std::set<std::vector<int32_t>> answers;
-  for (const int threads : {1, 2, 3}) {
+  for (const int threads : andiron::thread_counts()) {
     api::Session session = session_of(model, {.threads = threads});
     answers.insert(answer_of(session, prompt, options).tokens);
   }
