@@ -5,7 +5,8 @@
 packages_build="g++ cmake ninja-build libfmt-dev libcli11-dev libedit-dev libxxhash-dev libtomlplusplus-dev libsqlite3-dev libboost1.81-dev libgtest-dev"
 packages_test="python3 python3-jinja2 python3-jsonschema binutils"
 packages_ci="chromium fonts-dejavu-core clang clang-format clang-tidy libclang-rt-14-dev python3-torch libopenblas0-pthread haproxy"
-# For the page and for clients of the server. Any npm will do; Debian's cannot be installed beside a Node.js from elsewhere.
+# For the page and for clients of the server (where this Node.js is too old for their tests, tests/node.cmake gets another).
+# Any npm will do; Debian's cannot be installed beside a Node.js from elsewhere.
 command -v npm >/dev/null || packages_test="$packages_test nodejs npm"
 
 # The packages of $@ that are not installed.

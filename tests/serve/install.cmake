@@ -1,11 +1,11 @@
 # Puts the clients of package-lock.json, and the tests beside them, into WORK. The tests run there because imports look
 # for packages beside the file that imports.
 cmake_minimum_required(VERSION 3.25)
+include(${CMAKE_CURRENT_LIST_DIR}/../node.cmake)
 
-find_program(node node)
-find_program(npm npm)
-if(NOT node OR NOT npm)
-  message("skipped: Node.js and npm are not installed")
+find_node(node why ${NODE_FOLDER})
+if(NOT node)
+  say_missing("${why}")
   return()
 endif()
 
@@ -22,12 +22,10 @@ if(have STREQUAL wanted)
 endif()
 
 file(REMOVE ${WORK}/installed)
-execute_process(COMMAND ${npm} ci --ignore-scripts WORKING_DIRECTORY ${WORK} TIMEOUT 500 RESULT_VARIABLE status
+execute_process(COMMAND ${NPM} ci --ignore-scripts WORKING_DIRECTORY ${WORK} TIMEOUT 500 RESULT_VARIABLE status
                 OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(status EQUAL 0)
   file(WRITE ${WORK}/installed ${wanted})
-elseif(DEFINED ENV{CI})
-  message(FATAL_ERROR "npm ci failed (${status}):\n${said}")
 else()
-  message("skipped: npm could not fetch the clients (${status}):\n${said}")
+  say_missing("npm could not fetch the clients (${status}):\n${said}")
 endif()
