@@ -458,15 +458,16 @@ TEST_F(ProgramTest, MeasuresPerplexityAndTheDistanceFromABase) {
 }
 
 TEST_F(ProgramTest, SaysWhichRowsDidNotFit) {
-  NEED_SHARED_DATA(kTinyStories);
-  const std::string out = program_.file("out.gguf");
-  const Outcome made = program_.run({"quantize", shared_data(kTinyStories), out, "--type", "q4_k_m"});
+  // Rows of 96 and 224 numbers.
+  const std::string source = program_.file("tiny-odd.gguf"), out = program_.file("out.gguf");
+  ASSERT_EQ(program_.run({"synth", "tiny-odd", source, "--type", "f32"}).status, 0);
+  const Outcome made = program_.run({"quantize", source, out, "--type", "q4_k_m"});
   EXPECT_EQ(made.status, 0);
-  EXPECT_NE(made.err.find("do not fit Q4_K"), std::string::npos) << made.err;
+  EXPECT_NE(made.err.find("with rows of 96, 224 do not fit Q4_K"), std::string::npos) << made.err;
   EXPECT_NE(made.err.find("not one tensor became Q4_K"), std::string::npos) << made.err;
   EXPECT_EQ(std::count(made.err.begin(), made.err.end(), '\n'), 3) << "two notes and the result\n" << made.err;
   EXPECT_NE(made.err.find("MiB"), std::string::npos) << made.err;
-  const Outcome wrong = program_.run({"quantize", shared_data(kTinyStories), out, "--type", "q9"});
+  const Outcome wrong = program_.run({"quantize", source, out, "--type", "q9"});
   EXPECT_EQ(wrong.status, 2);
   EXPECT_NE(wrong.err.find("Q4_K_M"), std::string::npos) << wrong.err;
 }
