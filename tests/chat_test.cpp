@@ -20,8 +20,17 @@ class ChatTest : public ::testing::Test {
                    "{% if add_generation_prompt %}[assistant] {% endif %}");
     return folder;
   }
+  // A base model of random weights, with a context of 512 tokens.
+  std::string base_model() {
+    const std::string path = program_.file("tiny.gguf");
+    EXPECT_EQ(program_.run({"synth", "tiny", path, "--type", "q8_0"}).status, 0);
+    return path;
+  }
   Program program_;
 };
+
+// A chat model that is always there: the one that andiron brings.
+const std::string kEmber = std::string(ANDIRON_SOURCE_DIR) + "/models/ember.gguf";
 
 TEST_F(ChatTest, PrintsThePromptAsTheModelWillSeeIt) {
   NEED_SHARED_DATA(kTinyStories);
@@ -40,13 +49,11 @@ TEST_F(ChatTest, PrintsThePromptAsTheModelWillSeeIt) {
 }
 
 TEST_F(ChatTest, TakesATemplateFromAFile) {
-  NEED_SHARED_DATA(kTinyStories);
-  const std::string base = shared_data(kTinyStories);
+  const std::string base = base_model();
   const std::string messages = program_.write("m.json", R"([{"role":"user","content":"Hello <|mark|>"}])");
   const std::string own = program_.write("own.jinja", "{% for m in messages %}({{ m.content }}){% endfor %}");
   EXPECT_EQ(program_.run({"template", base, "--messages", messages, "--template", own}).out, "(Hello <|mark|>)");
-  EXPECT_EQ(program_.run({"template", chat_model(), "--messages", messages, "--template", own}).out,
-            "(Hello <|mark|>)");
+  EXPECT_EQ(program_.run({"template", kEmber, "--messages", messages, "--template", own}).out, "(Hello <|mark|>)");
   EXPECT_EQ(program_.run({"run", base, "--chat", "--template", own, "-p", "Hi", "-n", "1"}).status, 0);
   EXPECT_EQ(program_.run({"chat", base, "--template", own, "-n", "1"}, "Hi\n").status, 0);
   for (const char* text : {"{% if %}", " \n"}) {
@@ -62,11 +69,10 @@ TEST_F(ChatTest, TakesATemplateFromAFile) {
 }
 
 TEST_F(ChatTest, AnswersOnePromptAsAMessage) {
-  NEED_SHARED_DATA(kTinyStories);
   const Json json = parse(program_.run(
-      {"run", chat_model(), "--chat", "--system", "Be kind.", "-p", "Hello", "-n", "4", "--seed", "1", "--json"}));
+      {"run", kEmber, "--chat", "--system", "Be kind.", "-p", "Hello", "-n", "4", "--seed", "1", "--json"}));
   expect_members(json, {"text", "ids"});
-  EXPECT_EQ(program_.run({"run", shared_data(kTinyStories), "--chat", "-p", "Hello"}).status, 1) << "a base model";
+  EXPECT_EQ(program_.run({"run", base_model(), "--chat", "-p", "Hello"}).status, 1) << "a base model";
 }
 
 TEST_F(ChatTest, HoldsAConversation) {
@@ -223,10 +229,10 @@ TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
 }
 
 TEST_F(ChatTest, AMessageThatDoesNotFitIsRefusedAndTheChatGoesOn) {
-  NEED_SHARED_DATA(kTinyStories);
+  const std::string own = program_.write("own.jinja", "{% for m in messages %}({{ m.content }}){% endfor %}");
   std::string words;
   for (int i = 0; i < 200; ++i) words += "once upon a time ";
-  const Outcome outcome = program_.run({"chat", chat_model(), "-n", "4"}, words + "\nHello\n");
+  const Outcome outcome = program_.run({"chat", base_model(), "--template", own, "-n", "4"}, words + "\nHello\n");
   EXPECT_EQ(outcome.status, 0);
   EXPECT_NE(outcome.err.find("does not fit: the context holds 512"), std::string::npos) << outcome.err;
   EXPECT_NE(outcome.err.find(" of 512 tokens, "), std::string::npos) << "the second message is answered";
