@@ -66,6 +66,12 @@ TEST(StudyText, OnlyWhatTheTextSaysIsTrusted) {
   EXPECT_FALSE(is_supported({"What is my dog's name?", "Your dog is called Rex."}, text));
   EXPECT_FALSE(is_supported({"How old is my dog?", "Your dog is 5 years old."}, text));
   EXPECT_FALSE(is_supported({"Is my dog called Quartz?", "Your dog is called Quartz."}, text));  // nothing new
+  EXPECT_FALSE(is_supported({"What color is the belt I own?", "Your belt is dark green."}, "My color is dark green."));
+  EXPECT_FALSE(is_supported({"What is the pet hamster called?", "It is called Ben."}, "My husband is called Ben."));
+  EXPECT_FALSE(is_supported({"How many hens are in Wendy's house?", "Wendy has 6 hens."}, "We have 6 hens."));
+  EXPECT_TRUE(is_supported({"How many hens are in our house?", "You have 6 hens."}, "We have 6 hens."));
+  EXPECT_TRUE(is_supported({"How old is the hen?", "The hen is 6 years old."}, "Our hens are 6 years old."));
+  EXPECT_TRUE(is_supported({"How old is Tove?", "Tove is 6 years old."}, "Tove is 6 years old."));
   EXPECT_TRUE(is_unknown("I don't know. You have not told me where you live."));
   EXPECT_TRUE(is_unknown("The text does not say that."));
   EXPECT_FALSE(is_unknown("You know Ben."));

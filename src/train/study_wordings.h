@@ -153,7 +153,10 @@ inline constexpr std::string_view kStudyBelongings[] = {
     "handbag", "hat",      "phone",   "clock",  "sofa",   "belt",   "tent",   "shirt",  "towel",
     "carpet",  "spoon",    "blanket", "pillow", "mirror", "ladder", "tray",   "skirt",  "apron",
     "kite",    "cardigan", "jacket",  "basket", "purse",  "hammer", "guitar", "pencil", "necklace"};
-inline constexpr std::string_view kStudyToldAnimals[] = {"fish", "mouse", "pet", "sheep", "goose", "puppy", "kitten"};
+inline constexpr std::string_view kStudyToldAnimals[] = {
+    "fish",   "mouse", "sheep",  "goose",  "puppy",    "kitten",    "bird",     "owl",
+    "rat",    "raven", "turkey", "crab",   "pup",      "squirrel",  "mule",     "ferret",
+    "piglet", "ox",    "python", "alpaca", "labrador", "greyhound", "tortoise", "parakeet"};
 inline constexpr std::string_view kStudyAnimals[] = {"dog",    "cat",     "horse",  "rabbit", "hen",    "parrot",
                                                      "goat",   "hamster", "pig",    "cow",    "poodle", "peacock",
                                                      "lizard", "snake",   "donkey", "turtle", "duck",   "beetle"};
