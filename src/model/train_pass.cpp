@@ -147,6 +147,7 @@ void TrainPass::forget() {
 void TrainPass::wear(const DeltaTable* deltas) { state_->deltas = deltas; }
 
 Ops& TrainPass::ops() { return state_->transformer.ops; }
+const ModelConfig& TrainPass::config() const { return state_->transformer.config; }
 
 void TrainPass::add_noise(double alpha, uint64_t seed) {
   state_->noise_alpha = alpha;

@@ -71,6 +71,7 @@ class TrainPass {
   // All that have joined leave.
   void forget();
   Ops& ops();
+  const ModelConfig& config() const;
   // What the rows of the next passes wear; null: nothing. Not owned.
   void wear(const DeltaTable* deltas);
 

@@ -83,6 +83,7 @@ class Run {
   StudiedFiles studied_;
   std::optional<Json> studies_;  // what became of its study, where there was one now
   LearnData data_;
+  TokenRows measured_general_;  // taken out of data_.general, from which the pull against forgetting draws
   std::string rows_hash_;
   std::vector<int32_t> row_tokens_;  // of the rows to train on
   AdapterBase base_;
@@ -190,8 +191,9 @@ Status Run::read_data() {
   for (const std::string& line : describe_report(data_.set.report)) say(line);
   rows_hash_ = hash_rows({&data_.set.train, &data_.set.held_out, &data_.general});
   if (o_.resume) TRY(check_same_data());
-  keep_first(data_.set.held_out, o_.held_out_rows.value_or(INT64_MAX));
-  keep_first(data_.general, o_.general_rows.value_or(INT64_MAX));
+  measured_general_ = take_measured(data_.general);
+  keep_spread(data_.set.held_out, o_.held_out_rows.value_or(INT64_MAX));
+  keep_spread(measured_general_, o_.general_rows.value_or(INT64_MAX));
   return {};
 }
 
@@ -205,6 +207,7 @@ Status Run::choose_pass() {
   options.packing.seq_len = data_.seq_len;
   options.rows_per_pass = rows_per_pass(data_.seq_len);
   wishes.rows = Trainer::rows_needed(train_data(), options);
+  for (const TokenRow& row : measured_general_.rows) wishes.rows = std::max(wishes.rows, row.positions());
   wishes.checkpointing = o_.checkpointing;
   wishes.memory_bytes = o_.memory_bytes;
   wishes.advice = "ask for shorter sequences or a lower rank, or take a smaller model";
@@ -246,20 +249,13 @@ double Run::limit_measurements(double tokens_per_s) {
   constexpr double kHeldOutPart = 0.03, kGeneralPart = 0.01;
   const double forward_per_s = tokens_per_s / kForwardShare;
   const auto limit = [&](TokenRows& rows, double part) {
-    double left = part * o_.budget_seconds * forward_per_s;
-    int64_t count = 0;
-    while (count < std::ssize(rows.rows)) {
-      const auto i = static_cast<size_t>(count);
-      left -= static_cast<double>(rows.rows[i].positions());
-      if (!rows.rejected.empty()) left -= static_cast<double>(rows.rejected[i].positions());
-      if (left < 0 && count > 0) break;
-      ++count;
-    }
-    keep_first(rows, count);
+    const double room = part * o_.budget_seconds * forward_per_s;
+    const double share = std::min(1.0, room / static_cast<double>(std::max<int64_t>(1, positions_of(rows))));
+    keep_spread(rows, std::max<int64_t>(1, static_cast<int64_t>(share * static_cast<double>(rows.rows.size()))));
   };
   limit(data_.set.held_out, kHeldOutPart);
-  limit(data_.general, kGeneralPart);
-  return 2 * static_cast<double>(positions_of(held_out()) + positions_of(data_.general)) / forward_per_s;
+  limit(measured_general_, kGeneralPart);
+  return 2 * static_cast<double>(positions_of(held_out()) + positions_of(measured_general_)) / forward_per_s;
 }
 
 PlanInput Run::plan_input() {
@@ -307,7 +303,7 @@ Status Run::plan() {
   if (!o_.measure_every) o_.measure_every = std::max<int64_t>(1, plan_.held_out_every);
   if (!o_.save_every) o_.save_every = o_.measure_every;
   o_.held_out_rows = std::ssize(held_out().rows);
-  o_.general_rows = std::ssize(data_.general.rows);
+  o_.general_rows = std::ssize(measured_general_.rows);
   return {};
 }
 
@@ -382,7 +378,7 @@ Result<LearnResult> Run::train() {
   options.budget_seconds = o_.budget_seconds;
   const auto repack = [this] { subject().repack(); };
   const auto write = [this] { return subject_->write(model_, o_); };
-  RunLoop loop({folder_, events_, *trainer, held_out(), data_.general, repack, write}, options);
+  RunLoop loop({folder_, events_, *trainer, held_out(), measured_general_, repack, write}, options);
   return loop.run(fresh_record(), before_, identity());
 }
 

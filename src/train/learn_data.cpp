@@ -109,11 +109,30 @@ int64_t positions_of(const TokenRows& rows) {
   return sum;
 }
 
-void keep_first(TokenRows& rows, int64_t count) {
-  const auto most = static_cast<size_t>(count);
-  if (rows.rows.size() > most) rows.rows.resize(most);
-  if (rows.rejected.size() > most) rows.rejected.resize(most);
-  if (rows.desirable.size() > most) rows.desirable.resize(most);
+void keep_spread(TokenRows& rows, int64_t count) {
+  const auto keep = [count](auto& of) {
+    const size_t all = of.size(), most = static_cast<size_t>(count);
+    if (all <= most) return;
+    for (size_t i = 0; i < most; ++i) {
+      const size_t from = i * all / most;  // not before i
+      if (from != i) of[i] = std::move(of[from]);
+    }
+    of.resize(most);
+  };
+  keep(rows.rows);
+  keep(rows.rejected);
+  keep(rows.desirable);
+}
+
+TokenRows take_measured(TokenRows& rows) {
+  constexpr size_t kLeast = 8, kEvery = 4;
+  if (rows.rows.size() < kLeast) return rows;
+  TokenRows measured, others;
+  for (size_t i = 0; i < rows.rows.size(); ++i) {
+    (i % kEvery == 0 ? measured : others).rows.push_back(std::move(rows.rows[i]));
+  }
+  rows = std::move(others);
+  return measured;
 }
 
 }  // namespace andiron

@@ -39,7 +39,10 @@ std::string hash_rows(std::initializer_list<const TokenRows*> sides);
 
 // Positions of all rows, both sides of pairs.
 int64_t positions_of(const TokenRows& rows);
-// Removes all but the first `count` rows.
-void keep_first(TokenRows& rows, int64_t count);
+// Removes all but `count` rows, which are spread evenly over what was there: files have one kind of row behind another.
+void keep_spread(TokenRows& rows, int64_t count);
+// General rows to measure forgetting by, which training does not hold on to: every fourth, which `rows` lose. Of fewer
+// than eight rows all are measured and stay. Plain rows.
+TokenRows take_measured(TokenRows& rows);
 
 }  // namespace andiron

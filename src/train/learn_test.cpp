@@ -195,7 +195,7 @@ TEST_F(LearnTest, OtherRowsAndRecipesAreNoticed) {
   ASSERT_TRUE(record.ok());
   record->recipe = kRecipe - 1;
   ASSERT_TRUE(write_run_record(options_.out + "/run.json", *record).ok());
-  EXPECT_NE(refusal(again).find("in which the same options give other numbers (recipe 2, here 3)"), std::string::npos);
+  EXPECT_NE(refusal(again).find("in which the same options give other numbers (recipe 3, here 4)"), std::string::npos);
   record->recipe = kRecipe;
   ASSERT_TRUE(write_run_record(options_.out + "/run.json", *record).ok());
   Tokenizer tokenizer = std::exchange(tokenizer_, byte_tokenizer(std::string(kChatmlTemplate), /*bos=*/true));

@@ -38,7 +38,9 @@ MachineRecord this_machine();
 //   2: texts held out by their content, schedules that would end one step after the last
 //   3: gradients of weights in whole numbers, and weights rounded without a search, where q8_0 is computed in;
 //      dithering begins with all bits of a row
-inline constexpr int64_t kRecipe = 3;
+//   4: several general rows a step pull towards the base, and others than those that are measured; what is measured is
+//      spread over what there is
+inline constexpr int64_t kRecipe = 4;
 
 struct RunRecord {
   std::string name;

@@ -11,6 +11,7 @@
 #include "data/reader.h"
 #include "text/chat_prompt.h"
 #include "train/run_loop.h"
+#include "train/study_contrast.h"
 #include "train/study_wordings.h"
 
 namespace andiron {
@@ -20,8 +21,10 @@ namespace {
 constexpr int kRounds = 8;         // in which each passage is asked about; the first takes the likeliest words
 constexpr int kRewordings = 4;     // tried of each question
 constexpr int kGeneralRounds = 4;  // with other numbers and names
-constexpr size_t kEveryNth = 2;    // of the questions about relatives is asked of one
-constexpr double kWarm = 0.7;      // temperature of all rounds but the first
+// Near misses tried of each question, and kept for each: as many as there are questions and their other wordings.
+constexpr size_t kContrastDraws = 3, kContrasts = 2;
+constexpr size_t kEveryNth = 2;  // of the questions about relatives is asked of one
+constexpr double kWarm = 0.7;    // temperature of all rounds but the first
 constexpr int64_t kWriteTokens = 160, kAskTokens = 60, kRewordTokens = 40, kGeneralTokens = 160;
 constexpr int64_t kAnswerTokensMin = 16;
 constexpr size_t kQuestionBytesMax = 200, kAnswerBytesMax = 400;
@@ -45,6 +48,18 @@ struct Known {
   QuestionAnswer pair;
   const Passage* passage = nullptr;
 };
+
+// The question with its passage before it.
+Json messages_about(const Passage& passage, const std::string& question) {
+  Json out = Json::array();
+  if (passage.own) {
+    out.push(text_message("user", passage.text)).push(text_message("assistant", std::string(kStudyTold)));
+    out.push(text_message("user", question));
+  } else {
+    out.push(text_message("user", replaced(replaced(kStudyAsk, "{TEXT}", passage.text), "{Q}", question)));
+  }
+  return out;
+}
 
 // All but the answer.
 Json prompt_messages(const StudyRow& row) {
@@ -78,6 +93,7 @@ class Study {
     if (!known_.empty()) {
       TRY(answer_general());
       for (int round = 1; round < kRounds; ++round) TRY(write_round(round));
+      TRY(contrast());
       TRY(reword());
       add_rows();
     }
@@ -126,8 +142,13 @@ class Study {
   Status answer_prompt(StudyRow row);
   Status answer_unknown(const std::set<std::string>& told);
   Status answer_filled(const StudyPrompt& prompt, uint64_t& task);
+  Status contrast();
+  Status answer_contrast(std::string question, const Passage& passage);
+  bool says_unknown(std::string_view text) const { return is_unknown(text) || begins_as(text, unknown_begins_); }
+  std::set<std::string> told_words() const;
   Status reword();
   void add_rows();
+  void add_contrasts();
   void add_later();
   bool keep(Known known);
 
@@ -143,6 +164,9 @@ class Study {
   std::map<std::string, size_t> by_key_;  // index in known_
   std::set<std::string> doubtful_;        // keys of questions that got two answers
   std::vector<StudyRow> general_;
+  std::string unknown_begins_;  // how the model says that it does not know
+  std::vector<QuestionAnswer> contrasts_;
+  std::set<std::string> contrast_keys_;  // of all near misses that were asked
   StudyResult out_;
 };
 
@@ -173,15 +197,7 @@ Result<bool> Study::check(QuestionAnswer& pair, const Passage& passage) {
   const bool sound = pair.question.size() <= kQuestionBytesMax && stands_alone(pair.question) &&
                      !is_unknown(pair.answer) && is_supported(pair, passage.text);
   if (!sound) return false;
-  Json messages = Json::array();
-  if (passage.own) {
-    messages.push(text_message("user", passage.text));
-    messages.push(text_message("assistant", std::string(kStudyTold)));
-    messages.push(text_message("user", pair.question));
-  } else {
-    messages.push(text_message("user", replaced(replaced(kStudyAsk, "{TEXT}", passage.text), "{Q}", pair.question)));
-  }
-  TRY_ASSIGN(std::string again, answer(messages, kAskTokens, 0));
+  TRY_ASSIGN(std::string again, answer(messages_about(passage, pair.question), kAskTokens, 0));
   if (again.empty() || again.size() > kAnswerBytesMax || is_unknown(again)) return false;
   QuestionAnswer asked = {pair.question, std::move(again)};
   if (!agree(pair, asked) || !is_supported(asked, passage.text)) return false;
@@ -255,14 +271,21 @@ Status Study::answer_unknown(const std::set<std::string>& told) {
   return {};
 }
 
-Status Study::answer_general() {
-  std::set<std::string> told;
+std::set<std::string> Study::told_words() const {
+  std::set<std::string> out;
   for (const Passage& passage : passages_) {
-    for (std::string& word : words_of(passage.text)) told.insert(std::move(word));
+    for (std::string& word : words_of(passage.text)) out.insert(std::move(word));
   }
+  return out;
+}
+
+Status Study::answer_general() {
   constexpr auto kTotal = static_cast<int64_t>(kGeneralRounds * kStudyGeneral.size());
   int64_t done = 0;
-  TRY(answer_unknown(told));
+  TRY(answer_unknown(told_words()));
+  std::vector<std::string> answers;
+  for (const StudyRow& row : general_) answers.push_back(row.pair.answer);
+  unknown_begins_ = usual_beginning(answers);
   uint64_t task = uint64_t{1} << 50;
   for (int round = 0; round < kGeneralRounds; ++round) {
     for (const StudyPrompt& prompt : kStudyGeneral) {
@@ -272,6 +295,38 @@ Status Study::answer_general() {
       if (other && may_go_on()) TRY(answer_filled(prompt, task));
     }
   }
+  return {};
+}
+
+// One that learned how many hens there are says as much of chairs, and one that learned what I work as says it of
+// others: so what is nearly asked is learned too, where nothing tells it. Before the other wordings, lest time leaves
+// none.
+Status Study::contrast() {
+  const auto told = told_words();
+  const size_t count = known_.size();
+  uint64_t task = uint64_t{1} << 52;
+  const auto drawn = [&](size_t n) { return draw(task++, n); };
+  for (size_t round = 0; round < kContrastDraws; ++round) {
+    for (size_t i = 0; i < count && contrasts_.size() < kContrasts * count && may_go_on(); ++i) {
+      tell("asking what it was not told", static_cast<int64_t>(round * count + i),
+           static_cast<int64_t>(kContrastDraws * count));
+      const auto question = near_miss(known_[i].pair.question, told, drawn);
+      if (!question || by_key_.count(key_of(*question)) > 0) continue;
+      if (contrast_keys_.insert(key_of(*question)).second) TRY(answer_contrast(*question, *known_[i].passage));
+    }
+  }
+  return {};
+}
+
+// Kept where the passage does not tell it either: the model says that it does not know, with the passage and without,
+// or the same both times. What it says without is learned, so that nothing is but what it would say anyhow.
+Status Study::answer_contrast(std::string question, const Passage& passage) {
+  TRY_ASSIGN(const std::string with, answer(messages_about(passage, question), kAskTokens, 0));
+  const bool unknown = says_unknown(with);
+  if (with.empty()) return {};
+  TRY_ASSIGN(std::string without, answer(question, kAskTokens, 0));
+  const bool same = unknown ? says_unknown(without) : words_of(with) == words_of(without);
+  if (same) contrasts_.push_back({std::move(question), std::move(without)});
   return {};
 }
 
@@ -285,7 +340,8 @@ Status Study::reword() {
       TRY_ASSIGN(std::string other,
                  answer(replaced(kStudyReword[(round + i) % kStudyReword.size()], "{Q}", known.pair.question),
                         kRewordTokens, round == 0 ? 0 : kWarm));
-      if (other.find('\n') != std::string::npos || by_key_.count(key_of(other)) > 0) continue;
+      const std::string key = key_of(other);
+      if (other.find('\n') != std::string::npos || by_key_.count(key) + contrast_keys_.count(key) > 0) continue;
       QuestionAnswer pair = {std::move(other), known.pair.answer};
       if (pair.question.empty() || !agree(known.pair, pair)) continue;
       TRY_ASSIGN(const bool good, check(pair, *known.passage));
@@ -312,8 +368,19 @@ void Study::add_rows() {
     out_.rows.push_back(
         {"lead", {replaced(kStudyLead[lead++ % kStudyLead.size()], "{Q}", pair.question), pair.answer}});
   }
+  add_contrasts();
   add_later();
   out_.rows.insert(out_.rows.end(), general_.begin(), general_.end());
+}
+
+// Every other one with words before it, as questions have them.
+void Study::add_contrasts() {
+  for (size_t i = 0; i < contrasts_.size(); ++i) {
+    QuestionAnswer pair = contrasts_[i];
+    if (i % 2 == 1) pair.question = replaced(kStudyLead[i / 2 % kStudyLead.size()], "{Q}", pair.question);
+    out_.rows.push_back({"contrast", std::move(pair)});
+  }
+  out_.contrasts = std::ssize(contrasts_);
 }
 
 // Every pair once more, behind one to three others: what is known is known later in a conversation too, and what is not
@@ -358,16 +425,17 @@ Result<std::vector<Passage>> read_passages(const std::vector<std::string>& paths
 }
 
 std::string StudyResult::describe() const {
-  return format("study: {} questions kept of {} written about {}, {} in other words{}; {} in {}", human_count(kept),
-                human_count(written), counted(passages, "passage"), human_count(reworded),
-                out_of_time ? ", until its share of the time was used up" : "", counted(std::ssize(rows), "row"),
-                human_seconds(seconds));
+  return format(
+      "study: {} questions kept of {} written about {}, {} in other words, {} of what is not told{}; {} in {}",
+      human_count(kept), human_count(written), counted(passages, "passage"), human_count(reworded),
+      human_count(contrasts), out_of_time ? ", until its share of the time was used up" : "",
+      counted(std::ssize(rows), "row"), human_seconds(seconds));
 }
 
 Json StudyResult::to_json() const {
   Json out = Json::object();
   out.set("passages", passages).set("questions_written", written).set("questions_kept", kept);
-  out.set("questions_reworded", reworded).set("rows", static_cast<int64_t>(rows.size()));
+  out.set("questions_reworded", reworded).set("contrasts", contrasts).set("rows", static_cast<int64_t>(rows.size()));
   out.set("held_out_rows", static_cast<int64_t>(held_out.size()));
   out.set("seconds", seconds).set("out_of_time", out_of_time);
   return out;

@@ -1,7 +1,8 @@
 // Self-study: a model that has read a document does not by that answer questions about it. So it writes questions about
 // each passage itself, answers them with the passage before it, and what can be trusted becomes rows to learn from,
-// with the passage no longer there. Other wordings of the questions, and the model's own answers to what has nothing to
-// do with the document, are learned beside them.
+// with the passage no longer there. Other wordings of the questions are learned beside them, and the model's own
+// answers: that it does not know what is nearly a question and nowhere told, and to what has nothing to do with the
+// document.
 //
 // Rows are the same for the same model, documents and seed, whatever the threads; time alone may end them early.
 #pragma once
@@ -54,7 +55,7 @@ struct StudyOptions {
 
 struct StudyRow {
   std::string kind;  // "question"; "reworded", the same asked otherwise; "lead", one with words before it; "later", one
-                     // behind others; "general"
+                     // behind others; "contrast", nearly the same of what is not told; "general"
   QuestionAnswer pair;
   // What the system message says, and what the message before the question tells; "": there is none.
   std::string system = {}, told = {};
@@ -65,9 +66,10 @@ struct StudyResult {
   std::vector<StudyRow> rows;
   std::vector<StudyRow> held_out;  // to measure by
   int64_t passages = 0;
-  int64_t written = 0;   // questions that the model wrote
-  int64_t kept = 0;      // of them
-  int64_t reworded = 0;  // further wordings that were kept
+  int64_t written = 0;    // questions that the model wrote
+  int64_t kept = 0;       // of them
+  int64_t reworded = 0;   // further wordings that were kept
+  int64_t contrasts = 0;  // near misses that were kept
   double seconds = 0;
   bool out_of_time = false;
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 
 #include "base/atomic_file.h"
 #include "base/strings.h"
 #include "base/test_folder.h"
 #include "data/byte_tokenizer.h"
+#include "train/study_contrast.h"
 #include "train/study_wordings.h"
 
 namespace andiron {
@@ -64,6 +66,12 @@ TEST(StudyText, OnlyWhatTheTextSaysIsTrusted) {
   EXPECT_FALSE(is_supported({"What is my dog's name?", "Your dog is called Rex."}, text));
   EXPECT_FALSE(is_supported({"How old is my dog?", "Your dog is 5 years old."}, text));
   EXPECT_FALSE(is_supported({"Is my dog called Quartz?", "Your dog is called Quartz."}, text));  // nothing new
+  EXPECT_FALSE(is_supported({"What color is the belt I own?", "Your belt is dark green."}, "My color is dark green."));
+  EXPECT_FALSE(is_supported({"What is the pet hamster called?", "It is called Ben."}, "My husband is called Ben."));
+  EXPECT_FALSE(is_supported({"How many hens are in Wendy's house?", "Wendy has 6 hens."}, "We have 6 hens."));
+  EXPECT_TRUE(is_supported({"How many hens are in our house?", "You have 6 hens."}, "We have 6 hens."));
+  EXPECT_TRUE(is_supported({"How old is the hen?", "The hen is 6 years old."}, "Our hens are 6 years old."));
+  EXPECT_TRUE(is_supported({"How old is Tove?", "Tove is 6 years old."}, "Tove is 6 years old."));
   EXPECT_TRUE(is_unknown("I don't know. You have not told me where you live."));
   EXPECT_TRUE(is_unknown("The text does not say that."));
   EXPECT_FALSE(is_unknown("You know Ben."));
@@ -73,6 +81,69 @@ TEST(StudyText, OnlyWhatTheTextSaysIsTrusted) {
   EXPECT_FALSE(stands_alone("Why?"));
   EXPECT_TRUE(agree({"Where do I live?", "You live in Oslo."}, {"What is my town?", "Oslo"}));
   EXPECT_FALSE(agree({"Where do I live?", "You live in Oslo."}, {"Where do I live?", "You live in Bonn."}));
+}
+
+// All near misses of a question: every number is drawn.
+std::set<std::string> near_misses(std::string_view question, std::string_view document) {
+  const auto words = words_of(document);
+  const std::set<std::string> told(words.begin(), words.end());
+  std::set<std::string> out;
+  for (size_t first = 0; first < 8; ++first) {
+    for (size_t second = 0; second < 100; ++second) {
+      size_t draws = 0;
+      const auto missed = near_miss(question, told, [&](size_t n) { return (draws++ == 0 ? first : second) % n; });
+      if (missed) out.insert(*missed);
+    }
+  }
+  return out;
+}
+
+TEST(StudyContrast, NearMissesAskOfAnotherThingOrSomebodyElse) {
+  const auto hens = near_misses("How many hens do we have?", "We have 6 hens and a goat.");
+  for (const char* question : {"How many chairs do we have?", "How many dogs do we have?",
+                               "How many hens does Bruno have?", "How many hens does my uncle have?"}) {
+    EXPECT_EQ(hens.count(question), 1U) << question;
+  }
+  EXPECT_EQ(hens.count("How many hens do we have?"), 0U);
+  EXPECT_EQ(hens.count("How many goats do we have?"), 0U);
+  EXPECT_EQ(near_misses("What is my job?", "I work as a cook.").count("What is Daniela's job?"), 1U);
+  EXPECT_EQ(near_misses("What is my job?", "Daniela and I work.").count("What is Daniela's job?"), 0U);
+  EXPECT_EQ(near_misses("Where am I from?", "").count("Where is Bruno from?"), 1U);
+  EXPECT_EQ(near_misses("Am I a baker?", "").count("Is my aunt a baker?"), 1U);
+  EXPECT_EQ(near_misses("My name?", "").count("My aunt's name?"), 1U);
+  EXPECT_EQ(near_misses("How old is Tove?", "Tove is 9.").count("How old is my niece?"), 1U);
+  EXPECT_EQ(near_misses("What is my daughter's age?", "My daughter is 9.").count("What is my uncle's age?"), 1U);
+}
+
+// What it would not say rightly of somebody else, and what the document does not have, is left.
+TEST(StudyContrast, NothingIsChangedThatCannotBe) {
+  EXPECT_TRUE(near_misses("Who is it?", "Who is it?").empty());
+  EXPECT_TRUE(near_misses("What do I have as my number?", "My number is 5.").empty());
+  EXPECT_TRUE(near_misses("In what town is the tent?", "It is red.").empty());
+  EXPECT_TRUE(near_misses("What colour is a dog?", "A dog has a colour.").empty());
+  EXPECT_TRUE(near_misses("What color does the house have?", "The color is red.").empty());  // of no favourite
+  EXPECT_TRUE(near_misses("What does She play?", "She plays.").empty());
+  EXPECT_TRUE(near_misses("", "").empty());
+}
+
+TEST(StudyContrast, WhatTakesTheWordsPlaceIsNoWordOfTheDocument) {
+  std::string document = "The dog barks.";
+  for (const std::string_view animal : kStudyThings[1].others) {
+    if (animal != "snake") document += format(" {}s", animal);
+  }
+  EXPECT_EQ(near_misses("How is the dog?", document), std::set<std::string>{"How is the snake?"});
+  EXPECT_TRUE(near_misses("How is the dog?", document + " snakes").empty());
+}
+
+TEST(StudyContrast, AModelsOwnWayOfNotKnowingIsHowHalfItsAnswersBegin) {
+  const std::string begins =
+      usual_beginning({"I'm sorry, no.", "I'm sorry: who?", "I'm sorry.", "It is 5.", "You do."});
+  EXPECT_EQ(begins, "i m sorry");
+  EXPECT_TRUE(begins_as("I'm sorry, nobody told me.", begins));
+  EXPECT_FALSE(begins_as("I'm glad.", begins));
+  EXPECT_EQ(usual_beginning({"I'm sorry.", "I'm sorry.", "I'm sorry."}), "");
+  EXPECT_EQ(usual_beginning({"One a b", "Two a b", "Three a b", "Three a b", "Four a b"}), "");
+  EXPECT_FALSE(begins_as("", ""));
 }
 
 // A small model that is never wrong about "My THING is VALUE.", asked in the words of study_wordings.h and in ChatML.
@@ -94,7 +165,9 @@ class GoodModel {
 
   std::map<std::string, std::string> said;  // instead of the right answer
   int requests = 0, warm = 0;
-  bool shy = false;  // writes no question
+  bool shy = false;   // writes no question
+  bool rash = false;  // takes what it is told for an answer to all
+  std::string unknown = "I don't know.";
 
  private:
   // "My dog is Quartz." anywhere in the text.
@@ -114,12 +187,14 @@ class GoodModel {
       return format("And what would my {} be{}?", text.substr(at + 3, end - at - 3),
                     request.seed % 2 == 0 ? "" : " now");
     }
-    if (thing.empty()) return "I don't know.";
+    if (thing.empty()) return unknown;
     if (text.find(" question") != std::string::npos && !shy) {
       const auto other = said.find(thing);
       return format("Q: What is my {}?\nA: Your {} is {}.", thing, thing, other == said.end() ? value : other->second);
     }
-    return format("Your {} is {}.", thing, value);
+    const size_t told = text.find(kStudyTold);
+    const bool asks_it = told == std::string::npos || text.find("my " + thing, told) != std::string::npos;
+    return asks_it || rash ? format("Your {} is {}.", thing, value) : unknown;
   }
 
   const Tokenizer& tokenizer_;
@@ -203,6 +278,36 @@ TEST_F(StudyTest, DropsWhatTheModelTakesBackAndWhatHasTwoAnswers) {
   const StudyResult nothing = studied("My cat is Tom.");
   EXPECT_TRUE(nothing.rows.empty());
   EXPECT_EQ(nothing.kept, 0);
+}
+
+TEST_F(StudyTest, LearnsThatItDoesNotKnowWhatIsNearlyAsked) {
+  const StudyResult result = studied("My dog is Quartz.\n\nMy town is Oslo.");
+  const auto contrasts = of_kind(result, "contrast");
+  EXPECT_EQ(contrasts.size(), 4U);  // two for each question
+  EXPECT_EQ(result.contrasts, 4);
+  for (const QuestionAnswer& pair : contrasts) {
+    EXPECT_EQ(pair.answer, "I don't know.");
+    EXPECT_EQ(pair.question.find("my dog?"), std::string::npos) << pair.question;
+    EXPECT_EQ(pair.question.find("my town?"), std::string::npos) << pair.question;
+  }
+  EXPECT_TRUE(contrasts[1].question.starts_with("Tell me: ")) << contrasts[1].question;
+  // Behind others too.
+  const auto later = of_kind(result, "later");
+  for (const QuestionAnswer& pair : contrasts) {
+    EXPECT_EQ(std::count(later.begin(), later.end(), pair), 1) << pair.question;
+  }
+}
+
+TEST_F(StudyTest, LearnsNoNearMissThatThePassageAnswers) {
+  model_.rash = true;
+  const StudyResult result = studied("My dog is Quartz.\n\nMy town is Oslo.");
+  EXPECT_EQ(result.kept, 2);
+  EXPECT_TRUE(of_kind(result, "contrast").empty());
+}
+
+TEST_F(StudyTest, KnowsAnotherWayOfNotKnowing) {
+  model_.unknown = "Nobody told me that.";
+  EXPECT_EQ(of_kind(studied("My dog is Quartz.\n\nMy town is Oslo."), "contrast").size(), 4U);
 }
 
 // What the document tells is not learned as unknown.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "train/study_wordings.h"
 
 namespace andiron {
 
@@ -38,6 +39,14 @@ bool is_letter(char c) {
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
 char small(char c) { return is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// Relatives, animals and belongings, one or several.
+bool is_thing(std::string_view word) {
+  const std::string_view stem = word.ends_with('s') ? word.substr(0, word.size() - 1) : word;
+  const auto has = [&](std::span<const std::string_view> words) { return is_in(words, word) || is_in(words, stem); };
+  return is_in(kSomebody, word) || has(kStudyBelongings) || has(kStudyAnimals) || has(kStudyToldAnimals) ||
+         has(kStudyOtherRelatives);
+}
 
 bool has_own_word(std::string_view text) {
   const auto words = words_of(text);
@@ -273,7 +282,18 @@ bool is_supported(const QuestionAnswer& pair, std::string_view passage) {
   const auto told = std::count_if(said.begin(), said.end(), stands);
   if (said.empty() || 3 * told < 2 * std::ssize(said)) return false;
   for (const std::string& word : words_of(pair.question)) {
-    if (is_in(kSomebody, word) && !stands(word)) return false;
+    const bool is_told =
+        stands(word) || stands(word + "s") || (word.ends_with('s') && stands(word.substr(0, word.size() - 1)));
+    if (is_thing(word) && !is_told) return false;
+  }
+  // Whom the question names, and the answer too.
+  const auto answered = words_of(pair.answer);
+  for (size_t i = 1; i < pair.question.size(); ++i) {
+    if (!is_capital(pair.question[i]) || is_letter(pair.question[i - 1])) continue;
+    const std::string name = words_of(std::string_view(pair.question).substr(i)).front();
+    const bool is_name = !is_in(kThird, name) && !is_in(kOwn, name) && !is_in(kSmall, name);
+    const bool repeated = std::find(answered.begin(), answered.end(), name) != answered.end();
+    if (is_name && repeated && !stands(name)) return false;
   }
   // Names and numbers in the middle of the answer.
   for (size_t i = 0; i < pair.answer.size(); ++i) {

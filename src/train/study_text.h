@@ -42,7 +42,8 @@ bool is_unknown(std::string_view answer);
 // It ends as a question and says whom it is about: "How old is she?" does not.
 bool stands_alone(std::string_view question);
 // Something new is answered; what of it is a name or a number stands in the passage, and so do two thirds of all of it.
-// Relatives and animals that are asked about stand there too.
+// Relatives, animals and belongings (of the lists in study_wordings.h) that are asked about stand there too, and so do
+// names that the answer repeats.
 bool is_supported(const QuestionAnswer& pair, std::string_view passage);
 // Both answers say the same, each to its own question.
 bool agree(const QuestionAnswer& a, const QuestionAnswer& b);

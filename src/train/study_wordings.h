@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
+#include <span>
 #include <string_view>
 
 namespace andiron {
@@ -134,6 +136,58 @@ inline constexpr std::array<std::string_view, 12> kStudyOfRelatives = {
     "What is my {R}'s dog called?", "What does my {R} like to eat?",     "Which language does my {R} speak?",
     "When is my {R}'s birthday?",   "What instrument does my {R} play?", "What is my {R} called?",
     "What is my {R}'s hobby?",      "Where does my {R} work?",           "Which day does my {R} like best?"};
+
+// What questions ask about, by kinds: words that documents have (`told`), and words of which most have none (`others`),
+// which take the place of those and of one another in near misses (study_contrast.h). Relatives with two names (mother,
+// mum) are no others: a document may have the other name. Others have a plural in "s".
+struct StudyThings {
+  std::span<const std::string_view> told, others;
+  bool counted = false;  // one has several: asked for in the plural too
+  bool liked = false;    // replaced only where a favourite is asked for
+};
+inline constexpr std::string_view kStudyToldBelongings[] = {
+    "bicycle", "house",  "key",    "computer", "piano", "violin", "knife", "scarf", "watch", "dress", "table",
+    "tree",    "garden", "flower", "pot",      "shelf", "door",   "room",  "desk",  "plant", "garage"};
+inline constexpr std::string_view kStudyBelongings[] = {
+    "bike",    "coat",     "car",     "lamp",   "chair",  "cup",    "book",   "boat",   "bag",
+    "handbag", "hat",      "phone",   "clock",  "sofa",   "belt",   "tent",   "shirt",  "towel",
+    "carpet",  "spoon",    "blanket", "pillow", "mirror", "ladder", "tray",   "skirt",  "apron",
+    "kite",    "cardigan", "jacket",  "basket", "purse",  "hammer", "guitar", "pencil", "necklace"};
+inline constexpr std::string_view kStudyToldAnimals[] = {
+    "fish",   "mouse", "sheep",  "goose",  "puppy",    "kitten",    "bird",     "owl",
+    "rat",    "raven", "turkey", "crab",   "pup",      "squirrel",  "mule",     "ferret",
+    "piglet", "ox",    "python", "alpaca", "labrador", "greyhound", "tortoise", "parakeet"};
+inline constexpr std::string_view kStudyAnimals[] = {"dog",    "cat",     "horse",  "rabbit", "hen",    "parrot",
+                                                     "goat",   "hamster", "pig",    "cow",    "poodle", "peacock",
+                                                     "lizard", "snake",   "donkey", "turtle", "duck",   "beetle"};
+inline constexpr std::string_view kStudyToldRelatives[] = {
+    "mother", "father",  "sister",   "brother",   "wife",        "husband",     "daughter", "son",
+    "friend", "partner", "neighbor", "neighbour", "grandmother", "grandfather", "boss",     "teacher"};
+inline constexpr std::string_view kStudyOtherRelatives[] = {"uncle",   "aunt",     "niece",     "nephew", "cousin",
+                                                            "dentist", "landlord", "godmother", "lawyer", "trainer",
+                                                            "tutor",   "lodger",   "colleague", "plumber"};
+inline constexpr std::string_view kStudyToldPlaces[] = {"market", "school", "library", "church",
+                                                        "office", "shop",   "fair"};
+inline constexpr std::string_view kStudyPlaces[] = {"cinema", "museum", "stadium", "theater", "airport", "harbour",
+                                                    "zoo",    "bakery", "circus",  "opera",   "bank",    "prison"};
+inline constexpr std::string_view kStudyToldFoods[] = {"bread", "milk", "cake", "egg", "pizza", "apple"};
+inline constexpr std::string_view kStudyFoods[] = {"coffee", "tea",    "soup",  "rice",  "cocoa",
+                                                   "honey",  "cheese", "salad", "juice", "lemonade"};
+inline constexpr std::string_view kStudyToldKinds[] = {"color", "colour", "sport", "hobby"};
+inline constexpr std::string_view kStudyKinds[] = {"food",   "song",   "film", "flower",  "drink",
+                                                   "season", "animal", "game", "country", "painter"};
+inline constexpr std::array<StudyThings, 6> kStudyThings = {{{kStudyToldBelongings, kStudyBelongings, true},
+                                                             {kStudyToldAnimals, kStudyAnimals, true},
+                                                             {kStudyToldRelatives, kStudyOtherRelatives},
+                                                             {kStudyToldPlaces, kStudyPlaces},
+                                                             {kStudyToldFoods, kStudyFoods},
+                                                             {kStudyToldKinds, kStudyKinds, false, true}}};
+inline constexpr size_t kStudyRelativesAt = 2;
+
+// Somebody else than those of a document.
+inline constexpr std::array<std::string_view, 16> kStudyOthers = {
+    "Daniela", "Bruno",  "Nora",   "Oskar", "Paula", "Robert", "Sofia", "Thomas",
+    "Vera",    "Walter", "Yvonne", "Zoe",   "Lukas", "Marta",  "Peter", "Clara"};
 
 inline constexpr std::array<std::string_view, 12> kStudyNames = {"Anna",  "Ben",  "Carla", "David", "Emma", "Felix",
                                                                  "Greta", "Hugo", "Ida",   "Jonas", "Lena", "Max"};

@@ -36,6 +36,13 @@ std::vector<int32_t> pulled_positions(const TokenRow& row) {
 
 }  // namespace
 
+// General rows as one batch, each up to its last position with a pull.
+struct Trainer::Pulled {
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> segments;
+  std::vector<int32_t> rows;  // of the batch, that feel the pull
+};
+
 int64_t Trainer::rows_needed(const TrainData& data, const TrainerOptions& options) {
   int64_t most = options.packing.seq_len;
   for (const TokenRows* rows : {data.train, data.held_out, data.general}) {
@@ -202,19 +209,39 @@ Result<Trainer::PassLoss> Trainer::preference_pass(const TokenRows& rows, std::s
   return out;
 }
 
-// KL(base || trained) at some positions of one general row.
-Result<double> Trainer::forgetting() {
+// Rows of this step's own draw, until the next would take more positions than `room`; of many rows no more logits of
+// the base than kLogits.
+Trainer::Pulled Trainer::pulled(int64_t room) const {
+  constexpr uint64_t kRowsMax = 32;
+  constexpr size_t kLogits = size_t{1} << 21;
+  const auto& rows = data_.general->rows;
+  const size_t positions = kLogits / static_cast<size_t>(pass_.config().vocabulary);
+  Pulled out;
+  for (uint64_t i = 0; i < kRowsMax; ++i) {
+    const uint64_t pick = RandomStream(options_.seed, kGeneralStream).bits(static_cast<uint64_t>(step_) << 8 | i);
+    const TokenRow& row = rows[pick % rows.size()];
+    const std::vector<int32_t> at = pulled_positions(row);
+    if (at.empty()) continue;
+    const int64_t count = at.back() + 1, before = std::ssize(out.tokens);
+    if (before > 0 && (before + count > room || out.rows.size() + at.size() > positions)) break;
+    out.tokens.insert(out.tokens.end(), row.tokens.begin(), row.tokens.begin() + count);
+    out.segments.push_back(count);
+    for (const int32_t position : at) out.rows.push_back(static_cast<int32_t>(before) + position);
+  }
+  return out;
+}
+
+// KL(base || trained) at some positions of some general rows, averaged.
+Result<double> Trainer::forgetting(int64_t step_positions) {
+  constexpr int64_t kOfStep = 8;
   if (!(options_.kl_weight > 0) || subject_.deltas == nullptr || data_.general == nullptr ||
       data_.general->rows.empty()) {
     return 0.0;
   }
-  const uint64_t pick = RandomStream(options_.seed, kGeneralStream).bits(static_cast<uint64_t>(step_));
-  const TokenRow& row = data_.general->rows[pick % data_.general->rows.size()];
-  const std::vector<int32_t> rows = pulled_positions(row);
+  const Pulled general = pulled(std::min(options_.rows_per_pass, step_positions / kOfStep));
+  const std::vector<int32_t>& rows = general.rows;
   if (rows.empty()) return 0.0;
-  const int64_t count = rows.back() + 1;
-  const std::span<const int32_t> tokens(row.tokens.data(), static_cast<size_t>(count));
-  const TrainBatch batch = {tokens, {&count, 1}};
+  const TrainBatch batch = {general.tokens, general.segments};
   Ops& ops = pass_.ops();
   size_t done = 0;
   pass_.wear(nullptr);
@@ -294,7 +321,7 @@ Result<StepReport> Trainer::step() {
     report.tokens += done->tokens;
   }
   pass_.add_noise(0, 0);
-  TRY_ASSIGN(report.kl, forgetting());
+  TRY_ASSIGN(report.kl, forgetting(report.tokens));
   report.rate = options_.schedule.rate(report.step);
   const OpScope scope(pass_.ops().clock(), OpKind::kOptimizer);
   bool applied = std::isfinite(report.loss);

@@ -45,8 +45,9 @@ struct TrainerOptions {
   Schedule schedule;
   OptimizerOptions optimizer;
   double neftune_alpha = 0;  // noise on embeddings (TrainPass::add_noise); 0: none
-  // Against forgetting: weight * KL(base || trained) on one general row a step. Of a conversation its answers count,
-  // which are what is to stay as it is; of a text every second token.
+  // Against forgetting: weight * KL(base || trained) on some general rows a step, at least one and, at that, no more
+  // than run together or than an eighth of the step. Of a conversation its answers count, which are what is to stay as
+  // it is; of a text every second token.
   double kl_weight = 0;
   uint64_t seed = 0;
 };
@@ -106,7 +107,9 @@ class Trainer {
                                    Recording recording, int64_t* right);
   Result<std::vector<AnswerScore>> scores(const PackedBatch& batch, Recording recording);
   Result<double> mismatch(const TokenRows& rows, std::span<const uint32_t> indexes);
-  Result<double> forgetting();
+  struct Pulled;
+  Pulled pulled(int64_t room) const;
+  Result<double> forgetting(int64_t step_positions);
   Status not_finite(std::span<const uint64_t> rows) const;
 
   TrainPass& pass_;

@@ -228,6 +228,32 @@ TEST(Trainer, ThePullIsFeltWhereAGeneralRowAnswers) {
   EXPECT_EQ(pull_at({}), 0.0);
 }
 
+// Several rows are drawn for a step that is long enough, and one for any: the mean over their tokens lies between the
+// pulls of each alone.
+TEST(Trainer, ThePullIsThatOfSeveralRowsWhereAStepIsLong) {
+  const auto s = llama();
+  s->train_adapter(adapter_for(*s->model, 4, false));
+  TrainerOptions options;
+  options.kl_weight = 1;
+  const TokenRows both = made_rows(2, 40, 29);
+  const auto pull_of = [&](const TokenRows& general, int64_t steps_rows) {
+    TokenRows rows = made_rows(steps_rows, 60, 29, true);
+    for (TokenRow& row : rows.rows) std::fill(row.trained.begin(), row.trained.end(), 0);
+    return Training(*s, rows, 1, 0, options, &general).trainer->step()->kl;
+  };
+  const auto alone = [&](size_t i) {
+    TokenRows one;
+    one.rows.push_back(both.rows[i]);
+    return pull_of(one, 1);
+  };
+  const double first = alone(0), second = alone(1), least = std::min(first, second), most = std::max(first, second);
+  ASSERT_GT(most - least, 0.01 * most);
+  const double of_short = pull_of(both, 1), of_long = pull_of(both, 32);
+  EXPECT_TRUE(of_short == first || of_short == second);
+  EXPECT_GT(of_long, least);
+  EXPECT_LT(of_long, most);
+}
+
 // A step that fails, here in the rows of the next epoch, can be tried again and fails the same.
 TEST(Trainer, AFailedStepGoesBackToItsRows) {
   TokenRows rows = made_rows(2, 12, 29);
