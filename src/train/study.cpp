@@ -23,8 +23,10 @@ constexpr int kRewordings = 4;     // tried of each question
 constexpr int kGeneralRounds = 4;  // with other numbers and names
 // Near misses tried of each question, and kept for each: as many as there are questions and their other wordings.
 constexpr size_t kContrastDraws = 3, kContrasts = 2;
-constexpr size_t kEveryNth = 2;  // of the questions about relatives is asked of one
-constexpr double kWarm = 0.7;    // temperature of all rounds but the first
+constexpr int kUntoldRewordings = 3;
+constexpr size_t kUntoldPassages = 32;  // that may tell it: of more, one surely does
+constexpr size_t kEveryNth = 2;         // of the questions about relatives is asked of one
+constexpr double kWarm = 0.7;           // temperature of all rounds but the first
 constexpr int64_t kWriteTokens = 160, kAskTokens = 60, kRewordTokens = 40, kGeneralTokens = 160;
 constexpr int64_t kAnswerTokensMin = 16;
 constexpr size_t kQuestionBytesMax = 200, kAnswerBytesMax = 400;
@@ -93,6 +95,7 @@ class Study {
     if (!known_.empty()) {
       TRY(answer_general());
       for (int round = 1; round < kRounds; ++round) TRY(write_round(round));
+      TRY(answer_untold());
       TRY(contrast());
       TRY(reword());
       add_rows();
@@ -142,6 +145,9 @@ class Study {
   Status answer_prompt(StudyRow row);
   Status answer_unknown(const std::set<std::string>& told);
   Status answer_filled(const StudyPrompt& prompt, uint64_t& task);
+  Status answer_untold();
+  Status add_untold(std::string question);
+  Result<bool> is_untold(const std::string& question);
   Status contrast();
   Status answer_contrast(std::string question, const Passage& passage);
   bool says_unknown(std::string_view text) const { return is_unknown(text) || begins_as(text, unknown_begins_); }
@@ -167,6 +173,7 @@ class Study {
   std::string unknown_begins_;  // how the model says that it does not know
   std::vector<QuestionAnswer> contrasts_;
   std::set<std::string> contrast_keys_;  // of all near misses that were asked
+  std::set<std::string> untold_keys_;    // of all that was asked of what is not told
   StudyResult out_;
 };
 
@@ -296,6 +303,51 @@ Status Study::answer_general() {
     }
   }
   return {};
+}
+
+// What people tell of themselves, where this document does not. The questions are everybody's, and so are their answers
+// in a model that has learned what one person told: it takes more than a few to keep "I don't know" there.
+Status Study::answer_untold() {
+  for (size_t i = 0; i < kStudyUntold.size() && may_go_on(); ++i) {
+    tell("asking what it was not told", static_cast<int64_t>(i), static_cast<int64_t>(kStudyUntold.size()));
+    const std::string question(kStudyUntold[i]);
+    TRY(add_untold(question));
+    for (int round = 0; round < kUntoldRewordings && may_go_on(); ++round) {
+      const auto wording = kStudyReword[(static_cast<size_t>(round) + i) % kStudyReword.size()];
+      TRY_ASSIGN(std::string other, answer(replaced(wording, "{Q}", question), kRewordTokens, round == 0 ? 0 : kWarm));
+      TRY(add_untold(std::move(other)));
+    }
+  }
+  return {};
+}
+
+Status Study::add_untold(std::string question) {
+  const std::string key = key_of(question);
+  const bool fits = !key.empty() && question.find('\n') == std::string::npos && question.size() <= kQuestionBytesMax;
+  if (!fits || by_key_.count(key) > 0 || !untold_keys_.insert(key).second) return {};
+  TRY_ASSIGN(const bool untold, is_untold(question));
+  if (!untold) return {};
+  TRY_ASSIGN(std::string given, answer(question, kAskTokens, 0));
+  if (says_unknown(given)) general_.push_back({"general", {std::move(question), std::move(given)}});
+  return {};
+}
+
+// Whether none of the passages tells it that have a word of it, or of whose questions and answers one has.
+Result<bool> Study::is_untold(const std::string& question) {
+  std::map<const Passage*, std::string> words;
+  for (const Known& known : known_) words[known.passage] += " " + known.pair.question + " " + known.pair.answer;
+  const auto asked = new_words({"", question});
+  size_t left = kUntoldPassages;
+  for (const Passage& passage : passages_) {
+    const auto has = new_words({"", passage.text + " " + words[&passage]});
+    const bool may_tell =
+        std::any_of(asked.begin(), asked.end(), [&](const auto& word) { return has.count(word) > 0; });
+    if (!may_tell) continue;
+    if (left-- == 0) return false;
+    TRY_ASSIGN(const std::string with, answer(messages_about(passage, question), kAskTokens, 0));
+    if (!says_unknown(with)) return false;
+  }
+  return true;
 }
 
 // One that learned how many hens there are says as much of chairs, and one that learned what I work as says it of

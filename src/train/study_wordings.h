@@ -127,6 +127,43 @@ inline constexpr std::array<std::string_view, 24> kStudyUnknown = {
     "What is my favourite song?",
 };
 
+// What people tell of themselves. Each is asked, and in other words, where the document does not tell it.
+inline constexpr std::array<std::string_view, 33> kStudyUntold = {
+    "Where do I work?",
+    "Where was I born?",
+    "Which country do I come from?",
+    "What am I wearing?",
+    "What am I carrying?",
+    "What do I have in my hand?",
+    "What did I buy?",
+    "What have I lost?",
+    "What am I looking for?",
+    "What do I have to do today?",
+    "What will I do tomorrow?",
+    "Where am I now?",
+    "In which room am I?",
+    "What do I study?",
+    "What do I eat in the evening?",
+    "When do I get up?",
+    "What did I get for my birthday?",
+    "Which language do I speak?",
+    "Which instrument do I play?",
+    "Which sport do I do?",
+    "What is my hobby?",
+    "What am I afraid of?",
+    "How do I go to work?",
+    "Where do I want to travel?",
+    "Where do I live?",
+    "What is my job?",
+    "How old am I?",
+    "When is my birthday?",
+    "What is my favourite food?",
+    "Which animal do I like best?",
+    "Who is my best friend?",
+    "How many books do I have?",
+    "What is my password?",
+};
+
 // The same of people of whom a document tells nothing: {R} is one whose word it does not have.
 inline constexpr std::array<std::string_view, 12> kStudyRelatives = {"uncle",   "aunt",        "boss",   "friend",
                                                                      "mother",  "father",      "niece",  "cousin",
