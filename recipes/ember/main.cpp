@@ -131,7 +131,7 @@ class Program {
     const bool has_stories = !stories_.stories(Part::kTrain).empty();
     for (const Skill& skill : skills()) {
       if (skill.name == "story" && !has_stories) continue;
-      TRY(write_training(skill));
+      if (skill.share > 0) TRY(write_training(skill));
       TRY(write_test(skill));
     }
     TRY(write_echoes("train/echo.jsonl"));

@@ -451,7 +451,7 @@ TEST(Rows, SentimentFollowsFromTheWords) {
 
 // An answer that is not "I don't know", yes or no is in what was said before, and so is the option that is chosen.
 TEST(Rows, AnswersStandInTheText) {
-  for (const char* name : {"facts", "unknown", "yesno", "persona"}) {
+  for (const char* name : {"facts", "unknown", "untold", "yesno", "persona"}) {
     for (uint64_t i = 0; i < 800; ++i) {
       const Conversation row = make_row(skill(name), tables(), stories(), Part::kTest, 3, i);
       std::string before = row.system + "\n";
@@ -461,7 +461,7 @@ TEST(Rows, AnswersStandInTheText) {
       if (plain) {
         EXPECT_NE(lower_case(before).find(lower_case(core)), std::string::npos) << before << core;
       }
-      EXPECT_EQ(core == "I don't know", std::string_view(name) == "unknown");
+      EXPECT_EQ(core == "I don't know", std::string_view(name).starts_with("un"));
     }
   }
 }

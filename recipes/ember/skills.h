@@ -33,7 +33,10 @@ const std::vector<Skill>& skills();
 int64_t test_rows_least(const Skill& skill, int64_t test_rows);
 
 Conversation facts_row(const Desk& desk);
+// What a text does not say; of training rows a third are untold_row's.
 Conversation unknown_row(const Desk& desk);
+// What nobody has told of himself: what somebody teaches is known from then on, and no longer such a row.
+Conversation untold_row(const Desk& desk);
 Conversation yesno_row(const Desk& desk);
 Conversation questions_row(const Desk& desk);
 Conversation json_row(const Desk& desk);
