@@ -108,8 +108,7 @@ TEST_F(Scripts, OtherVariablesMakeAllAgainThatDependsOnThem) {
   const std::string trial = text_of("made/run/model.gguf");
   ASSERT_EQ(make("ROWS=600"), 0);
   EXPECT_TRUE(called("pretrain"));
-  EXPECT_FALSE(called(format("pretrain {}/made/ember.toml {}/made/data/train --out {}/made/run --resume",
-                             folder_.path(), folder_.path(), folder_.path())));
+  EXPECT_EQ(text_of("log").find(" --resume\n"), std::string::npos) << text_of("log");
   EXPECT_TRUE(called("quantize"));
   EXPECT_NE(text_of("made/run/model.gguf"), trial);
   EXPECT_EQ(text_of("made/run.before/model.gguf"), trial);
