@@ -37,7 +37,8 @@ echo 1 >"$out/test/chat.jsonl"
 printf '{"text": "One \\"two\\"\\n\\nthree."}\n' >"$out/test/texts.jsonl"
 )";
 
-// Models are hashes of what they are made from; the command BREAK_AT stops half-way.
+// Models are hashes of what they are made from; the command BREAK_AT stops half-way. Of the rows that eval asks RIGHT
+// are answered, and more with an adapter.
 constexpr std::string_view kAndiron = R"(#!/bin/sh
 [ "$1" != --version ] || { echo "andiron 0"; exit; }
 command=$1
@@ -46,12 +47,17 @@ case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; ad
 while [ $# -gt 0 ]; do
   [ "$1" != --out ] || out=$2
   [ "$1" != --answers ] || out=$2
+  [ "$1" != --adapter ] || taught=yes
   shift
 done
 case $command in
   pretrain) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
   learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/adapter_model.safetensors ;;
-  eval) echo '{"loss": 2.0, "perplexity": 7.4, "accuracy": 0.5, "rows": 1, "tokens": 3}' ;;
+  eval)
+    accuracy=0.5 right=${RIGHT-3}
+    [ -z "${taught-}" ] || accuracy=0.75 right=8
+    echo "{\"loss\": 2.0, \"perplexity\": 7.4, \"accuracy\": $accuracy, \"right\": $right, \"rows\": 1, \"tokens\": 3}"
+    ;;
 esac
 [ "$command" != "${BREAK_AT-}" ] || exit 1
 [ -z "${out-}" ] || find "$from" -type f -exec cat {} + | sha256sum >"$out"
@@ -168,6 +174,35 @@ TEST_F(Scripts, StoryTextsAreMeasuredByByteAndWord) {
   EXPECT_NE(text_of("out").find("| 0.353 | < 0.353 |"), std::string::npos) << text_of("out");
 }
 
+// Ten questions, the document, the same ten with what was learned, and every skill without it and with it.
+TEST_F(Scripts, TeachingIsMeasuredBeforeAndAfter) {
+  ASSERT_EQ(make(), 0);
+  ASSERT_EQ(run("teach.sh made/ember.gguf taught made/data", "LEARN='--kl 4'"), 0) << text_of("err");
+  const std::string log = text_of("log"), out = text_of("out");
+  size_t at = 0;
+  for (const char* call :
+       {"/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json\n",
+        "/recipes/ember/about-me.md --out taught/adapter --budget 2m --threads 2 --kl 4\n",
+        "/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json --adapter "
+        "taught/adapter\n",
+        "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
+        "--json\n",
+        "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
+        "--json --adapter taught/adapter --no-base\n"}) {
+    const size_t found = log.find(call, at);
+    ASSERT_NE(found, std::string::npos) << call << " behind " << at << " in\n" << log;
+    at = found;
+  }
+  EXPECT_TRUE(called("learn made/ember.gguf /")) << log;
+  for (const char* line : {"| before | 3 |\n", " s of learning | 8 |\n", "| facts | 50.0% | 75.0% | +25.0 |\n"}) {
+    EXPECT_NE(out.find(line), std::string::npos) << line << " in\n" << out;
+  }
+  // The other model is not asked for, and without skills nothing but the ten is measured.
+  ASSERT_EQ(run("teach.sh made/ember.gguf taught none", "REFERENCE=nobody"), 0) << text_of("err");
+  EXPECT_EQ(text_of("log").find("made/data"), std::string::npos) << text_of("log");
+  EXPECT_EQ(run("teach.sh made/ember.gguf taught made/data", "REFERENCE=nobody"), 0) << text_of("err");
+}
+
 TEST_F(Scripts, FailuresAreTold) {
   ASSERT_EQ(make(), 0);
   const auto fails = [&](const std::string& script, const std::string& variables, const std::string& says) {
@@ -179,6 +214,12 @@ TEST_F(Scripts, FailuresAreTold) {
   fails("skills.sh made/ember.gguf made/data", "LIST_STATUS=1", "--list failed");
   fails("skills.sh made/ember.gguf made/data", "TEST_ROWS=3", "facts.jsonl: expected 3 rows and found 2");
   fails("skills.sh made/ember.gguf made/data", "REFERENCE=nobody", "nobody: this model is not there");
+  fails("teach.sh", "", "usage: ");
+  fails("teach.sh made/ember.gguf taught mode/data", "", "mode/data: no test rows are there");
+  EXPECT_FALSE(called("learn"));
+  fails("teach.sh made/ember.gguf taught none", "RIGHT=none", "taught/before.json: eval counted no right answers");
+  EXPECT_NE(run("teach.sh made/ember.gguf taught none", "BREAK_AT=learn"), 0);
+  EXPECT_EQ(text_of("out"), "");
   fails("make.sh made", "STORIES=nobody", "nobody: no stories are there");
   fails("make.sh made", "P3=nobody", "nobody: P3 names no file");
 }
