@@ -136,6 +136,14 @@ TEST_F(Scripts, ARunThatWasEndedGoesOnWithWhatItBeganWith) {
   EXPECT_EQ(text_of("log").find("made/run --resume\n"), std::string::npos);
 }
 
+TEST_F(Scripts, AnotherReferenceIsMeasuredAnew) {
+  ASSERT_EQ(make(), 0);
+  ASSERT_EQ(make("REFERENCE=stories"), 0) << text_of("err");
+  EXPECT_FALSE(called("quantize"));
+  EXPECT_TRUE(called("eval stories --data ")) << text_of("log");
+  EXPECT_NE(text_of("made/skills.md").find("| 0.353 | < 0.353 |"), std::string::npos) << text_of("made/skills.md");
+}
+
 TEST_F(Scripts, SkillsWithNothingWrongAreNotLearnedFrom) {
   ASSERT_EQ(make("NO_PAIRS='facts json'"), 0) << text_of("err");
   EXPECT_FALSE(std::filesystem::exists(folder_.file("made/pairs/facts.jsonl")));
@@ -222,6 +230,8 @@ TEST_F(Scripts, FailuresAreTold) {
   EXPECT_EQ(text_of("out"), "");
   fails("make.sh made", "STORIES=nobody", "nobody: no stories are there");
   fails("make.sh made", "P3=nobody", "nobody: P3 names no file");
+  fails("make.sh made", "REFERENCE=nobody", "nobody: the model to measure stories beside is not there");
+  EXPECT_EQ(text_of("log"), "") << "before all stages";
 }
 
 }  // namespace
