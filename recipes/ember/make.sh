@@ -158,8 +158,12 @@ quantize() {
   "$andiron" quantize "$out/prefer/model.gguf" "$out/ember.gguf" --type Q8_0
 }
 
+# What ships, and beside it the float model that it was quantised from.
 measure() {
   "$here/skills.sh" "$out/ember.gguf" "$out/data" >"$out/skills.md.part"
+  REFERENCE='' "$here/skills.sh" "$out/prefer/model.gguf" "$out/data" >"$out/skills-f32.md"
+  beside=$("$here/beside.sh" "$out/skills-f32.md" "$out/skills.md.part" F32 Q8_0)
+  printf '\n%s\n' "$beside" >>"$out/skills.md.part"
   mv "$out/skills.md.part" "$out/skills.md"
   cat "$out/skills.md"
 }
@@ -177,5 +181,6 @@ stage preferences pairs "$fresh" "$out/run/model.gguf" "$ember_data" "$here/tabl
 stage general ember.general.jsonl "" "$out/fresh/train"
 stage prefer prefer/model.gguf "" "$out/run/model.gguf" "$out/pairs"
 stage quantize ember.gguf "" "$out/prefer/model.gguf"
-stage measure skills.md "" "$out/ember.gguf" "$out/data/test" "$here/skills.sh" ${reference:+"$reference"}
+stage measure skills.md "" "$out/ember.gguf" "$out/prefer/model.gguf" "$out/data/test" "$here/skills.sh" \
+  "$here/beside.sh" ${reference:+"$reference"}
 say "ember: $out/ember.gguf"

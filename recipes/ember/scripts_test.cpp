@@ -38,7 +38,7 @@ printf '{"text": "One \\"two\\"\\n\\nthree."}\n' >"$out/test/texts.jsonl"
 )";
 
 // Models are hashes of what they are made from; the command BREAK_AT stops half-way. Of the rows that eval asks RIGHT
-// are answered, and more with an adapter.
+// are answered, and more with an adapter; of the others a half, and of those that the float model is asked more.
 constexpr std::string_view kAndiron = R"(#!/bin/sh
 [ "$1" != --version ] || { echo "andiron 0"; exit; }
 command=$1
@@ -55,6 +55,7 @@ case $command in
   learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/adapter_model.safetensors ;;
   eval)
     accuracy=0.5 right=${RIGHT-3}
+    case $from in */prefer/model.gguf) accuracy=0.625 ;; esac
     [ -z "${taught-}" ] || accuracy=0.75 right=8
     echo "{\"loss\": 2.0, \"perplexity\": 7.4, \"accuracy\": $accuracy, \"right\": $right, \"rows\": 1, \"tokens\": 3}"
     ;;
@@ -105,6 +106,10 @@ TEST_F(Scripts, WhatWasMadeIsNotMadeAgain) {
     EXPECT_TRUE(called(call)) << call;
   }
   EXPECT_NE(text_of("made/skills.md").find("| facts | exact | 1 | 50.0% | 95% | 2.000 |"), std::string::npos);
+  // What quantising costs.
+  EXPECT_NE(text_of("made/skills.md").find("\n\n| skill | F32 | Q8_0 | difference |\n"), std::string::npos);
+  EXPECT_NE(text_of("made/skills.md").find("| facts | 62.5% | 50.0% | -12.5 |\n"), std::string::npos);
+  EXPECT_NE(text_of("made/skills.md").find("| story text | 0.353 | 0.353 | +0.000 |\n"), std::string::npos);
   ASSERT_EQ(make(), 0);
   EXPECT_EQ(text_of("log"), "");
 }
@@ -228,6 +233,8 @@ TEST_F(Scripts, FailuresAreTold) {
   fails("teach.sh made/ember.gguf taught none", "RIGHT=none", "taught/before.json: eval counted no right answers");
   EXPECT_NE(run("teach.sh made/ember.gguf taught none", "BREAK_AT=learn"), 0);
   EXPECT_EQ(text_of("out"), "");
+  fails("beside.sh made/skills.md", "", "usage: ");
+  fails("beside.sh made/skills.md err", "", "err: expected a table of skills.sh");
   fails("make.sh made", "STORIES=nobody", "nobody: no stories are there");
   fails("make.sh made", "P3=nobody", "nobody: P3 names no file");
   fails("make.sh made", "REFERENCE=nobody", "nobody: the model to measure stories beside is not there");

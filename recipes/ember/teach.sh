@@ -43,10 +43,5 @@ printf '| | right of 10 |\n|---|---:|\n| before | %s |\n| after %s s of learning
 REFERENCE='' "$here/skills.sh" "$model" "$data" >"$out/skills-before.md"
 "$here/skills.sh" "$model" "$data" --adapter "$out/adapter" --no-base >"$out/skills-after.md"
 
-# skill, accuracy without and with what was learned, difference in points
-printf '\n| skill | before | after | points |\n|---|---:|---:|---:|\n'
-awk -F ' *[|] *' '
-  $2 == "skill" || $2 ~ /^-/ { next }
-  FNR == NR { before[$2] = $5; next }
-  { printf "| %s | %s | %s | %+.1f |\n", $2, before[$2], $5, $5 - before[$2] }' \
-  "$out/skills-before.md" "$out/skills-after.md"
+echo
+"$here/beside.sh" "$out/skills-before.md" "$out/skills-after.md"
