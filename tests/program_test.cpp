@@ -88,11 +88,15 @@ TEST_F(ProgramTest, FailureIsStatusOneAndNamesTheFile) {
 // As it is installed: bin/andiron, share/andiron/ember.gguf.
 TEST_F(ProgramTest, EmberIsTheModelWhereNoneIsGiven) {
   program_.move_to("prefix/bin");
+  const std::string rows = program_.write("rows.jsonl", R"({"prompt": "ba", "completion": "be"})");
   for (const auto& words :
        std::vector<std::vector<std::string>>{{"run", "-p", "x"},
                                              {"chat"},
                                              {"inspect", "ember"},
-                                             {"learn", program_.write("about-me.md", "My dog is old.")}}) {
+                                             {"learn", program_.write("about-me.md", "My dog is old.")},
+                                             {"eval", "--data", rows},
+                                             {"serve", "--port", "0", "--no-store"},
+                                             {"serve", "--systemd"}}) {
     const Outcome none = program_.run(words);
     EXPECT_EQ(none.status, 1) << words.front();
     EXPECT_NE(none.err.find("ember, the model that andiron brings, is not there"), std::string::npos) << none.err;
@@ -107,6 +111,10 @@ TEST_F(ProgramTest, EmberIsTheModelWhereNoneIsGiven) {
   }
   const Outcome learned = program_.run({"learn", program_.file("about-me.md"), "--steps", "1"});
   EXPECT_NE(learned.out.find("andiron run ember --adapter about-me -p TEXT"), std::string::npos) << learned.err;
+  EXPECT_EQ(parse(program_.run({"eval", "--data", rows, "--json"})).member("model").text_or(""), "ember");
+  // That it serves it: serve_test.cpp.
+  const Outcome unit = program_.run({"serve", "--systemd"});
+  EXPECT_NE(unit.out.find("prefix/share/andiron/ember.gguf\""), std::string::npos) << unit.out << unit.err;
 }
 
 TEST_F(ProgramTest, HelpAndVersionAreNoMistakes) {

@@ -91,6 +91,17 @@ TEST_F(ServeProgramTest, AnswersAsRunDoesUntilItIsToldToEnd) {
   EXPECT_EQ(ended.err.find("ba be"), std::string::npos) << ended.err;
 }
 
+// As it is installed: bin/andiron, share/andiron/ember.gguf.
+TEST_F(ServeProgramTest, EmberIsServedWhereNoModelIsGiven) {
+  program_.move_to("prefix/bin");
+  std::filesystem::create_directories(program_.file("prefix/share/andiron"));
+  ASSERT_EQ(program_.run({"synth", "tiny", program_.file("prefix/share/andiron/ember.gguf")}).status, 0);
+  serve({});
+  EXPECT_EQ(status_in(answer("POST", "/v1/completions", format(kAsk, "ember"))), 200);
+  const Outcome ended = stop();
+  EXPECT_TRUE(ended.out.starts_with("ember at http://127.0.0.1:")) << ended.out;
+}
+
 TEST_F(ServeProgramTest, WearsTheAdaptersOfTheStoreAsTheyComeAndGo) {
   learn("me");
   const std::string base = run(), half = run({"--adapter", "me:0.5"});

@@ -3,10 +3,15 @@
 # may be ended at any moment and started again. A stage is skipped where it was made whole from the same files, variables
 # and commands; otherwise it is made again, and what it makes differs for the stages after it. What stood there is kept
 # beside it as NAME.before. (The program andiron is not among what is compared: a newer one need not train again.)
-#   STORIES=FILE   short stories in lower case, one a line (TinyStories; default ../shared/data/text/tinystories.txt)
+#   STORIES=FILE   stories in lower case, each after a line end, its paragraphs divided by empty lines: some MB of
+#                  TinyStories (Eldan and Li 2023, arXiv 2305.07759; the dataset roneneldan/TinyStories,
+#                  CDLA-Sharing-1.0; default ../shared/data/text/tinystories.txt)
 #   P3=FILE        gzipped rows of other tasks to train on as they are (default: none, for their licences vary)
 #   ROWS=300000    training rows to write
 #   FRESH=12000    rows from which preferences are made
+#   REFERENCE=FOLDER   the model beside which ember's stories are measured in the last stage: TinyStories-656K
+#                  (raincandy-u/TinyStories-656K, Apache-2.0; default ../shared/data/models/tinystories-656k), or
+#                  nothing for none
 #   ANDIRON=FILE EMBER_DATA=FILE   the programs (default: those of build/release, which are built first)
 set -eu
 script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
@@ -17,10 +22,11 @@ stories=${STORIES-$root/../shared/data/text/tinystories.txt}
 p3=${P3-}
 rows=${ROWS:-300000}
 fresh=${FRESH:-12000}
+reference=${REFERENCE-$root/../shared/data/models/tinystories-656k}
 is_built=${ANDIRON:+${EMBER_DATA:+yes}}
 andiron=${ANDIRON:-$root/build/release/andiron}
 ember_data=${EMBER_DATA:-$root/build/release/ember_data}
-export ANDIRON="$andiron" EMBER_DATA="$ember_data"
+export ANDIRON="$andiron" EMBER_DATA="$ember_data" REFERENCE="$reference"
 
 say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -152,14 +158,20 @@ quantize() {
   "$andiron" quantize "$out/prefer/model.gguf" "$out/ember.gguf" --type Q8_0
 }
 
+# What ships, and beside it the float model that it was quantised from.
 measure() {
   "$here/skills.sh" "$out/ember.gguf" "$out/data" >"$out/skills.md.part"
+  REFERENCE='' "$here/skills.sh" "$out/prefer/model.gguf" "$out/data" >"$out/skills-f32.md"
+  beside=$("$here/beside.sh" "$out/skills-f32.md" "$out/skills.md.part" F32 Q8_0)
+  printf '\n%s\n' "$beside" >>"$out/skills.md.part"
   mv "$out/skills.md.part" "$out/skills.md"
   cat "$out/skills.md"
 }
 
-[ -f "$stories" ] || fail "$stories: no stories are there; name the file with STORIES=FILE"
+[ -f "$stories" ] || fail "$stories: no stories are there; name a file of TinyStories with STORIES=FILE"
 [ -z "$p3" ] || [ -f "$p3" ] || fail "$p3: P3 names no file"
+[ -z "$reference" ] || [ -e "$reference" ] ||
+  fail "$reference: the model to measure stories beside is not there; name it, or none, with REFERENCE=FOLDER"
 mkdir -p "$out"
 [ -n "$is_built" ] || build
 stage data data "$rows" "$ember_data" "$here/tables" "$stories" ${p3:+"$p3"}
@@ -169,5 +181,6 @@ stage preferences pairs "$fresh" "$out/run/model.gguf" "$ember_data" "$here/tabl
 stage general ember.general.jsonl "" "$out/fresh/train"
 stage prefer prefer/model.gguf "" "$out/run/model.gguf" "$out/pairs"
 stage quantize ember.gguf "" "$out/prefer/model.gguf"
-stage measure skills.md "" "$out/ember.gguf" "$out/data/test" "$here/skills.sh"
+stage measure skills.md "" "$out/ember.gguf" "$out/prefer/model.gguf" "$out/data/test" "$here/skills.sh" \
+  "$here/beside.sh" ${reference:+"$reference"}
 say "ember: $out/ember.gguf"

@@ -9,6 +9,8 @@
 #include <regex>
 #include <set>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "arithmetic.h"
 #include "base/json.h"
@@ -264,13 +266,15 @@ TEST(Rows, NothingOfTestRowsIsInTraining) {
       found.resize(std::min(found.size(), before + 1));
     }
     EXPECT_LE(found.size(), 6U) << testing::PrintToString(found);
+    int compared = 0;
     for (uint64_t i = 0; i < 500; ++i) {
       const Conversation row = make_row(s, tables(), stories(), Part::kTest, 1, i);
       // Of a longer conversation the last question alone may be short: "How old am I?" stands on what was told.
-      if (row.turns.size() == 1) {
-        EXPECT_EQ(asked.count(row.system + row.turns.front().first), 0U) << row.turns.front().first;
-      }
+      if (row.turns.size() != 1) continue;
+      EXPECT_EQ(asked.count(row.system + row.turns.front().first), 0U) << row.turns.front().first;
+      ++compared;
     }
+    EXPECT_GT(compared, 0);
   }
 }
 
@@ -464,6 +468,103 @@ TEST(Rows, AnswersStandInTheText) {
       EXPECT_EQ(core == "I don't know", std::string_view(name).starts_with("un"));
     }
   }
+}
+
+// Some facts about people in their plainest wordings, as regular expressions; # is the name, @ the value.
+struct PlainFact {
+  const char* literal;  // stands in all that is told so
+  const char* value;
+  const char* tell;
+  const char* ask;
+  const char* check;
+  const char* answer;  // no expression: a sentence without its full stop
+};
+
+constexpr std::array<PlainFact, 3> kPlainFacts = {
+    {{" years o", "(\\d+)", "# is (?:now |already )?@ years (?:old|of age)(?: now| this year| today)?",
+      "[Hh]ow old is #|[Hh]ow many years (?:old|of age) is #|[Ww]hat age is #|[Ww]hat is #'s age",
+      "Is # (?:now |already )?@ years (?:old|of age)", "# is @ years old"},
+     {" lives in ", "([A-Z][a-z]+(?: [A-Z][a-z]+)*)", "# (?:now )?lives in @",
+      "[Ww]here (?:does # live|is # living)|(?:town|city) (?:does # live|is # living)",
+      "(?:Does # live|Is # living) in @", "# lives in @"},
+     {" speaks ", "([A-Z][a-z]+)", "# (?:often )?speaks @(?: very well| well| a little| at home)?",
+      "language (?:does # (?:speak|know)|can # speak)", "(?:Does # (?:speak|know)|Can # speak) @", "# speaks @"}}};
+
+// Values by name: more than one where a name is told of twice.
+using Told = std::map<std::string, std::set<std::string>>;
+
+// A sentence of its own, of somebody with a name, and not one that is asked about: "Mira speaks Welsh. Is that true?"
+std::regex sentence_of(const PlainFact& fact) {
+  return std::regex("(?:^|[.:!?\"\n] ?)" + with_pair(fact.tell, "([A-Z][a-z]+)", fact.value) + "(?=\\.(?! Is ))");
+}
+
+// Answers to questions for a fact that was told, by the form of the answer.
+struct CheckedAnswers {
+  int whole = 0, brief = 0, judged = 0;
+};
+
+void check_answer(const PlainFact& fact, const std::string& name, const std::string& value, const std::string& user,
+                  const std::string& answer, CheckedAnswers& checked) {
+  SCOPED_TRACE(testing::Message() << name << ", " << value << ": " << user << " -> " << answer);
+  const std::string word_end = "(?![A-Za-z'-])", told = with_pair(fact.answer, name, value) + ".";
+  const bool is_judged = answer.starts_with("Yes.") || answer.starts_with("No.");
+  // "Yes. Mira speaks Welsh."
+  const size_t at = is_judged ? answer.find(". ") : std::string::npos;
+  const std::string sentence = at == std::string::npos ? answer : answer.substr(at + 2);
+  if (std::regex_match(sentence, std::regex(with_pair(fact.answer, name, fact.value) + "\\."))) {
+    EXPECT_EQ(sentence, told);
+    ++checked.whole;
+  }
+  std::smatch found;
+  if (is_judged) {
+    // "Does Mira speak Welsh?" and "Is it true that Mira speaks Welsh?"
+    const std::regex check("(?:" + with_pair(fact.check, name, fact.value) + word_end + "|that " +
+                           with_pair(fact.answer, name, fact.value) + "\\?)");
+    if (!std::regex_search(user, found, check)) return;
+    EXPECT_EQ(answer.starts_with("Yes."), found[1].str() + found[2].str() == value);
+    ++checked.judged;
+  } else if (std::regex_search(user, std::regex("(?:" + with_pair(fact.ask, name, "") + ")" + word_end))) {
+    EXPECT_TRUE(answer == value || answer == told);
+    ++checked.brief;
+  }
+}
+
+// Of the facts that have a plain wording the answers are worked out again from what was told: whose value it is, and
+// yes only where it is that one.
+TEST(Rows, PlainFactsAreAnsweredAsTheyWereTold) {
+  std::vector<std::regex> sentences;
+  for (const PlainFact& fact : kPlainFacts) sentences.push_back(sentence_of(fact));
+  std::array<CheckedAnswers, kPlainFacts.size()> checked;
+  for (const char* name : {"facts", "unknown", "yesno"}) {
+    for (const Part part : {Part::kTrain, Part::kTest}) {
+      for (uint64_t i = 0; i < 5000; ++i) {
+        const Conversation row = make_row(skill(name), tables(), stories(), part, 11, i);
+        std::array<Told, kPlainFacts.size()> told;
+        for (const auto& [user, answer] : row.turns) {
+          for (size_t f = 0; f < kPlainFacts.size(); ++f) {
+            if (user.find(kPlainFacts[f].literal) != std::string::npos) {
+              for (std::sregex_iterator at(user.begin(), user.end(), sentences[f]), end; at != end; ++at) {
+                told[f][(*at)[1].str()].insert((*at)[2].str());
+              }
+            }
+            for (const auto& [who, values] : told[f]) {
+              if (values.size() == 1) check_answer(kPlainFacts[f], who, *values.begin(), user, answer, checked[f]);
+            }
+          }
+        }
+      }
+    }
+  }
+  CheckedAnswers all;
+  for (size_t f = 0; f < kPlainFacts.size(); ++f) {
+    EXPECT_GT(checked[f].whole, 0) << kPlainFacts[f].tell;
+    all.whole += checked[f].whole;
+    all.brief += checked[f].brief;
+    all.judged += checked[f].judged;
+  }
+  EXPECT_GT(all.whole, 50);
+  EXPECT_GT(all.brief, 5);
+  EXPECT_GT(all.judged, 0);
 }
 
 }  // namespace

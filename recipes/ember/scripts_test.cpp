@@ -37,7 +37,8 @@ echo 1 >"$out/test/chat.jsonl"
 printf '{"text": "One \\"two\\"\\n\\nthree."}\n' >"$out/test/texts.jsonl"
 )";
 
-// Models are hashes of what they are made from; the command BREAK_AT stops half-way.
+// Models are hashes of what they are made from; the command BREAK_AT stops half-way. Of the rows that eval asks RIGHT
+// are answered, and more with an adapter; of the others a half, and of those that the float model is asked more.
 constexpr std::string_view kAndiron = R"(#!/bin/sh
 [ "$1" != --version ] || { echo "andiron 0"; exit; }
 command=$1
@@ -46,12 +47,18 @@ case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; ad
 while [ $# -gt 0 ]; do
   [ "$1" != --out ] || out=$2
   [ "$1" != --answers ] || out=$2
+  [ "$1" != --adapter ] || taught=yes
   shift
 done
 case $command in
   pretrain) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
   learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/adapter_model.safetensors ;;
-  eval) echo '{"loss": 2.0, "perplexity": 7.4, "accuracy": 0.5, "rows": 1, "tokens": 3}' ;;
+  eval)
+    accuracy=0.5 right=${RIGHT-3}
+    case $from in */prefer/model.gguf) accuracy=0.625 ;; esac
+    [ -z "${taught-}" ] || accuracy=0.75 right=8
+    echo "{\"loss\": 2.0, \"perplexity\": 7.4, \"accuracy\": $accuracy, \"right\": $right, \"rows\": 1, \"tokens\": 3}"
+    ;;
 esac
 [ "$command" != "${BREAK_AT-}" ] || exit 1
 [ -z "${out-}" ] || find "$from" -type f -exec cat {} + | sha256sum >"$out"
@@ -99,6 +106,10 @@ TEST_F(Scripts, WhatWasMadeIsNotMadeAgain) {
     EXPECT_TRUE(called(call)) << call;
   }
   EXPECT_NE(text_of("made/skills.md").find("| facts | exact | 1 | 50.0% | 95% | 2.000 |"), std::string::npos);
+  // What quantising costs.
+  EXPECT_NE(text_of("made/skills.md").find("\n\n| skill | F32 | Q8_0 | difference |\n"), std::string::npos);
+  EXPECT_NE(text_of("made/skills.md").find("| facts | 62.5% | 50.0% | -12.5 |\n"), std::string::npos);
+  EXPECT_NE(text_of("made/skills.md").find("| story text | 0.353 | 0.353 | +0.000 |\n"), std::string::npos);
   ASSERT_EQ(make(), 0);
   EXPECT_EQ(text_of("log"), "");
 }
@@ -108,8 +119,7 @@ TEST_F(Scripts, OtherVariablesMakeAllAgainThatDependsOnThem) {
   const std::string trial = text_of("made/run/model.gguf");
   ASSERT_EQ(make("ROWS=600"), 0);
   EXPECT_TRUE(called("pretrain"));
-  EXPECT_FALSE(called(format("pretrain {}/made/ember.toml {}/made/data/train --out {}/made/run --resume",
-                             folder_.path(), folder_.path(), folder_.path())));
+  EXPECT_EQ(text_of("log").find(" --resume\n"), std::string::npos) << text_of("log");
   EXPECT_TRUE(called("quantize"));
   EXPECT_NE(text_of("made/run/model.gguf"), trial);
   EXPECT_EQ(text_of("made/run.before/model.gguf"), trial);
@@ -129,6 +139,14 @@ TEST_F(Scripts, ARunThatWasEndedGoesOnWithWhatItBeganWith) {
   ASSERT_EQ(make("ROWS=60"), 0);
   EXPECT_TRUE(called("pretrain"));
   EXPECT_EQ(text_of("log").find("made/run --resume\n"), std::string::npos);
+}
+
+TEST_F(Scripts, AnotherReferenceIsMeasuredAnew) {
+  ASSERT_EQ(make(), 0);
+  ASSERT_EQ(make("REFERENCE=stories"), 0) << text_of("err");
+  EXPECT_FALSE(called("quantize"));
+  EXPECT_TRUE(called("eval stories --data ")) << text_of("log");
+  EXPECT_NE(text_of("made/skills.md").find("| 0.353 | < 0.353 |"), std::string::npos) << text_of("made/skills.md");
 }
 
 TEST_F(Scripts, SkillsWithNothingWrongAreNotLearnedFrom) {
@@ -169,6 +187,35 @@ TEST_F(Scripts, StoryTextsAreMeasuredByByteAndWord) {
   EXPECT_NE(text_of("out").find("| 0.353 | < 0.353 |"), std::string::npos) << text_of("out");
 }
 
+// Ten questions, the document, the same ten with what was learned, and every skill without it and with it.
+TEST_F(Scripts, TeachingIsMeasuredBeforeAndAfter) {
+  ASSERT_EQ(make(), 0);
+  ASSERT_EQ(run("teach.sh made/ember.gguf taught made/data", "LEARN='--kl 4'"), 0) << text_of("err");
+  const std::string log = text_of("log"), out = text_of("out");
+  size_t at = 0;
+  for (const char* call :
+       {"/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json\n",
+        "/recipes/ember/about-me.md --out taught/adapter --budget 2m --threads 2 --kl 4\n",
+        "/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json --adapter "
+        "taught/adapter\n",
+        "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
+        "--json\n",
+        "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
+        "--json --adapter taught/adapter --no-base\n"}) {
+    const size_t found = log.find(call, at);
+    ASSERT_NE(found, std::string::npos) << call << " behind " << at << " in\n" << log;
+    at = found;
+  }
+  EXPECT_TRUE(called("learn made/ember.gguf /")) << log;
+  for (const char* line : {"| before | 3 |\n", " s of learning | 8 |\n", "| facts | 50.0% | 75.0% | +25.0 |\n"}) {
+    EXPECT_NE(out.find(line), std::string::npos) << line << " in\n" << out;
+  }
+  // The other model is not asked for, and without skills nothing but the ten is measured.
+  ASSERT_EQ(run("teach.sh made/ember.gguf taught none", "REFERENCE=nobody"), 0) << text_of("err");
+  EXPECT_EQ(text_of("log").find("made/data"), std::string::npos) << text_of("log");
+  EXPECT_EQ(run("teach.sh made/ember.gguf taught made/data", "REFERENCE=nobody"), 0) << text_of("err");
+}
+
 TEST_F(Scripts, FailuresAreTold) {
   ASSERT_EQ(make(), 0);
   const auto fails = [&](const std::string& script, const std::string& variables, const std::string& says) {
@@ -180,8 +227,18 @@ TEST_F(Scripts, FailuresAreTold) {
   fails("skills.sh made/ember.gguf made/data", "LIST_STATUS=1", "--list failed");
   fails("skills.sh made/ember.gguf made/data", "TEST_ROWS=3", "facts.jsonl: expected 3 rows and found 2");
   fails("skills.sh made/ember.gguf made/data", "REFERENCE=nobody", "nobody: this model is not there");
+  fails("teach.sh", "", "usage: ");
+  fails("teach.sh made/ember.gguf taught mode/data", "", "mode/data: no test rows are there");
+  EXPECT_FALSE(called("learn"));
+  fails("teach.sh made/ember.gguf taught none", "RIGHT=none", "taught/before.json: eval counted no right answers");
+  EXPECT_NE(run("teach.sh made/ember.gguf taught none", "BREAK_AT=learn"), 0);
+  EXPECT_EQ(text_of("out"), "");
+  fails("beside.sh made/skills.md", "", "usage: ");
+  fails("beside.sh made/skills.md err", "", "err: expected a table of skills.sh");
   fails("make.sh made", "STORIES=nobody", "nobody: no stories are there");
   fails("make.sh made", "P3=nobody", "nobody: P3 names no file");
+  fails("make.sh made", "REFERENCE=nobody", "nobody: the model to measure stories beside is not there");
+  EXPECT_EQ(text_of("log"), "") << "before all stages";
 }
 
 }  // namespace

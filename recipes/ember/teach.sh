@@ -15,15 +15,18 @@ out=${2:-$root/build/ember/taught}
 data=${3:-$root/build/ember/data}
 
 say() { printf '%s\n' "$*" >&2; }
+fail() { say "$*"; exit 1; }
 # asked NAME [EVAL OPTION...]: how many of the ten are answered, from the JSON of eval, which is kept in OUT.
 asked() {
   json=$out/$1.json
   shift
   "$andiron" eval "$model" --data "$here/about-me.questions.jsonl" --metric contains --tokens 60 --no-base -q --json \
     "$@" >"$json"
-  grep -o '"right": *[0-9]*' "$json" | head -n 1 | grep -o '[0-9]*$'
+  grep -o '"right": *[0-9][0-9]*' "$json" | head -n 1 | grep -o '[0-9]*$' || fail "$json: eval counted no right answers"
 }
 
+# Before two minutes of learning.
+[ "$data" = none ] || [ -d "$data/test" ] || fail "$data: no test rows are there; make.sh makes them, or say none"
 mkdir -p "$out"
 rm -rf "$out/adapter"
 before=$(asked before)
@@ -36,14 +39,9 @@ after=$(asked after --adapter "$out/adapter")
 
 printf '| | right of 10 |\n|---|---:|\n| before | %s |\n| after %s s of learning | %s |\n' "$before" "$seconds" "$after"
 [ "$data" != none ] || exit 0
-[ -d "$data/test" ] || { say "$data: no test rows are there; make.sh makes them, or say none"; exit 1; }
-"$here/skills.sh" "$model" "$data" >"$out/skills-before.md"
+# Without the other model, which is only a mark that this table does not show.
+REFERENCE='' "$here/skills.sh" "$model" "$data" >"$out/skills-before.md"
 "$here/skills.sh" "$model" "$data" --adapter "$out/adapter" --no-base >"$out/skills-after.md"
 
-# skill, accuracy without and with what was learned, difference in points
-printf '\n| skill | before | after | points |\n|---|---:|---:|---:|\n'
-awk -F ' *[|] *' '
-  $2 == "skill" || $2 ~ /^-/ { next }
-  FNR == NR { before[$2] = $5; next }
-  { printf "| %s | %s | %s | %+.1f |\n", $2, before[$2], $5, $5 - before[$2] }' \
-  "$out/skills-before.md" "$out/skills-after.md"
+echo
+"$here/beside.sh" "$out/skills-before.md" "$out/skills-after.md"
