@@ -2,8 +2,10 @@
 #include "train/learn.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -259,6 +261,36 @@ TEST_F(LearnTest, StopsAtTheLastGoodStepWhenTheLossIsNotFinite) {
   EXPECT_EQ(record->verdict, "stopped");
   EXPECT_EQ(record->reasons.size(), 1U);
   EXPECT_FALSE(adapter().empty());
+}
+
+// loss.csv alone outgrows what a file may be: step 5, between two checkpoints, has no row.
+TEST_F(LearnTest, GoesOnWhereAStepsRowCouldNotBeWritten) {
+  ran(options_);
+  const auto whole = adapter();
+  options_.out = folder_.file("cut");
+  const std::string log = options_.out + "/loss.csv";
+  rlimit usual = {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &usual), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  uintmax_t bytes = 0;
+  LearnEvents events;
+  events.step = [&](const LossRow& row) {
+    if (row.step != 4) return;
+    bytes = std::filesystem::file_size(log);
+    std::filesystem::resize_file(log, 1 << 30);  // without blocks on disk
+    const rlimit tight = {1 << 29, usual.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  };
+  const auto failed = run(options_, events);
+  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &usual), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message.find("the last step saved is 3, --resume goes on"), std::string::npos)
+      << failed.error().message;
+  std::filesystem::resize_file(log, bytes);
+  options_.resume = true;
+  EXPECT_EQ(ran(options_).record.steps, 12);
+  EXPECT_TRUE(adapter() == whole);
 }
 
 TEST_F(LearnTest, RefusesWhatCannotBeBeforeAnythingIsMade) {
