@@ -359,8 +359,20 @@ TEST_F(LearnTest, JudgesWhatWasLearned) {
   EXPECT_EQ(record.verdict, "draft");
   ASSERT_EQ(record.reasons.size(), 1U);
   EXPECT_EQ(record.reasons[0], "perplexity on general text rose from 10.00 to 10.90, by more than 5%");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  // A run leaves out losses that are no finite numbers.
   record.after = Json::object();
   judge(record, 0.1);
+  EXPECT_EQ(record.verdict, "draft");
+  EXPECT_EQ(record.reasons, (std::vector<std::string>{
+                                "the held-out loss is no finite number any more; it was 2.0000",
+                                "perplexity on general text is no finite number any more; it was 10.00"}));
+  record.after.set(std::string(kHeldOutLoss), 1.9).set(std::string(kGeneralPerplexity), kInfinity);
+  judge(record, 0.1);
+  EXPECT_EQ(record.reasons.size(), 1U);
+  record.before = record.after = Json::object();
+  judge(record, 0.1);
+  EXPECT_EQ(record.reasons.size(), 1U);
   EXPECT_EQ(record.reasons.at(0), "nothing was held out, so what it learned was not measured");
 }
 
