@@ -79,7 +79,7 @@ Result<LearnData> read_learn_data(const LearnOptions& o, const StudiedFiles& stu
     out.general = built_in_general(tokenizer, out.seq_len);
     return out;
   }
-  TRY_ASSIGN(DataSet general, load_data({o.general}, tokenizer, o.base_path, reading, team));
+  TRY_ASSIGN(DataSet general, load_data(o.general, tokenizer, o.base_path, reading, team));
   add_files(general.report, "general", out.files);
   out.general = std::move(general.train);
   return out;
