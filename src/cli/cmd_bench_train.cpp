@@ -104,7 +104,7 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
   needed.weight_bytes = model->weight_bytes();
   needed.parameters = r.parameters_;
   needed.optimizer_bytes = Optimizer::state_bytes(r.parameters_, learn.optimizer.state_8bit);
-  const uint64_t rest = estimate_memory(needed, 0).total();
+  const uint64_t rest = estimate_memory(needed).total();
   const int threads = machine.team->size();
   r.checkpointed_ = TrainPass::checkpointed_within(memory > rest ? memory - rest : 0, *model, r.rows_, threads);
   TRY_ASSIGN(r.subject_, Subject::create(*model, base, *machine.kernels, *machine.team, learn));

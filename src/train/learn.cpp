@@ -270,7 +270,6 @@ PlanInput Run::plan_input() {
   for (const auto* side : {&rows.rows, &rows.rejected}) {
     for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
   }
-  input.context = model_.config().context;
   input.steps = o_.steps;
   input.epochs = o_.epochs;
   input.by_heart = !studied_.rows.empty();

@@ -175,7 +175,7 @@ Status Pretraining::check_size() const {
   const uint64_t model = sizeof(float) * static_cast<uint64_t>(least.parameters);
   least.weight_bytes = model;
   least.optimizer_bytes = Optimizer::bytes_needed(parameters, c_.optimizer, team_.size());
-  TRY(check_memory(estimate_memory(least, 0), o_.memory_bytes, 0, kMemoryAdvice));
+  TRY(check_memory(estimate_memory(least), o_.memory_bytes, 0, kMemoryAdvice));
   if (o_.resume) return {};
   const uint64_t checkpoint = model + Optimizer::bytes_needed(parameters, c_.optimizer, 0);
   const uint64_t needed = kModels * model + kCheckpoints * checkpoint;
@@ -398,7 +398,7 @@ void Pretraining::explain(double tokens_per_s) const {
                         human_count(std::llround(tokens_per_s)), 1e-9 * tokens_per_s * flop_per_token(),
                         o_.budget_seconds > 0 ? format(", within {}", human_seconds(o_.budget_seconds)) : ""));
   }
-  events_.tell(format("memory: about {}; {}", describe(estimate_memory(pass_plan_.memory, 0)), pass_plan_.describe()));
+  events_.tell(format("memory: about {}; {}", describe(estimate_memory(pass_plan_.memory)), pass_plan_.describe()));
 }
 
 Status Pretraining::plan() {
