@@ -6,6 +6,8 @@
 
 #include "adapter/adapter_base.h"
 #include "base/strings.h"
+#include "data/packing.h"
+#include "data/row_source.h"
 #include "model/train_pass.h"
 #include "text/chat_prompt.h"
 #include "train/learn_data.h"
@@ -85,7 +87,6 @@ class Run {
   LearnData data_;
   TokenRows measured_general_;  // taken out of data_.general, from which the pull against forgetting draws
   std::string rows_hash_;
-  std::vector<int32_t> row_tokens_;  // of the rows to train on
   AdapterBase base_;
   std::unique_ptr<Subject> subject_;
   PassPlan pass_plan_;
@@ -260,13 +261,10 @@ double Run::limit_measurements(double tokens_per_s) {
 
 PlanInput Run::plan_input() {
   PlanInput input;
-  row_tokens_.clear();
   const TokenRows& rows = data_.set.train;
-  for (size_t i = 0; i < rows.rows.size(); ++i) {
-    const int64_t rejected = rows.rejected.empty() ? 0 : rows.rejected[i].positions();
-    row_tokens_.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
-  }
-  input.row_tokens = row_tokens_;
+  input.rows = std::ssize(rows.rows);
+  input.tokens = positions_of(rows);
+  input.sequences = std::ssize(plan_epoch(row_positions(rows), trainer_options().packing, 0));
   for (const auto* side : {&rows.rows, &rows.rejected}) {
     for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
   }

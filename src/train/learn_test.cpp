@@ -336,6 +336,24 @@ TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
   EXPECT_EQ(read_run_record(options_.out + "/run.json")->options.find("seq_len")->as_int(), 256);  // the context
 }
 
+// The planner's epoch is the one that is trained on: a sequence a row where they are not packed.
+TEST_F(LearnTest, AnEpochIsPlannedAsItIsPacked) {
+  std::string rows;
+  for (int i = 10; i < 30; ++i) rows += format("{{\"text\": \"Bird {}.\"}}\n", i);
+  options_.data = {folder_.write("rows.jsonl", rows)};
+  options_.reading.held_out = 0;
+  options_.steps.reset();
+  options_.epochs = 2;
+  const auto planned_steps = [&] {
+    const auto plan = plan_learning(*model_, tokenizer_, kernels_, team_, options_, 0);
+    EXPECT_TRUE(plan.ok()) << (plan.ok() ? "" : plan.error().message);
+    return plan.ok() ? plan->plan.steps : 0;
+  };
+  EXPECT_LT(planned_steps(), 11);
+  options_.pack = false;
+  EXPECT_EQ(planned_steps(), 20);
+}
+
 TEST_F(LearnTest, SamplesAreCutBehindTheirPrompts) {
   TokenRow row;
   row.tokens.assign(40, 1);
@@ -364,9 +382,9 @@ TEST_F(LearnTest, JudgesWhatWasLearned) {
   record.after = Json::object();
   judge(record, 0.1);
   EXPECT_EQ(record.verdict, "draft");
-  EXPECT_EQ(record.reasons, (std::vector<std::string>{
-                                "the held-out loss is no finite number any more; it was 2.0000",
-                                "perplexity on general text is no finite number any more; it was 10.00"}));
+  EXPECT_EQ(record.reasons,
+            (std::vector<std::string>{"the held-out loss is no finite number any more; it was 2.0000",
+                                      "perplexity on general text is no finite number any more; it was 10.00"}));
   record.after.set(std::string(kHeldOutLoss), 1.9).set(std::string(kGeneralPerplexity), kInfinity);
   judge(record, 0.1);
   EXPECT_EQ(record.reasons.size(), 1U);

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +16,10 @@ namespace andiron {
 inline constexpr double kForwardShare = 0.3;
 
 struct PlanInput {
-  std::span<const int32_t> row_tokens;  // the positions that each training row takes
-  int64_t trained_tokens = 0;           // of them with a loss, one pass
+  int64_t rows = 0;            // to train on
+  int64_t tokens = 0;          // the positions that they take
+  int64_t trained_tokens = 0;  // of them with a loss, one pass
+  int64_t sequences = 0;       // that they make, as the trainer plans an epoch
   int64_t held_out_tokens = 0;
   double tokens_per_s = 0;    // measured; 0: unknown
   double budget_seconds = 0;  // left for training; 0: none. Needs tokens_per_s.
@@ -36,8 +37,6 @@ struct Plan {
   int64_t grad_accum = 0;  // micro-batches of a step
   int64_t steps = 0;
   double epochs = 0;           // may be a part of one
-  int64_t sequences = 0;       // one pass, packed: see packed_sequences
-  int64_t rows_too_long = 0;   // longer than a sequence
   int64_t held_out_every = 0;  // steps between measurements of the held-out loss
   double seconds = 0;          // expected; 0: unknown
   MemoryEstimate memory;
@@ -46,9 +45,5 @@ struct Plan {
 
 // An Error when the budget has not room for one step, or not for what was asked for.
 Result<Plan> plan_run(const PlanInput& input);
-
-// Sequences of `length` tokens that rows of these lengths make: longer rows are split, and pieces are packed best fit,
-// the longest first.
-int64_t packed_sequences(std::span<const int32_t> row_tokens, int64_t length);
 
 }  // namespace andiron
