@@ -125,6 +125,15 @@ TEST_F(LearningTest, ResumeKnowsItsModelAndData) {
   EXPECT_EQ(program_.run({"learn", "--resume", "--as", "nobody"}).status, 1);
 }
 
+TEST_F(LearningTest, ResumeKnowsAllFilesOfItsGeneralText) {
+  std::filesystem::create_directories(program_.file("general"));
+  program_.write("general/1.txt", "The sea is salt, and the rivers are not.");
+  program_.write("general/2.txt", "A clock that stands is right twice a day.");
+  ASSERT_EQ(program_.run(learning("run", {"--general", program_.file("general")}, "3")).status, 0);
+  const Outcome again = program_.run({"learn", "--resume", "--out", program_.file("run")});
+  EXPECT_EQ(again.status, 0) << again.err;
+}
+
 TEST_F(LearningTest, IsCalledAsItsDataWhereNoNameIsGiven) {
   const Outcome learned = program_.run({"learn", model_, data_, "--steps", "1", "--seq-len", "32"});
   ASSERT_EQ(learned.status, 0) << learned.err;

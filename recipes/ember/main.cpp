@@ -29,7 +29,8 @@ struct Options {
   uint64_t seed = 1;
 };
 
-constexpr int64_t kEchoPercent = 10;  // of the rows, beside them
+constexpr int64_t kEchoPercent = 10;         // of the rows, beside them
+constexpr int64_t kRowsMax = 1'000'000'000;  // more than any disk at hand takes
 
 // Rows of any kind, one a line.
 class LineFile {
@@ -196,8 +197,9 @@ int main(int argc, char** argv) {
   auto* show =
       app.add_flag("--list", list, "Only print the skills: metric, mark in percent, least number of test rows");
   app.add_option("--out", options.out, "Folder to write, or file of pairs")->excludes(show);
-  app.add_option("--rows", options.rows, "Training rows of all skills together")->capture_default_str();
-  app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->capture_default_str();
+  const CLI::Range fine(int64_t{0}, andiron::ember::kRowsMax);
+  app.add_option("--rows", options.rows, "Training rows of all skills together")->check(fine)->capture_default_str();
+  app.add_option("--test-rows", options.test_rows, "Test rows of each skill")->check(fine)->capture_default_str();
   app.add_option("--seed", options.seed, "Seed of everything")->capture_default_str();
   app.add_option("--tables", options.tables, "Folder of the tables")->capture_default_str();
   app.add_option("--stories", options.stories, "Text file of short stories (none: no rows of the skill story)");

@@ -241,5 +241,17 @@ TEST_F(Scripts, FailuresAreTold) {
   EXPECT_EQ(text_of("log"), "") << "before all stages";
 }
 
+// The program itself: of -1000 it would write rows until the disk is full.
+TEST_F(Scripts, NumbersOfRowsThatCannotBeAreRefused) {
+  for (const char* wrong : {"--rows -1000", "--test-rows -1", "--rows 1000000001"}) {
+    const std::string command =
+        format("cd '{}' && ulimit -f 1000 && '{}' {} --out rows --tables '{}/recipes/ember/tables' >out 2>err",
+               folder_.path(), EMBER_DATA, wrong, ANDIRON_SOURCE_DIR);
+    EXPECT_NE(std::system(command.c_str()), 0) << wrong;
+    EXPECT_NE(text_of("err").find("not in range"), std::string::npos) << text_of("err");
+    EXPECT_FALSE(std::filesystem::exists(folder_.file("rows")));
+  }
+}
+
 }  // namespace
 }  // namespace andiron::ember

@@ -32,6 +32,7 @@ Result<StudyAnswerer> study_answerer(std::shared_ptr<const Model> model, const T
     generate.sampling.temperature = static_cast<float>(request.temperature);
     generate.sampling.seed = request.seed;
     generate.tokens_max = request.tokens_max;
+    generate.cancel = request.stop;
     TRY_ASSIGN(WholeAnswer answer, answer_whole(*session, request.prompt, generate));
     return StudyAnswer{std::move(answer.text), answer.reason == FinishReason::kStop};
   });

@@ -176,6 +176,11 @@ Result<std::vector<std::string>> paths_of(const RunRecord& record, std::string_v
   return paths;
 }
 
+void take_general_of_model(LearnCommandOptions& o) {
+  const std::string rows = general_rows_of(o.model);
+  if (!rows.empty()) o.learn.general = {rows};
+}
+
 // With the model and the data of the run that --resume goes on with, where they were left out.
 Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const std::string& out,
                                       const GlobalOptions& global) {
@@ -198,9 +203,9 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
     TRY_ASSIGN(const auto replay, paths_of(record, "replay", source));
     TRY_ASSIGN(const auto general, paths_of(record, "general", source));
     if (o.learn.replay.empty()) o.learn.replay = replay;
-    if (o.learn.general.empty() && !general.empty()) o.learn.general = general.front();
+    if (o.learn.general.empty()) o.learn.general = general;
   } else if (o.learn.general.empty()) {
-    o.learn.general = general_rows_of(o.model);
+    take_general_of_model(o);
   }
   for (const std::string& path : o.learn.data) said += (&path == &o.learn.data.front() ? " and " : ", ") + path;
   if (!global.quiet) std::fprintf(stderr, "%s, as %s has it\n", printable(said).c_str(), printable(source).c_str());
@@ -213,7 +218,7 @@ void fill_in_learn_options(LearnCommandOptions& o) {
   split_model(o.model, o.learn.data);
   if (!o.learn.resume && o.model.empty()) o.model = kShippedModel;
   const bool has_general = !o.learn.general.empty();
-  if (!has_general && !o.model.empty()) o.learn.general = general_rows_of(o.model);
+  if (!has_general && !o.model.empty()) take_general_of_model(o);
   if (o.learn.resume) return;
   const bool may_pull = o.method != "full" && o.loss == "sft";
   if (!has_general && !o.learn.general.empty() && may_pull && !is_given(o.learn, "kl")) o.learn.kl_weight = kUsualPull;

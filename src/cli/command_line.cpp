@@ -358,7 +358,8 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
   sub->add_option("--replay", o.learn.replay, "More rows, against forgetting (may be repeated)")
       ->allow_extra_args(false);
   sub->add_option("--general", o.learn.general,
-                  "A text to see what is forgotten (default: what the model brings, or a built-in one)");
+                  "A text to see what is forgotten (default: what the model brings, or a built-in one)")
+      ->allow_extra_args(false);
   add_number(sub, "--kl", o.learn.kl_weight,
              "Weight of the pull to the base on the general text (4 with what the model brings)");
   sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");

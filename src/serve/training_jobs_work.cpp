@@ -125,7 +125,7 @@ LearnOptions TrainingJobs::options_of(const TrainingJob& job) const {
   const auto study = study_mode_from_name(ask.study);
   out.study = study.ok() && !ask.preferences ? *study : StudyMode::kOff;
   if (ask.study == "on") out.study = StudyMode::kOn;
-  out.general = options_.general;
+  if (!options_.general.empty()) out.general = {options_.general};
   if (!out.general.empty() && !ask.preferences) out.kl_weight = kUsualPull;
   out.memory_bytes = options_.memory_bytes;
   out.reading.stop = &closing_;

@@ -69,9 +69,9 @@ struct Loaded {
 Result<Loaded> read_state(std::string_view text, const std::string& path) {
   TRY_ASSIGN(const Json json, parse_json(text, path));
   Loaded out;
-  const auto whole = [&](std::string_view key, int64_t& value) {
+  const auto whole = [&](std::string_view key, int64_t& value, int64_t least = 0) {
     const Json* found = json.find(key);
-    if (found == nullptr || !found->is_int()) return false;
+    if (found == nullptr || !found->is_int() || found->as_int() < least) return false;
     value = found->as_int();
     return true;
   };
@@ -84,9 +84,9 @@ Result<Loaded> read_state(std::string_view text, const std::string& path) {
   const Json* trainer = json.find("trainer");
   CheckpointState& state = out.state;
   if (!whole("step", state.step) || !whole("data_position", state.data_position) || !whole("tokens", state.tokens) ||
-      !whole("best_step", state.best_step) || !whole("optimizer_steps", out.optimizer_steps) || best == nullptr ||
-      run == nullptr || trainer == nullptr) {
-    return make_error("{}: its description lacks something", path);
+      !whole("best_step", state.best_step, -1) || !whole("optimizer_steps", out.optimizer_steps) ||
+      best == nullptr || run == nullptr || trainer == nullptr) {
+    return make_error("{}: its description lacks a number, or has one below 0", path);
   }
   if (best->is_number()) state.best_loss = best->as_double();  // null: infinity
   state.run = *run;

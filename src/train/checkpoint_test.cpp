@@ -245,6 +245,19 @@ TEST(Checkpoint, SaysSoWhenNoneIsWhole) {
   EXPECT_EQ(run.all(), before);
 }
 
+TEST(Checkpoint, NumbersThatCannotBeAreRefused) {
+  for (int64_t CheckpointState::* const number : {&CheckpointState::data_position, &CheckpointState::tokens}) {
+    const TestFolder folder;
+    Checkpoints checkpoints = saved_run(folder.file("c"), {10});
+    SmallRun run;
+    run.train_to(20);
+    CheckpointState state = run.state();
+    state.*number = -5;
+    ASSERT_TRUE(checkpoints.save(state, run.optimizer).ok());
+    EXPECT_EQ(restorable(folder.file("c"), 1), 10);
+  }
+}
+
 TEST(Checkpoint, OfAnotherRunIsRefused) {
   const TestFolder folder;
   saved_run(folder.file("c"), {10});

@@ -6,6 +6,8 @@
 
 #include "adapter/adapter_base.h"
 #include "base/strings.h"
+#include "data/packing.h"
+#include "data/row_source.h"
 #include "model/train_pass.h"
 #include "text/chat_prompt.h"
 #include "train/learn_data.h"
@@ -13,6 +15,7 @@
 #include "train/planner.h"
 #include "train/run_folder.h"
 #include "train/run_loop.h"
+#include "train/score.h"
 #include "train/subject.h"
 #include "train/trainer.h"
 
@@ -59,7 +62,6 @@ class Run {
   Status study_documents();
   Status read_data();
   Status check_same_data() const;
-  int64_t rows_per_pass(int64_t seq_len) const { return std::max<int64_t>(512, seq_len); }
   Status choose_pass();
   Status make_pass();
   TrainerOptions trainer_options() const;
@@ -85,7 +87,6 @@ class Run {
   LearnData data_;
   TokenRows measured_general_;  // taken out of data_.general, from which the pull against forgetting draws
   std::string rows_hash_;
-  std::vector<int32_t> row_tokens_;  // of the rows to train on
   AdapterBase base_;
   std::unique_ptr<Subject> subject_;
   PassPlan pass_plan_;
@@ -260,17 +261,11 @@ double Run::limit_measurements(double tokens_per_s) {
 
 PlanInput Run::plan_input() {
   PlanInput input;
-  row_tokens_.clear();
   const TokenRows& rows = data_.set.train;
-  for (size_t i = 0; i < rows.rows.size(); ++i) {
-    const int64_t rejected = rows.rejected.empty() ? 0 : rows.rejected[i].positions();
-    row_tokens_.push_back(static_cast<int32_t>(rows.rows[i].positions() + rejected));
-  }
-  input.row_tokens = row_tokens_;
-  for (const auto* side : {&rows.rows, &rows.rejected}) {
-    for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
-  }
-  input.context = model_.config().context;
+  input.rows = std::ssize(rows.rows);
+  input.tokens = positions_of(rows);
+  input.sequences = std::ssize(plan_epoch(row_positions(rows), trainer_options().packing, 0));
+  input.trained_tokens = count_trained(rows);
   input.steps = o_.steps;
   input.epochs = o_.epochs;
   input.by_heart = !studied_.rows.empty();
@@ -354,9 +349,9 @@ RunRecord Run::fresh_record() const {
   if (studies_) out.report.set("study", *studies_);
   out.train_rows = std::ssize(data_.set.train.rows);
   out.held_out_rows = std::ssize(held_out().rows);
-  out.train_tokens = data_.set.report.train_tokens;
-  out.trained_tokens = data_.set.report.trained_tokens;
-  out.held_out_tokens = data_.set.report.held_out_tokens;
+  out.train_tokens = count_tokens(data_.set.train);
+  out.trained_tokens = count_trained(data_.set.train);
+  out.held_out_tokens = count_tokens(held_out());
   out.seed = o_.seed;
   out.options = learn_options_json(o_);
   out.machine = this_machine();

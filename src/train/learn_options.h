@@ -74,10 +74,10 @@ struct LearnOptions {
   double neftune_alpha = 0;
   double kl_weight = 0;
   StudyMode study = StudyMode::kAuto;
-  std::vector<std::string> replay;  // more rows, trained on beside the data
-  std::string general;              // a text: against forgetting; empty: a built-in one
-  double general_harm_max = 0.1;    // the perplexity on it may rise by this share before the result is a draft
-  int64_t patience = 3;             // measurements without a better held-out loss before it stops; 0: never
+  std::vector<std::string> replay;   // more rows, trained on beside the data
+  std::vector<std::string> general;  // texts or rows: against forgetting; empty: a built-in text
+  double general_harm_max = 0.1;     // the perplexity on it may rise by this share before the result is a draft
+  int64_t patience = 3;              // measurements without a better held-out loss before it stops; 0: never
   std::optional<int64_t> save_every, measure_every;
   std::optional<int64_t> held_out_rows,
       general_rows;           // measured, of those there are; by default all that the time allows

@@ -2,8 +2,10 @@
 #include "train/learn.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -261,6 +263,36 @@ TEST_F(LearnTest, StopsAtTheLastGoodStepWhenTheLossIsNotFinite) {
   EXPECT_FALSE(adapter().empty());
 }
 
+// loss.csv alone outgrows what a file may be: step 5, between two checkpoints, has no row.
+TEST_F(LearnTest, GoesOnWhereAStepsRowCouldNotBeWritten) {
+  ran(options_);
+  const auto whole = adapter();
+  options_.out = folder_.file("cut");
+  const std::string log = options_.out + "/loss.csv";
+  rlimit usual = {};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &usual), 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  uintmax_t bytes = 0;
+  LearnEvents events;
+  events.step = [&](const LossRow& row) {
+    if (row.step != 4) return;
+    bytes = std::filesystem::file_size(log);
+    std::filesystem::resize_file(log, 1 << 30);  // without blocks on disk
+    const rlimit tight = {1 << 29, usual.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &tight), 0);
+  };
+  const auto failed = run(options_, events);
+  EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &usual), 0);
+  std::signal(SIGXFSZ, handler);
+  ASSERT_FALSE(failed.ok());
+  EXPECT_NE(failed.error().message.find("the last step saved is 3, --resume goes on"), std::string::npos)
+      << failed.error().message;
+  std::filesystem::resize_file(log, bytes);
+  options_.resume = true;
+  EXPECT_EQ(ran(options_).record.steps, 12);
+  EXPECT_TRUE(adapter() == whole);
+}
+
 TEST_F(LearnTest, RefusesWhatCannotBeBeforeAnythingIsMade) {
   const auto with = [&](auto change) {
     LearnOptions changed = options_;
@@ -304,6 +336,34 @@ TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
   EXPECT_EQ(read_run_record(options_.out + "/run.json")->options.find("seq_len")->as_int(), 256);  // the context
 }
 
+TEST_F(LearnTest, CountsTheTokensOfTheRowsThatAreMeasured) {
+  options_.reading.held_out = 0.5;
+  options_.held_out_rows = 2;
+  const LearnResult result = ran(options_);
+  EXPECT_EQ(result.record.held_out_rows, 2);
+  int64_t tokens = 0;
+  for (const TokenRow& row : result.samples) tokens += std::ssize(row.tokens);
+  EXPECT_EQ(result.record.held_out_tokens, tokens);
+}
+
+// The planner's epoch is the one that is trained on: a sequence a row where they are not packed.
+TEST_F(LearnTest, AnEpochIsPlannedAsItIsPacked) {
+  std::string rows;
+  for (int i = 10; i < 30; ++i) rows += format("{{\"text\": \"Bird {}.\"}}\n", i);
+  options_.data = {folder_.write("rows.jsonl", rows)};
+  options_.reading.held_out = 0;
+  options_.steps.reset();
+  options_.epochs = 2;
+  const auto planned_steps = [&] {
+    const auto plan = plan_learning(*model_, tokenizer_, kernels_, team_, options_, 0);
+    EXPECT_TRUE(plan.ok()) << (plan.ok() ? "" : plan.error().message);
+    return plan.ok() ? plan->plan.steps : 0;
+  };
+  EXPECT_LT(planned_steps(), 11);
+  options_.pack = false;
+  EXPECT_EQ(planned_steps(), 20);
+}
+
 TEST_F(LearnTest, SamplesAreCutBehindTheirPrompts) {
   TokenRow row;
   row.tokens.assign(40, 1);
@@ -327,8 +387,20 @@ TEST_F(LearnTest, JudgesWhatWasLearned) {
   EXPECT_EQ(record.verdict, "draft");
   ASSERT_EQ(record.reasons.size(), 1U);
   EXPECT_EQ(record.reasons[0], "perplexity on general text rose from 10.00 to 10.90, by more than 5%");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  // A run leaves out losses that are no finite numbers.
   record.after = Json::object();
   judge(record, 0.1);
+  EXPECT_EQ(record.verdict, "draft");
+  EXPECT_EQ(record.reasons,
+            (std::vector<std::string>{"the held-out loss is no finite number any more; it was 2.0000",
+                                      "perplexity on general text is no finite number any more; it was 10.00"}));
+  record.after.set(std::string(kHeldOutLoss), 1.9).set(std::string(kGeneralPerplexity), kInfinity);
+  judge(record, 0.1);
+  EXPECT_EQ(record.reasons.size(), 1U);
+  record.before = record.after = Json::object();
+  judge(record, 0.1);
+  EXPECT_EQ(record.reasons.size(), 1U);
   EXPECT_EQ(record.reasons.at(0), "nothing was held out, so what it learned was not measured");
 }
 
@@ -378,6 +450,8 @@ TEST_F(StudyingTest, LearnsWhatItWroteBesideTheDocument) {
   EXPECT_EQ(record.options.find("study")->as_string(), "on");
   EXPECT_EQ(record.report.member("study").member("questions_kept").as_int(), 4);
   EXPECT_EQ(record.data[1].rows, record.report.member("study").member("rows").as_int());
+  EXPECT_GT(record.train_tokens, record.report.member("train_tokens").as_int() + record.data[1].rows);
+  EXPECT_GT(record.trained_tokens, record.report.member("trained_tokens").as_int() + record.data[1].rows);
   EXPECT_NE(read_text_file(study_file())->find("What do the birds of line 2 do?"), std::string::npos);
 }
 

@@ -13,13 +13,13 @@ constexpr uint64_t kProcess = uint64_t{64} << 20;
 constexpr uint64_t kCopies = 2;
 }  // namespace
 
-MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows) {
+MemoryEstimate estimate_memory(const MemoryInput& input) {
   MemoryEstimate out;
   out.weights = input.weight_bytes;
   out.gradients = sizeof(float) * static_cast<uint64_t>(input.parameters);
   out.parameters = out.gradients * (1 + kCopies);
   out.optimizer = input.optimizer_bytes;
-  out.pass = input.pass_bytes(rows);
+  out.pass = input.pass_bytes;
   out.process = kProcess;
   return out;
 }

@@ -2,21 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 namespace andiron {
-
-// Nothing at all of a pass.
-inline uint64_t no_pass_bytes(int64_t) { return 0; }
 
 struct MemoryInput {
   uint64_t weight_bytes = 0;  // packed base
   int64_t parameters = 0;     // trained numbers
   uint64_t optimizer_bytes = 0;
-  // Of a pass over so many rows (batch times sequence length): activations as checkpointing keeps them, their
-  // gradients, a chunk of logits. TrainPass::bytes_needed.
-  std::function<uint64_t(int64_t rows)> pass_bytes = no_pass_bytes;
+  // Of a pass: activations as checkpointing keeps them, their gradients, a chunk of logits. TrainPass::bytes_needed.
+  uint64_t pass_bytes = 0;
 };
 
 struct MemoryEstimate {
@@ -29,7 +24,7 @@ struct MemoryEstimate {
   uint64_t total() const { return weights + parameters + gradients + optimizer + pass + process; }
 };
 
-MemoryEstimate estimate_memory(const MemoryInput& input, int64_t rows);
+MemoryEstimate estimate_memory(const MemoryInput& input);
 
 // "1.2 GiB: weights 0.7 GiB, ..."; parts that hardly count are left out.
 std::string describe(const MemoryEstimate& estimate);

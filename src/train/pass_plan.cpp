@@ -31,17 +31,14 @@ Result<PassPlan> plan_pass(const Model& model, const PassWishes& wishes, int thr
   out.memory.weight_bytes = model.weight_bytes();
   out.memory.parameters = wishes.parameters;
   out.memory.optimizer_bytes = wishes.optimizer_bytes;
-  const uint64_t rest = estimate_memory(out.memory, 0).total(), wanted = memory_wanted(wishes.memory_bytes);
+  const uint64_t rest = estimate_memory(out.memory).total(), wanted = memory_wanted(wishes.memory_bytes);
   int64_t checkpointed = wishes.checkpointing == Checkpointing::kOn ? out.layers : 0;
   if (wishes.checkpointing == Checkpointing::kAuto) {
     checkpointed = TrainPass::checkpointed_within(wanted > rest ? wanted - rest : 1, model, wishes.rows, threads);
   }
   out.limits = {wishes.rows, checkpointed};
-  out.memory.pass_bytes = [&model, threads, limits = out.limits](int64_t) {
-    return TrainPass::bytes_needed(model, limits, threads);
-  };
-  TRY(check_memory(estimate_memory(out.memory, wishes.rows), wishes.memory_bytes, out.memory.weight_bytes,
-                   wishes.advice));
+  out.memory.pass_bytes = TrainPass::bytes_needed(model, out.limits, threads);
+  TRY(check_memory(estimate_memory(out.memory), wishes.memory_bytes, out.memory.weight_bytes, wishes.advice));
   return out;
 }
 

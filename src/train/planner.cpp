@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
-#include <numeric>
-#include <set>
+#include <utility>
 
 #include "base/strings.h"
 #include "train/schedule.h"
@@ -17,9 +15,7 @@ constexpr double kEpochsDefault = 3;
 // Up to about four passes, repeated data is nearly worth new data (Muennighoff et al. 2023, arXiv 2305.16264).
 constexpr double kEpochsMax = 4;
 constexpr double kEpochsByHeart = 16;  // the held-out loss ends it earlier
-constexpr int64_t kLengthMin = 128, kLengthMax = 2048;
-constexpr double kRowsWhole = 0.99;  // share of rows that the sequence length should hold unsplit
-constexpr int64_t kBatchMax = 4;     // four sequences of 512 keep the kernels busy; more only takes memory
+constexpr int64_t kBatchMax = 4;       // four sequences of 512 keep the kernels busy; more only takes memory
 constexpr int64_t kSequencesMax = 16, kStepsWanted = 100;  // of a step; so that the schedule has room to act
 constexpr double kReserve = 0.08;                          // of a budget: speed varies, checkpoints are written
 constexpr double kHeldOutShare = 0.1;                      // of the time, for measuring on held-out rows
@@ -27,16 +23,15 @@ constexpr int64_t kMeasurementsMax = 20;
 
 class Planner {
  public:
-  explicit Planner(const PlanInput& input) : in_(input) {
-    tokens_ = std::accumulate(in_.row_tokens.begin(), in_.row_tokens.end(), int64_t{0});
-  }
+  explicit Planner(const PlanInput& input) : in_(input) {}
 
   Result<Plan> run() {
     TRY(check());
-    TRY(choose_length_and_batch());
+    plan_.batch = in_.batch.value_or(std::min(kBatchMax, in_.sequences));
+    plan_.memory = estimate_memory(in_.memory);
     choose_steps();
     TRY(fit_budget());
-    plan_.epochs = static_cast<double>(plan_.steps * per_step()) / static_cast<double>(plan_.sequences);
+    plan_.epochs = static_cast<double>(plan_.steps * per_step()) / static_cast<double>(in_.sequences);
     choose_measurements();
     explain();
     return std::move(plan_);
@@ -45,7 +40,7 @@ class Planner {
  private:
   int64_t per_step() const { return plan_.batch * plan_.grad_accum; }
   double tokens_per_step() const {
-    return static_cast<double>(tokens_) * static_cast<double>(per_step()) / static_cast<double>(plan_.sequences);
+    return static_cast<double>(in_.tokens) * static_cast<double>(per_step()) / static_cast<double>(in_.sequences);
   }
   double seconds_per_step() const { return in_.tokens_per_s > 0 ? tokens_per_step() / in_.tokens_per_s : 0; }
   double measurement_seconds() const {
@@ -54,67 +49,22 @@ class Planner {
   }
 
   Status check() const {
-    if (tokens_ <= 0) return make_error("there is nothing to train on: no row has a token");
+    if (in_.tokens <= 0) return make_error("there is nothing to train on: no row has a token");
     if (in_.budget_seconds > 0 && in_.tokens_per_s <= 0) return make_error("a budget needs a measured speed");
-    for (const auto& [name, value] : {std::pair("--steps", in_.steps), std::pair("--seq-len", in_.sequence_length),
-                                      std::pair("--batch", in_.batch), std::pair("--grad-accum", in_.grad_accum)}) {
+    for (const auto& [name, value] : {std::pair("--steps", in_.steps), std::pair("--batch", in_.batch),
+                                      std::pair("--grad-accum", in_.grad_accum)}) {
       if (value && *value < 1) return make_error("{}: expected 1 or more, got {}", name, *value);
     }
     if (in_.epochs && !(*in_.epochs > 0)) return make_error("--epochs: expected more than 0, got {}", *in_.epochs);
-    if (in_.sequence_length && *in_.sequence_length > in_.context) {
-      return make_error("--seq-len: the model has a context of {} tokens, {} were asked for", in_.context,
-                        *in_.sequence_length);
-    }
-    return {};
-  }
-
-  // The shortest power of two that holds nearly all rows.
-  int64_t wanted_length() const {
-    if (in_.sequence_length) return *in_.sequence_length;
-    int64_t length = kLengthMin;
-    const auto held = [&] {
-      const auto fits =
-          std::count_if(in_.row_tokens.begin(), in_.row_tokens.end(), [&](int32_t tokens) { return tokens <= length; });
-      return static_cast<double>(fits) >= kRowsWhole * static_cast<double>(in_.row_tokens.size());
-    };
-    while (length < kLengthMax && !held()) length *= 2;
-    return std::min(length, in_.context);
-  }
-
-  bool fits(int64_t length, int64_t batch) const {
-    return in_.memory_bytes == 0 || estimate_memory(in_.memory, length * batch).total() <= in_.memory_bytes;
-  }
-
-  // The batch gives way to the memory first, then the length of sequences.
-  Status choose_length_and_batch() {
-    int64_t length = wanted_length();
-    while (true) {
-      plan_.sequences = packed_sequences(in_.row_tokens, length);
-      int64_t batch = in_.batch.value_or(std::min(kBatchMax, plan_.sequences));
-      while (!in_.batch && batch > 1 && !fits(length, batch)) --batch;
-      plan_.sequence_length = length;
-      plan_.batch = batch;
-      if (fits(length, batch)) break;
-      if (in_.sequence_length || length <= kLengthMin) {
-        const MemoryEstimate least = estimate_memory(in_.memory, length * batch);
-        return make_error("training takes about {}; {} may be used{}", describe(least), human_bytes(in_.memory_bytes),
-                          in_.batch || in_.sequence_length ? "; ask for less with --batch or --seq-len"
-                                                           : "; a smaller model, or one of fewer bits, may fit");
-      }
-      shortened_ = true;
-      length = std::max(kLengthMin, length / 2);
-    }
-    plan_.rows_too_long = std::count_if(in_.row_tokens.begin(), in_.row_tokens.end(),
-                                        [&](int32_t tokens) { return tokens > plan_.sequence_length; });
     return {};
   }
 
   // Sequences that may be trained on in all: what is asked for, or what the budget allows.
   double sequences_in_all() const {
-    const auto pass = static_cast<double>(plan_.sequences);
+    const auto pass = static_cast<double>(in_.sequences);
     if (in_.epochs) return *in_.epochs * pass;
     if (in_.budget_seconds <= 0) return (in_.by_heart ? kEpochsByHeart : kEpochsDefault) * pass;
-    const double seconds_each = static_cast<double>(tokens_) / pass / in_.tokens_per_s;
+    const double seconds_each = static_cast<double>(in_.tokens) / pass / in_.tokens_per_s;
     return std::min((in_.by_heart ? kEpochsByHeart : kEpochsMax) * pass, usable_seconds() / seconds_each);
   }
   double usable_seconds() const { return in_.budget_seconds * (1 - kReserve) * (1 - kHeldOutShare); }
@@ -128,13 +78,12 @@ class Planner {
       if (!in_.batch) plan_.batch = std::min(plan_.batch, wanted);
       plan_.grad_accum = std::max<int64_t>(1, wanted / plan_.batch);
     }
-    plan_.memory = estimate_memory(in_.memory, plan_.sequence_length * plan_.batch);
     if (in_.steps) {
       plan_.steps = *in_.steps;
     } else if (in_.budget_seconds > 0 && !in_.epochs) {
       plan_.steps = static_cast<int64_t>(all / static_cast<double>(per_step()));  // the whole steps within it
     } else {
-      plan_.steps = steps_of_epochs(all / static_cast<double>(plan_.sequences), plan_.sequences, per_step());
+      plan_.steps = steps_of_epochs(all / static_cast<double>(in_.sequences), in_.sequences, per_step());
     }
   }
 
@@ -168,15 +117,9 @@ class Planner {
 
   void explain() {
     auto& lines = plan_.lines;
-    lines.push_back(format("data: {}, {} tokens, {} of them learnt from; {} of {} tokens",
-                           counted(static_cast<int64_t>(in_.row_tokens.size()), "row"), human_count(tokens_),
-                           human_count(in_.trained_tokens), counted(plan_.sequences, "sequence"),
-                           human_count(plan_.sequence_length)));
-    if (plan_.rows_too_long > 0) {
-      lines.push_back(
-          format("{} of the rows are longer than a sequence and are split", human_count(plan_.rows_too_long)));
-    }
-    if (shortened_) lines.push_back("sequences are shorter than the rows would like, to fit the memory");
+    lines.push_back(format("data: {}, {} tokens, {} of them learnt from; {} of {} tokens", counted(in_.rows, "row"),
+                           human_count(in_.tokens), human_count(in_.trained_tokens), counted(in_.sequences, "sequence"),
+                           human_count(in_.sequence_length)));
     lines.push_back(format("plan: {} of {} ({} at a time), {:.2g} epochs", counted(plan_.steps, "step"),
                            counted(per_step(), "sequence"), plan_.batch, plan_.epochs));
     if (plan_.epochs < 1) lines.push_back(format("only {:.0f}% of the data will be seen", 100 * plan_.epochs));
@@ -189,35 +132,11 @@ class Planner {
   }
 
   const PlanInput& in_;
-  int64_t tokens_ = 0;
-  bool shortened_ = false;
   Plan plan_;
 };
 
 }  // namespace
 
 Result<Plan> plan_run(const PlanInput& input) { return Planner(input).run(); }
-
-int64_t packed_sequences(std::span<const int32_t> row_tokens, int64_t length) {
-  std::vector<int64_t> pieces;
-  int64_t whole = 0;
-  for (const int32_t tokens : row_tokens) {
-    whole += tokens / length;
-    if (tokens % length > 0) pieces.push_back(tokens % length);
-  }
-  std::sort(pieces.begin(), pieces.end(), std::greater<>());
-  std::multiset<int64_t> room;  // of the sequences begun
-  for (const int64_t piece : pieces) {
-    const auto best = room.lower_bound(piece);
-    const int64_t left = (best == room.end() ? length : *best) - piece;
-    if (best == room.end()) {
-      ++whole;
-    } else {
-      room.erase(best);
-    }
-    room.insert(left);
-  }
-  return whole;
-}
 
 }  // namespace andiron

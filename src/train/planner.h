@@ -1,10 +1,9 @@
 // Plans a run before it begins: how many steps of which size, how long they take and how much memory, so that a budget
-// of time holds; and says so in plain lines.
+// of time holds; and says so in plain lines. The length of sequences and the layout of a pass are chosen before it.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,41 +16,34 @@ namespace andiron {
 inline constexpr double kForwardShare = 0.3;
 
 struct PlanInput {
-  std::span<const int32_t> row_tokens;  // the positions that each training row takes
-  int64_t trained_tokens = 0;           // of them with a loss, one pass
+  int64_t rows = 0;            // to train on
+  int64_t tokens = 0;          // the positions that they take
+  int64_t trained_tokens = 0;  // of them with a loss, one pass
+  int64_t sequences = 0;       // that they make, as the trainer plans an epoch
   int64_t held_out_tokens = 0;
-  int64_t context = 0;        // of the model
   double tokens_per_s = 0;    // measured; 0: unknown
   double budget_seconds = 0;  // left for training; 0: none. Needs tokens_per_s.
-  uint64_t memory_bytes = 0;  // that may be used; 0: no limit
   MemoryInput memory;
+  int64_t sequence_length = 0;
   // What the person has asked for is kept, or the plan is an Error.
-  std::optional<int64_t> steps, sequence_length, batch, grad_accum;
+  std::optional<int64_t> steps, batch, grad_accum;
   std::optional<double> epochs;
   // What a model has written to know by heart, few short rows: more passes than other data is worth.
   bool by_heart = false;
 };
 
 struct Plan {
-  int64_t sequence_length = 0;
   int64_t batch = 0;       // sequences of a micro-batch
   int64_t grad_accum = 0;  // micro-batches of a step
   int64_t steps = 0;
   double epochs = 0;           // may be a part of one
-  int64_t sequences = 0;       // one pass, packed: see packed_sequences
-  int64_t rows_too_long = 0;   // longer than sequence_length
   int64_t held_out_every = 0;  // steps between measurements of the held-out loss
   double seconds = 0;          // expected; 0: unknown
   MemoryEstimate memory;
   std::vector<std::string> lines;  // for people
 };
 
-// An Error when the memory has not room for the least plan, the budget not for one step, or what was asked for cannot
-// be had within them.
+// An Error when the budget has not room for one step, or not for what was asked for.
 Result<Plan> plan_run(const PlanInput& input);
-
-// Sequences of `length` tokens that rows of these lengths make: longer rows are split, and pieces are packed best fit,
-// the longest first.
-int64_t packed_sequences(std::span<const int32_t> row_tokens, int64_t length);
 
 }  // namespace andiron

@@ -25,7 +25,9 @@ struct LearnEvents {
   std::function<void(const LossRow& row)> step;  // after each
   // Before the first step, where it is known: what the matrix products of a token's training take.
   std::function<void(double flop_per_token)> cost;
-  const std::atomic<bool>* stop = nullptr;  // ends the run after the current step, everything saved
+  // Ends the run after the current step, everything saved; before the first, while documents are studied, with an
+  // Error.
+  const std::atomic<bool>* stop = nullptr;
 
   void tell(std::string_view line) const {
     if (say) say(line);

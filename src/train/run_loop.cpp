@@ -49,7 +49,7 @@ Status RunLoop::go_on(const Checkpoints::Restored& restored, const RunRecord& fr
   const Json* worse = state_.trainer.find("worse");
   worse_ = worse != nullptr && worse->is_int() ? worse->as_int() : 0;
   seconds_before_ = record_.seconds;
-  saved_step_ = state_.step;
+  saved_step_ = logged_step_ = state_.step;
   record_.options = fresh.options;
   record_.verdict = "running";
   record_.reasons.clear();
@@ -140,6 +140,7 @@ Status RunLoop::after_step(const StepReport& report) {
     note_held_out(report.step, row.held_out_loss);
   }
   TRY(log_->append(row));
+  logged_step_ = row.step;
   if (p_.events.step) p_.events.step(row);
   const bool better = state_.best_step == report.step;
   return better || over() || report.step % o_.save_every == 0 ? save() : Status{};
@@ -156,12 +157,11 @@ Status RunLoop::train() {
   return save();
 }
 
-// Keeps what can be kept when a step failed.
+// Keeps what can be kept when a step failed. No checkpoint of a step that has no row: nothing could go on from there.
 Error RunLoop::give_up(const Error& error) {
   record_.verdict = "stopped";
   record_.reasons = {error.message};
-  const Status saved = save();
-  if (saved.ok()) {
+  if (logged_step_ == state_.step && save().ok()) {
     return Error{
         format("{}; what was learned until step {} is kept in {}", error.message, state_.step, p_.folder.path())};
   }

@@ -78,6 +78,7 @@ class RunLoop {
   RunRecord record_;
   bool finishing_ = false;   // all steps are done
   int64_t saved_step_ = -1;  // of the latest checkpoint
+  int64_t logged_step_ = 0;  // of the last row in loss.csv
   int64_t worse_ = 0;        // measurements in a row without a better held-out loss
   double begun_ = 0, seconds_before_ = 0;
 };

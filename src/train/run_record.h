@@ -39,7 +39,7 @@ MachineRecord this_machine();
 //   3: gradients of weights in whole numbers, and weights rounded without a search, where q8_0 is computed in;
 //      dithering begins with all bits of a row
 //   4: several general rows a step pull towards the base, and others than those that are measured; what is measured is
-//      spread over what there is
+//      spread over what there is; a text is the same document whatever its line ends and the format it is read from
 inline constexpr int64_t kRecipe = 4;
 
 struct RunRecord {
@@ -52,7 +52,7 @@ struct RunRecord {
   std::string rows_hash;         // of the tokens of all rows, and of which are held out
   Json report = Json::object();  // what became of the data: data/report.h
   int64_t train_rows = 0, held_out_rows = 0;
-  int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of one pass; those with a loss
+  int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of those rows; trained: with a loss
   uint64_t seed = 0;
   Json options = Json::object();  // every option, defaults too
   MachineRecord machine;

@@ -126,7 +126,9 @@ class Study {
     const uint64_t seed = random_.bits((uint64_t{1} << 40) + asked_++);
     const int64_t room = o_.context - std::ssize(tokens);
     if (room < kAnswerTokensMin) return std::string();
-    TRY_ASSIGN(const StudyAnswer got, answerer_({tokens, std::min(tokens_max, room), temperature, seed}));
+    const StudyRequest request = {tokens, std::min(tokens_max, room), temperature, seed, events_.stop};
+    TRY_ASSIGN(const StudyAnswer got, answerer_(request));
+    if (events_.stopped()) return make_error("stopped while it studied the documents; nothing has been learned");
     return got.whole ? std::string(trimmed(got.text)) : std::string();
   }
   Result<std::string> answer(std::string text, int64_t tokens_max, double temperature) {

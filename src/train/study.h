@@ -29,6 +29,7 @@ struct StudyRequest {
   int64_t tokens_max = 0;
   double temperature = 0;  // 0: the likeliest tokens
   uint64_t seed = 0;
+  const std::atomic<bool>* stop = nullptr;  // once it is set, what the answer is does not matter
 };
 struct StudyAnswer {
   std::string text;
@@ -78,7 +79,7 @@ struct StudyResult {
   Json to_json() const;
 };
 
-// An Error for a model without a chat template.
+// An Error for a model without a chat template, and once `events.stop` is set.
 Result<StudyResult> study(const std::vector<Passage>& passages, const Tokenizer& tokenizer, const StudyOptions& options,
                           const StudyAnswerer& answerer, const LearnEvents& events);
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
 #include <string>
@@ -338,6 +339,22 @@ TEST_F(StudyTest, AnErrorOfTheModelEndsIt) {
   const auto result = study(cut_passages("My dog is Quartz."), tokenizer_, options_, failing, {});
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().message, "no memory");
+}
+
+TEST_F(StudyTest, EndsAtOnceWhenItIsStopped) {
+  std::atomic<bool> stop = false;
+  LearnEvents events;
+  events.stop = &stop;
+  const StudyAnswerer good = model_.answerer();
+  const auto stopping = [&](const StudyRequest& request) {
+    EXPECT_EQ(request.stop, &stop);
+    stop = model_.requests == 4;
+    return good(request);
+  };
+  const auto result = study(cut_passages("My dog is Quartz."), tokenizer_, options_, stopping, events);
+  ASSERT_FALSE(result.ok());
+  EXPECT_TRUE(result.error().message.starts_with("stopped while it studied")) << result.error().message;
+  EXPECT_EQ(model_.requests, 5);
 }
 
 TEST_F(StudyTest, ReadsTextsAloneAndNotMoreThanItCanAsk) {
