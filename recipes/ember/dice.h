@@ -24,7 +24,7 @@ class Dice {
     return static_cast<size_t>(uniform() * static_cast<double>(n));
   }
   // Both ends included.
-  int between(int low, int high) { return low + static_cast<int>(below(static_cast<size_t>(high - low + 1))); }
+  int between(int low, int high) { return low + static_cast<int>(below(static_cast<size_t>(int64_t{high} - low + 1))); }
 
   template <typename T>
   const T& pick(const std::vector<T>& of) {

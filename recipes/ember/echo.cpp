@@ -109,7 +109,8 @@ Conversation asked_pairs(const Writer& writer) {
       question = with_pair(form.check, keys[at], values[other]);
       answer = other == at ? "Yes." : "No.";
     }
-    out.ask(out.turns.empty() ? told + " " + question : question, answer);
+    if (out.turns.empty()) question = format("{} {}", told, question);
+    out.ask(question, answer);
   }
   return out;
 }
