@@ -51,11 +51,18 @@ test('a file is planned, learned, watched, compared and kept, and a chat wears i
   await badge(page, 'draft').waitFor();
   await page.getByText(`${job.learning.step} of ${job.learning.total_steps}`, { exact: true }).waitFor();
   await page.getByText(job.learning.train_loss.toFixed(4), { exact: true }).first().waitFor();
-  const { before, after, reasons } = job.result;
+  const { before, after, judged, reasons } = job.result;
   const measured = Object.keys(after).filter((name) => [before[name], after[name]].every((value) => typeof value === 'number'));
   assert.ok(measured.length > 0, JSON.stringify(job.result));
   for (const name of measured) {
     await page.getByText(`${before[name].toFixed(3)} → ${after[name].toFixed(3)}`).first().waitFor();
+  }
+  // Reasons speak against keeping it (train/verdict.h): one at least where it is judged a draft, none where it is judged
+  // kept. Which of them this run is, its losses say; a result that always has one is shown in ../learn.test.mjs.
+  assert.ok(['kept', 'draft'].includes(judged), JSON.stringify(job.result));
+  assert.equal(reasons.length > 0, judged === 'draft', JSON.stringify(job.result));
+  if (measured.includes('held_out_loss') && after.held_out_loss >= before.held_out_loss) {
+    assert.match(reasons[0], /^the held-out loss did not fall: /);
   }
   for (const reason of reasons) await page.getByText(reason).first().waitFor();
 
