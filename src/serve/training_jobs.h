@@ -112,6 +112,9 @@ class TrainingJobs {
   // Some of the chats that these runs learn from were removed (Store::Removal::runs): those that have begun and are not
   // over are cancelled, and what was written down of the chats goes; of those that are over the samples.
   void forget(std::span<const std::string> runs);
+  // Where nobody teaches: what jobs have written down of the chats, in TrainingOptions::folder. The jobs themselves
+  // learn of it when they are taken up again.
+  static void remove_chats_of(std::string_view folder, std::span<const std::string> runs);
 
  private:
   struct Entry;

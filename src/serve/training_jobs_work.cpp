@@ -50,6 +50,10 @@ Error error_of(const std::exception_ptr& thrown) {
   }
 }
 
+std::string chats_path_in(std::string_view folder, std::string_view id) {
+  return format("{}/{}.chats.jsonl", folder, id);
+}
+
 }  // namespace
 
 std::string result_words(const TrainingJob& job) {
@@ -61,9 +65,7 @@ std::string last_words(const TrainingJob& job) {
   return job.state == kJobFailed ? job.error : job.state;
 }
 
-std::string TrainingJobs::chats_path(std::string_view id) const {
-  return format("{}/{}.chats.jsonl", options_.folder, id);
-}
+std::string TrainingJobs::chats_path(std::string_view id) const { return chats_path_in(options_.folder, id); }
 
 std::string TrainingJobs::events_path(std::string_view id) const {
   return format("{}/{}.events.jsonl", options_.folder, id);
@@ -90,6 +92,13 @@ std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text
 void TrainingJobs::remove_chats(std::string_view id) const {
   std::error_code ignored;
   std::filesystem::remove(chats_path(id), ignored);
+}
+
+void TrainingJobs::remove_chats_of(std::string_view folder, std::span<const std::string> runs) {
+  for (const std::string& run : runs) {
+    std::error_code ignored;
+    std::filesystem::remove(chats_path_in(folder, run), ignored);
+  }
 }
 
 void TrainingJobs::remove_events(std::string_view id) const {

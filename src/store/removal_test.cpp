@@ -97,6 +97,28 @@ TEST_F(RemovalTest, NothingOfARunStays) {
   must(store_->check());
 }
 
+// Those that learned from it may be nobody's to tell just then.
+TEST_F(RemovalTest, NorWhatRunsShowOfAConversation) {
+  const std::string c = add_canaries();
+  StoredRun given;
+  Json samples = Json::array();
+  samples.push(kContent);
+  given.details.set("samples", std::move(samples)).set("loss", 1.5);
+  const StoredRun run = must(store_->put_run(given)), other = must(store_->put_run(given));
+  must(store_->add_lessons({{run.id, c, message_, "chat"}}));
+  reopen();
+  EXPECT_FALSE(must(store_->misses_lessons(run.id)));
+  must(store_->remove_conversations({c}));
+  EXPECT_EQ(must(store_->run(run.id))->details.dump(), R"({"samples": [], "loss": 1.5})");
+  EXPECT_EQ(must(store_->run(other.id))->details.dump(), given.details.dump()) << "it has learned from others";
+  EXPECT_TRUE(must(store_->misses_lessons(run.id)));
+  EXPECT_FALSE(must(store_->misses_lessons(other.id)));
+  EXPECT_FALSE(must(store_->misses_lessons("none")));
+  EXPECT_TRUE(must(store_->remove_run(other.id)));
+  EXPECT_EQ(files_with(kContent), 0);
+  must(store_->check());
+}
+
 // Another program that reads keeps the log from being emptied; that is said, and made good later.
 TEST_F(RemovalTest, TracesThatAReaderKeepsGoLater) {
   add_canaries();

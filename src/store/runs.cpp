@@ -101,6 +101,24 @@ Result<std::vector<std::string>> runs_that_learned(SqliteConnection& db, std::st
   return out;
 }
 
+Status strike_samples(SqliteConnection& db, std::string_view run) {
+  TRY_ASSIGN(auto kept, find_run(db, run));
+  Json* samples = kept ? kept->details.find("samples") : nullptr;
+  if (samples == nullptr || samples->items_or_none().empty()) return {};
+  *samples = Json::array();
+  const int64_t changed_ms = kept->changed_ms;
+  TRY_ASSIGN([[maybe_unused]] const auto put, put_run(db, std::move(*kept), changed_ms));
+  return {};
+}
+
+Result<bool> misses_lessons(SqliteConnection& db, std::string_view run) {
+  TRY_ASSIGN(const int64_t misses,
+             db.number("SELECT EXISTS (SELECT 1 FROM lesson l JOIN run r ON r.number = l.run WHERE r.id = ? "
+                       "AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = l.message))",
+                       {run}));
+  return misses != 0;
+}
+
 Result<std::string> put_file(SqliteConnection& db, std::string_view media, std::span<const uint8_t> bytes) {
   TRY(check_file(media, bytes.size()));
   const std::string hash = content_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()});

@@ -41,6 +41,17 @@ Status check_setup(SqliteConnection& connection) {
   return {};
 }
 
+// Something of this conversation has been removed: what runs show of it goes with it, whoever is there to tell them.
+Status strike_from_runs(SqliteConnection& db, std::string_view conversation, std::vector<std::string>& struck) {
+  TRY_ASSIGN(const auto runs, runs_that_learned(db, conversation));
+  for (const std::string& run : runs) {
+    if (std::find(struck.begin(), struck.end(), run) != struck.end()) continue;
+    TRY(strike_samples(db, run));
+    struck.push_back(run);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> default_store_path() {
@@ -217,7 +228,7 @@ Result<Store::Removal> Store::remove_message(std::string_view id) {
         Removal out;
         TRY_ASSIGN(const auto message, find_message(db, id));
         TRY(andiron::remove_message(db, id, out.removed));
-        TRY_ASSIGN(out.runs, andiron::runs_that_learned(db, message->conversation));
+        TRY(strike_from_runs(db, message->conversation, out.runs));
         return out;
       },
       gone);
@@ -232,10 +243,7 @@ Result<Store::Removal> Store::remove_conversations(const std::vector<std::string
         Removal out;
         for (const std::string& id : ids) {
           TRY(remove_conversation(db, id, out.removed));
-          TRY_ASSIGN(const auto runs, andiron::runs_that_learned(db, id));
-          for (const std::string& run : runs) {
-            if (std::find(out.runs.begin(), out.runs.end(), run) == out.runs.end()) out.runs.push_back(run);
-          }
+          TRY(strike_from_runs(db, id, out.runs));
         }
         return out;
       },
@@ -278,6 +286,10 @@ Result<std::vector<Lesson>> Store::lessons_of_run(std::string_view run) {
 
 Result<std::vector<std::string>> Store::runs_that_learned(std::string_view conversation) {
   return impl_->read([&](SqliteConnection& db) { return andiron::runs_that_learned(db, conversation); });
+}
+
+Result<bool> Store::misses_lessons(std::string_view run) {
+  return impl_->read([&](SqliteConnection& db) { return andiron::misses_lessons(db, run); });
 }
 
 Result<std::string> Store::put_file(std::string_view media, std::span<const uint8_t> bytes) {

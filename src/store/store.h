@@ -78,7 +78,7 @@ class Store {
   struct Removal {
     Removed removed;
     bool traces_gone = false;
-    std::vector<std::string> runs;  // that learned from these conversations, and know what is gone from here
+    std::vector<std::string> runs;  // that learned from these conversations; what they show of them is gone from here
   };
   Result<Removal> remove_message(std::string_view id);
   Result<Removal> remove_conversations(const std::vector<std::string>& ids);
@@ -95,6 +95,7 @@ class Store {
   Status add_lessons(const std::vector<Lesson>& lessons);
   Result<std::vector<Lesson>> lessons_of_run(std::string_view run);
   Result<std::vector<std::string>> runs_that_learned(std::string_view conversation);
+  Result<bool> misses_lessons(std::string_view run);
   Result<std::string> put_file(std::string_view media, std::span<const uint8_t> bytes);
   Result<std::optional<StoredFile>> file(std::string_view hash);
   Status put_setting(std::string_view name, const Json& value);
