@@ -244,7 +244,7 @@ std::vector<Route> all_routes(const ServeCommandOptions& options, Service& servi
   if (store != nullptr) {
     append(routes, chat_routes(*store, [jobs, &scheduler](std::span<const std::string> runs) {
              scheduler.forget_prefixes();
-             if (!runs.empty()) forget_taught(jobs, runs);
+             return runs.empty() || forget_taught(jobs, runs);
            }));
   }
   if (jobs != nullptr) append(routes, learn_routes(*jobs, *teaching.shelf));

@@ -17,10 +17,11 @@ std::string jobs_folder(const std::string& data) { return data + "/jobs"; }
 
 }  // namespace
 
-void forget_taught(TrainingJobs* jobs, std::span<const std::string> runs) {
+bool forget_taught(TrainingJobs* jobs, std::span<const std::string> runs) {
   if (jobs != nullptr) return jobs->forget(runs);
   const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
   if (!data.empty()) TrainingJobs::remove_chats_of(jobs_folder(data), runs);
+  return true;
 }
 
 Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machine, const std::string& model,

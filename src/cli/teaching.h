@@ -26,7 +26,7 @@ Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machi
                                const ModelHost& host, Store& store, ThreadGate& gate);
 
 // Chats were removed that these runs learn from (Store::Removal::runs): what was written down of them goes, also where
-// nothing is taught (`jobs` is null).
-void forget_taught(TrainingJobs* jobs, std::span<const std::string> runs);
+// nothing is taught (`jobs` is null). Whether the store has no trace of it any more.
+bool forget_taught(TrainingJobs* jobs, std::span<const std::string> runs);
 
 }  // namespace andiron

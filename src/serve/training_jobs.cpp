@@ -510,8 +510,9 @@ std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
   return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
 }
 
-void TrainingJobs::forget(std::span<const std::string> runs) {
+bool TrainingJobs::forget(std::span<const std::string> runs) {
   const std::lock_guard order(order_);
+  bool all_saved = true, any = false;
   for (const std::string& id : runs) {
     TrainingJob forgot;
     {
@@ -530,8 +531,13 @@ void TrainingJobs::forget(std::span<const std::string> runs) {
     }
     remove_chats(id);
     // What was removed is forgotten, whether that can be written down or not.
-    [[maybe_unused]] const Status saved = save(forgot);
+    all_saved = save(forgot).ok() && all_saved;
+    any = true;
   }
+  if (!any) return true;
+  // A save may have come between the removal and this.
+  const auto gone = store_.forget_overwritten();
+  return all_saved && gone.ok() && *gone;
 }
 
 }  // namespace andiron

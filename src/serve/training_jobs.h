@@ -110,8 +110,9 @@ class TrainingJobs {
   // Removes a file from the shelf; 404 where it is not there, 409 where a job that is not over learns from it.
   std::optional<ApiError> remove_file(std::string_view id);
   // Some of the chats that these runs learn from were removed (Store::Removal::runs): those that have begun and are not
-  // over are cancelled, and what was written down of the chats goes; of those that are over the samples.
-  void forget(std::span<const std::string> runs);
+  // over are cancelled, and what was written down of the chats goes; of those that are over the samples. Whether the
+  // store has no trace of these any more.
+  bool forget(std::span<const std::string> runs);
   // Where nobody teaches: what jobs have written down of the chats, in TrainingOptions::folder. The jobs themselves
   // learn of it when they are taken up again.
   static void remove_chats_of(std::string_view folder, std::span<const std::string> runs);

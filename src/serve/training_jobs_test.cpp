@@ -284,7 +284,18 @@ TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   const auto removal = store_->remove_conversations({allowed});
   ASSERT_TRUE(removal.ok());
   EXPECT_EQ(removal->runs.size(), 2U);
-  jobs_->forget(removal->runs);
+  // As one leaves it that has not been told yet, and saves a decision.
+  ASSERT_TRUE(comes_true([&] { return jobs_->keep(job.id).ok(); }));
+  ASSERT_FALSE(store_->run(job.id).value()->details.member("samples").items().empty());
+  EXPECT_TRUE(jobs_->forget(removal->runs));
+  for (const char* name : {"data/chats.db", "data/chats.db-wal"}) {
+    const std::string path = folder_.file(name);
+    if (!std::filesystem::exists(path)) continue;
+    const auto bytes = read_bytes(path);
+    EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).find("prompt_tokens"),
+              std::string_view::npos)
+        << name << ": a sample's member";
+  }
   for (const std::string& run : removal->runs) {
     EXPECT_EQ(find(run).state, kJobSucceeded);
     EXPECT_TRUE(find(run).samples.items().empty());

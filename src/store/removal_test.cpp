@@ -119,6 +119,31 @@ TEST_F(RemovalTest, NorWhatRunsShowOfAConversation) {
   must(store_->check());
 }
 
+TEST_F(RemovalTest, NothingOfASettingStays) {
+  must(store_->put_setting("page", Json(kContent)));
+  fill(20);
+  reopen();
+  ASSERT_GT(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->remove_setting("page")));
+  EXPECT_EQ(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->setting("page")).is_null());
+  EXPECT_TRUE(must(store_->remove_setting("page"))) << "there is none any more";
+  must(store_->check());
+}
+
+TEST_F(RemovalTest, NothingOfWhatWasWrittenOverStays) {
+  StoredRun run;
+  run.details.set("note", kContent);
+  run = must(store_->put_run(run));
+  reopen();
+  run.details = Json::object();
+  must(store_->put_run(run));
+  ASSERT_GT(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->forget_overwritten()));
+  EXPECT_EQ(files_with(kContent), 0);
+  must(store_->check());
+}
+
 // Another program that reads keeps the log from being emptied; that is said, and made good later.
 TEST_F(RemovalTest, TracesThatAReaderKeepsGoLater) {
   add_canaries();

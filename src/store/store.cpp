@@ -106,6 +106,13 @@ class Store::Impl {
     return result;
   }
 
+  // The same of a change that gives nothing but whether its traces are gone.
+  Result<bool> forget_by(const std::function<Status(SqliteConnection& db)>& change) {
+    bool gone = false;
+    TRY(write_and_forget(change, gone));
+    return gone;
+  }
+
   // `look(db)` on a connection that sees one state of the store.
   template <typename Look>
   auto read(const Look& look) -> decltype(look(std::declval<SqliteConnection&>())) {
@@ -252,6 +259,10 @@ Result<Store::Removal> Store::remove_conversations(const std::vector<std::string
   return removal;
 }
 
+Result<bool> Store::forget_overwritten() {
+  return impl_->forget_by([](SqliteConnection&) { return Status(); });
+}
+
 Result<std::vector<SearchHit>> Store::search(std::string_view text, int64_t limit, int64_t offset) {
   return impl_->read([&](SqliteConnection& db) { return search_messages(db, text, limit, offset); });
 }
@@ -269,11 +280,7 @@ Result<std::vector<StoredRun>> Store::runs() {
 }
 
 Result<bool> Store::remove_run(std::string_view id) {
-  bool gone = false;
-  const Status removed =
-      impl_->write_and_forget([&](SqliteConnection& db) { return andiron::remove_run(db, id); }, gone);
-  if (!removed.ok()) return removed.error();
-  return gone;
+  return impl_->forget_by([&](SqliteConnection& db) { return andiron::remove_run(db, id); });
 }
 
 Status Store::add_lessons(const std::vector<Lesson>& lessons) {
@@ -302,6 +309,10 @@ Result<std::optional<StoredFile>> Store::file(std::string_view hash) {
 
 Status Store::put_setting(std::string_view name, const Json& value) {
   return impl_->write([&](SqliteConnection& db) { return andiron::put_setting(db, name, value); });
+}
+
+Result<bool> Store::remove_setting(std::string_view name) {
+  return impl_->forget_by([&](SqliteConnection& db) { return andiron::put_setting(db, name, Json()); });
 }
 
 Result<Json> Store::setting(std::string_view name) {

@@ -82,6 +82,8 @@ class Store {
   };
   Result<Removal> remove_message(std::string_view id);
   Result<Removal> remove_conversations(const std::vector<std::string>& ids);
+  // What changes have written over goes as what is removed does. Whether its traces are gone, as of a Removal.
+  Result<bool> forget_overwritten();
 
   // store/search.h
   Result<std::vector<SearchHit>> search(std::string_view text, int64_t limit, int64_t offset = 0);
@@ -99,6 +101,8 @@ class Store {
   Result<std::string> put_file(std::string_view media, std::span<const uint8_t> bytes);
   Result<std::optional<StoredFile>> file(std::string_view hash);
   Status put_setting(std::string_view name, const Json& value);
+  // Whether its traces are gone too, as of a Removal. There need be none of this name.
+  Result<bool> remove_setting(std::string_view name);
   Result<Json> setting(std::string_view name);
   Result<std::vector<std::pair<std::string, Json>>> settings();
 
