@@ -124,6 +124,23 @@ void TrainingJobs::put_away(Entry& entry) {
 
 // ---- Asking --------------------------------------------------------------------------------------------------------
 
+std::optional<ApiError> TrainingJobs::check_chats(bool preferences) const {
+  bool found = false;
+  const TrainingRowSink one_is_enough = [&](TrainingRow&&) -> Status {
+    found = true;
+    return make_error("the others are not looked for");
+  };
+  const auto kind = preferences ? TrainingKind::kPreference : TrainingKind::kChat;
+  const auto report = store_.training_rows(kind, one_is_enough, &closing_);
+  if (found) return std::nullopt;
+  if (closing_) return is_closing();
+  if (!report.ok()) return cannot(report.error());
+  return refuse("training_file", "no_training_rows",
+                "there is nothing to learn from in the chats: of {} that are for training none has {}",
+                counted(report->conversations, "chat"),
+                preferences ? "an answer that is better than another" : "an answer with a thumb up or an edited one");
+}
+
 std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
   if (ask.model != options_.model_name) {
     return ApiError{404,
@@ -138,16 +155,7 @@ std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
     return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
   }
   if (ask.chats) {
-    const auto kind = ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
-    const auto report = store_.training_rows(kind, [](TrainingRow&&) { return Status(); });
-    if (!report.ok()) return cannot(report.error());
-    if (report->rows == 0) {
-      return refuse(
-          "training_file", "no_training_rows",
-          "there is nothing to learn from in the chats: of {} that are for training none has {}",
-          counted(report->conversations, "chat"),
-          ask.preferences ? "an answer that is better than another" : "an answer with a thumb up or an edited one");
-    }
+    if (auto error = check_chats(ask.preferences)) return error;
   }
   TrainingJob job;
   job.ask = ask;

@@ -441,6 +441,20 @@ TEST_F(LearningTest, PlansAndJobsEndWithTheServer) {
   EXPECT_EQ(ended(job).state, kJobSucceeded) << "it has only been stopped";
 }
 
+TEST_F(LearningTest, ChatsAreNotLookedThroughOnceTheServerEnds) {
+  for (int i = 0; i < 3; ++i) chat(false);
+  Conversation conversation;
+  conversation.for_training = true;
+  ASSERT_TRUE(store_->add_conversation(conversation).ok());
+  TrainingAsk wanted = ask("");
+  wanted.files.clear();
+  wanted.chats = true;
+  EXPECT_EQ(refused(wanted, "of 1 chat that are for training none"), 400);
+  jobs_->close();
+  EXPECT_EQ(refused(wanted, "the server has been stopped"), 503);
+  EXPECT_EQ(jobs_->plan(wanted).error().status, 503);
+}
+
 TEST_F(LearningTest, FilesInUseStay) {
   const std::string id = file();
   const std::string job = added(ask(id, "long", true)).id;

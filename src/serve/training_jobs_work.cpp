@@ -160,15 +160,15 @@ Result<std::vector<std::string>> TrainingJobs::data_of(const TrainingJob& job, c
 Status TrainingJobs::write_chats(const TrainingJob& job, const std::string& path, std::vector<Lesson>& lessons) {
   const TrainingKind kind = job.ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
-  const auto written = store_.training_rows(kind, [&](TrainingRow&& row) -> Status {
-    if (closing_) return make_error("stopped while the chats were read");
+  const TrainingRowSink write = [&](TrainingRow&& row) -> Status {
     TRY(file.write(std::string_view(row.row.dump() + "\n")));
     if (file.offset() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
     for (std::string& message : row.messages) {
       lessons.push_back({job.id, row.conversation, std::move(message), training_kind_name(kind)});
     }
     return {};
-  });
+  };
+  const auto written = store_.training_rows(kind, write, &closing_);
   if (!written.ok()) return written.error();
   return file.commit();
 }

@@ -335,8 +335,9 @@ Result<ImportReport> Store::import(std::string_view text, bool keep_consent) {
   return impl_->write([&](SqliteConnection& db) { return import_store(db, text, keep_consent); });
 }
 
-Result<TrainingReport> Store::training_rows(TrainingKind kind, const TrainingRowSink& sink) {
-  return impl_->read([&](SqliteConnection& db) { return andiron::training_rows(db, kind, sink); });
+Result<TrainingReport> Store::training_rows(TrainingKind kind, const TrainingRowSink& sink,
+                                            const std::atomic<bool>* stop) {
+  return impl_->read([&](SqliteConnection& db) { return andiron::training_rows(db, kind, sink, stop); });
 }
 
 Status Store::check() {

@@ -17,6 +17,7 @@
 // merged, and the log is emptied. What a file system or a disk keeps of overwritten blocks is beyond it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -111,7 +112,8 @@ class Store {
   Status export_all(const LineSink& sink);
   Status export_conversations(const std::vector<std::string>& ids, const LineSink& sink);
   Result<ImportReport> import(std::string_view text, bool keep_consent);
-  Result<TrainingReport> training_rows(TrainingKind kind, const TrainingRowSink& sink);
+  Result<TrainingReport> training_rows(TrainingKind kind, const TrainingRowSink& sink,
+                                       const std::atomic<bool>* stop = nullptr);
 
   // Everything that can be checked: pages, indices, references, words. An Error says what is wrong.
   Status check();
