@@ -124,6 +124,14 @@ void TrainingJobs::put_away(Entry& entry) {
 
 // ---- Asking --------------------------------------------------------------------------------------------------------
 
+std::optional<ApiError> TrainingJobs::check_files(const TrainingAsk& ask) const {
+  for (const std::string& id : ask.files) {
+    if (shelf_.find(id)) continue;
+    return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
+  }
+  return std::nullopt;
+}
+
 std::optional<ApiError> TrainingJobs::check_chats(bool preferences) const {
   bool found = false;
   const TrainingRowSink one_is_enough = [&](TrainingRow&&) -> Status {
@@ -150,10 +158,7 @@ std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
                     "model_not_found",
                     {}};
   }
-  for (const std::string& id : ask.files) {
-    if (shelf_.find(id)) continue;
-    return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
-  }
+  if (auto error = check_files(ask)) return error;
   if (ask.chats) {
     if (auto error = check_chats(ask.preferences)) return error;
   }
@@ -211,6 +216,8 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   }
   auto name = choose_name(ask);
   if (!name.ok()) return name.error();
+  // Again: until order_ was taken, nobody knew that a job was to learn from them, and they could be removed.
+  if (auto error = check_files(ask)) return std::move(*error);
   TrainingJob job;
   const auto id = new_id();
   if (!id.ok()) return cannot(id.error());

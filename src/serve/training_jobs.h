@@ -151,6 +151,7 @@ class TrainingJobs {
   void finish_discarding(const TrainingJob& job) const;
 
   std::optional<ApiError> check_ask(const TrainingAsk& ask) const;
+  std::optional<ApiError> check_files(const TrainingAsk& ask) const;
   std::optional<ApiError> check_chats(bool preferences) const;  // whether they give a row; 503 after close()
   LearnOptions options_of(const TrainingJob& job) const;
   Result<std::vector<std::string>> data_of(const TrainingJob& job, const std::string& chats_path,

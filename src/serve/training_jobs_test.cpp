@@ -465,6 +465,14 @@ TEST_F(LearningTest, FilesInUseStay) {
   EXPECT_EQ(jobs_->remove_file(id)->status, 404);
 }
 
+TEST_F(LearningTest, NorIsAFileLearnedThatHasJustBeenRemoved) {
+  const std::string id = file();
+  // After the first look at what is asked for.
+  on_folder_ = [&] { EXPECT_TRUE(shelf_->remove(id).ok()); };
+  EXPECT_EQ(refused(ask(id, "late"), "there is no file"), 404);
+  EXPECT_TRUE(jobs_->list().empty());
+}
+
 TEST_F(LearningTest, WatchersHearEverythingInOrder) {
   const std::string id = added(ask(file())).id;
   std::mutex mutex;
