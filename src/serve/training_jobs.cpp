@@ -213,6 +213,10 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   {
     const std::lock_guard lock(mutex_);
     if (auto error = check_room()) return std::move(*error);
+    if (entries_.size() >= kJobsMax) {
+      return conflict(format("there are {} jobs here, as many as may be kept; remove some that are over", kJobsMax),
+                      "too_many_kept_jobs");
+    }
   }
   auto name = choose_name(ask);
   if (!name.ok()) return name.error();

@@ -61,6 +61,7 @@ struct TrainingOptions {
 class TrainingJobs {
  public:
   static constexpr size_t kWaitingMax = 32;  // jobs; more are refused
+  static constexpr size_t kJobsMax = 1000;   // those that are over too: each has a row and a file of events
 
   // What a watcher is told: an event, or null once no more will come. It must not wait, nor call this; false: nobody
   // listens any more.
@@ -80,7 +81,7 @@ class TrainingJobs {
   void close();
 
   // Refused with 400 or 404 where the model, a file or the name is none, 409 where there is an adapter of this name,
-  // 429 where too many wait.
+  // 429 where too many wait, 409 where there are too many at all.
   ApiResult<TrainingJob> add(const TrainingAsk& ask);
   // What would be done. Takes as long as reading the data takes, or until close(); 503 then.
   ApiResult<LearnPlan> plan(const TrainingAsk& ask);

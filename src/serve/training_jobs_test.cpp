@@ -394,6 +394,28 @@ TEST_F(LearningTest, TooManyWaitingAreToldToComeAgain) {
   gate_.leave();
 }
 
+TEST_F(LearningTest, TooManyKeptAreNotAddedTo) {
+  StoredRun run;
+  run.state = kJobFailed;
+  run.created_ms = run.changed_ms = 1;
+  std::string lines = R"({"andiron": "store", "version": 1})"
+                      "\n";
+  for (size_t i = 0; i < TrainingJobs::kJobsMax; ++i) {
+    run.id = format("ftjob-{:032}", i);
+    Json line = Json::object();
+    line.set("run", to_json(run));
+    lines += line.dump() + "\n";
+  }
+  lines += format("{{\"end\": {}}}\n", TrainingJobs::kJobsMax + 1);
+  jobs_.reset();
+  const auto imported = store_->import(lines, false);
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  open();
+  EXPECT_EQ(refused(ask(file(), "more"), "1000 jobs here, as many as may be kept"), 409);
+  EXPECT_FALSE(jobs_->remove(run.id));
+  EXPECT_EQ(ended(added(ask(file(), "more")).id).state, kJobSucceeded);
+}
+
 TEST_F(LearningTest, PlansWithoutBeginning) {
   const std::string id = file();
   auto plan = jobs_->plan(ask(id, "planned"));
