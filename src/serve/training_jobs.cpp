@@ -127,7 +127,7 @@ void TrainingJobs::put_away(Entry& entry) {
 std::optional<ApiError> TrainingJobs::check_files(const TrainingAsk& ask) const {
   for (const std::string& id : ask.files) {
     if (shelf_.find(id)) continue;
-    return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
+    return no_file(id, "training_file");
   }
   return std::nullopt;
 }
@@ -526,7 +526,7 @@ std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
   const auto removed = shelf_.remove(id);
   if (!removed.ok()) return cannot(removed.error());
   if (*removed) return std::nullopt;
-  return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
+  return no_file(id);
 }
 
 bool TrainingJobs::forget(std::span<const std::string> runs) {

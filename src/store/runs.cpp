@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::string_view kSelectRun = "SELECT id, adapter, model, state, details, created_ms, changed_ms FROM run ";
 
-Result<Json> read_json(SqliteRow& row, int column) {
-  return parse_json(row.text(column), "the database", {.depth = StoreLimits::kJsonDepth});
-}
-
 Result<std::vector<StoredRun>> read_runs(SqliteConnection& db, std::string_view rest,
                                          std::initializer_list<SqlValue> values) {
   std::vector<StoredRun> out;
@@ -24,7 +20,7 @@ Result<std::vector<StoredRun>> read_runs(SqliteConnection& db, std::string_view 
     run.adapter = row.text(1);
     run.model = row.text(2);
     run.state = row.text(3);
-    TRY_ASSIGN(run.details, read_json(row, 4));
+    TRY_ASSIGN(run.details, parse_kept(row.text(4)));
     run.created_ms = row.integer(5);
     run.changed_ms = row.integer(6);
     out.push_back(std::move(run));
@@ -157,7 +153,7 @@ Status put_setting(SqliteConnection& db, std::string_view name, const Json& valu
 Result<Json> find_setting(SqliteConnection& db, std::string_view name) {
   Json found;
   TRY(db.query("SELECT value FROM setting WHERE name = ?", {name}, [&](SqliteRow& row) -> Status {
-    TRY_ASSIGN(found, read_json(row, 0));
+    TRY_ASSIGN(found, parse_kept(row.text(0)));
     return {};
   }));
   return found;
@@ -166,7 +162,7 @@ Result<Json> find_setting(SqliteConnection& db, std::string_view name) {
 Result<std::vector<std::pair<std::string, Json>>> list_settings(SqliteConnection& db) {
   std::vector<std::pair<std::string, Json>> out;
   TRY(db.query("SELECT name, value FROM setting ORDER BY name", {}, [&](SqliteRow& row) -> Status {
-    TRY_ASSIGN(Json value, read_json(row, 1));
+    TRY_ASSIGN(Json value, parse_kept(row.text(1)));
     out.emplace_back(row.text(0), std::move(value));
     return {};
   }));
