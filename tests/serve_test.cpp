@@ -172,6 +172,26 @@ TEST_F(ServeProgramTest, KnowsPromptsAgainAfterARestart) {
   EXPECT_EQ(texts[0], texts[1]);
 }
 
+// A server that keeps no prefixes has those of earlier ones forgotten all the same.
+TEST_F(ServeProgramTest, ForgetsThePrefixesOfOthersWithAChat) {
+  std::string words;
+  for (int i = 0; i < 120; ++i) words += "ba be ";
+  const std::string body = format(R"({{"model":"tiny-f32","prompt":"{}","max_tokens":4,"seed":3}})", words);
+  const auto reused = [&] {
+    const Json usage = ask("/v1/completions", body).member("usage");
+    return usage.member("prompt_tokens_details").member("cached_tokens").as_int();
+  };
+  serve({model()});
+  EXPECT_EQ(reused(), 0);
+  stop();
+  serve({model(), "--no-prefix-cache"});
+  EXPECT_EQ(status_in(answer("POST", "/api/store/conversations", R"({"id": "c"})")), 201);
+  EXPECT_EQ(status_in(answer("DELETE", "/api/store/conversations/c")), 200);
+  stop();
+  serve({model()});
+  EXPECT_EQ(reused(), 0);
+}
+
 // What a killed server was teaching, the next one goes on with; what it has taught is worn at once.
 TEST_F(ServeProgramTest, TeachesOnWhenItWasKilled) {
   std::string rows;

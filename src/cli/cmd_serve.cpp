@@ -6,8 +6,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "base/atomic_file.h"
 #include "base/cpu_info.h"
@@ -22,6 +25,7 @@
 #include "cli/teaching.h"
 #include "cli/terminal.h"
 #include "cli/version.h"
+#include "engine/prefix_folder.h"
 #include "engine/scheduler.h"
 #include "http/security.h"
 #include "http/server.h"
@@ -171,6 +175,13 @@ int64_t served_context(const Model& model, KvFormat format, int64_t sequences) {
   return std::clamp(affordable, std::min<int64_t>(512, trained), trained);
 }
 
+// Where prefixes are kept on disk, now or by another server; "": the environment names no place.
+std::string prefix_folder() {
+  const std::string packed = packed_cache_folder(PackedCacheOptions());
+  const std::string base = packed.empty() ? user_folder("XDG_CACHE_HOME", ".cache") : parent_of(packed);
+  return base.empty() ? "" : base + "/prefixes";
+}
+
 SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeCommandOptions& options,
                                    const Machine& machine, const ModelHost& host, ThreadGate& gate) {
   SchedulerOptions out;
@@ -181,16 +192,13 @@ SchedulerOptions scheduler_options(const GlobalOptions& global, const ServeComma
   out.base_hash = host.weights_key();
   out.gate = &gate;
   out.prefix_bytes = options.no_prefix_cache ? 0 : std::min(out.prefix_bytes, memory_available_bytes() / 4);
-  if (out.prefix_bytes > 0 && !global.no_cache) {
-    const std::string packed = packed_cache_folder(cache_options(global));
-    if (!packed.empty()) out.prefix_folder = parent_of(packed) + "/prefixes";
-  }
+  if (out.prefix_bytes > 0 && packed_cache_is_on(cache_options(global))) out.prefix_folder = prefix_folder();
   return out;
 }
 
-// Where the disk takes no prefixes, they are kept in memory alone.
+// Where the disk takes no prefixes, they are kept in memory alone, and `options` says so.
 Result<std::unique_ptr<Scheduler>> make_scheduler(const GlobalOptions& global, const Machine& machine,
-                                                  const ModelHost& host, SchedulerOptions options) {
+                                                  const ModelHost& host, SchedulerOptions& options) {
   const auto create = [&] {
     return Scheduler::create(host.model(), host.tokenizer(), *machine.kernels, *machine.team, options);
   };
@@ -236,18 +244,24 @@ Result<Teaching> open_teaching(const GlobalOptions& global, const ServeCommandOp
   return make_teaching(global, machine, options.model, host, *store, gate);
 }
 
-// Every route of the server. `store` may be null. What is removed from it goes from the cache of prefixes too.
-std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Scheduler& scheduler, Store* store,
-                              const Teaching& teaching) {
+// What is removed from the store goes from the cache of prefixes too, and from its files, where this server keeps none
+// but an earlier one did.
+std::function<bool(std::span<const std::string> runs)> forgetter(Scheduler& scheduler, bool has_prefix_folder,
+                                                                 TrainingJobs* jobs) {
+  return [&scheduler, has_prefix_folder, jobs](std::span<const std::string> runs) {
+    scheduler.forget_prefixes();
+    if (!has_prefix_folder) PrefixFolder::clear_files(prefix_folder());
+    return runs.empty() || forget_taught(jobs, runs);
+  };
+}
+
+// Every route of the server. `store` may be null.
+std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Store* store,
+                              const Teaching& teaching,
+                              const std::function<bool(std::span<const std::string> runs)>& forget) {
   std::vector<Route> routes = service.routes();
-  TrainingJobs* jobs = teaching.jobs.get();
-  if (store != nullptr) {
-    append(routes, chat_routes(*store, [jobs, &scheduler](std::span<const std::string> runs) {
-             scheduler.forget_prefixes();
-             if (jobs != nullptr && !runs.empty()) jobs->forget(runs);
-           }));
-  }
-  if (jobs != nullptr) append(routes, learn_routes(*jobs, *teaching.shelf));
+  if (store != nullptr) append(routes, chat_routes(*store, forget));
+  if (teaching.jobs != nullptr) append(routes, learn_routes(*teaching.jobs, *teaching.shelf));
   if (!options.no_page) append(routes, page_routes());
   return routes;
 }
@@ -288,12 +302,13 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
   TRY_ASSIGN(const LoadedModel loaded, load_model(global, machine, options.model));
   ThreadGate gate;
   TRY_ASSIGN(const auto host, make_host(options, machine, loaded.model));
-  TRY_ASSIGN(const auto scheduler,
-             make_scheduler(global, machine, *host, scheduler_options(global, options, machine, *host, gate)));
+  SchedulerOptions scheduling = scheduler_options(global, options, machine, *host, gate);
+  TRY_ASSIGN(const auto scheduler, make_scheduler(global, machine, *host, scheduling));
   TRY_ASSIGN(const Teaching teaching, open_teaching(global, options, machine, *host, store.get(), gate));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
+  const auto forget = forgetter(*scheduler, !scheduling.prefix_folder.empty(), teaching.jobs.get());
   TRY_ASSIGN(const auto server,
-             HttpServer::create(std::move(listener), all_routes(options, service, *scheduler, store.get(), teaching),
+             HttpServer::create(std::move(listener), all_routes(options, service, store.get(), teaching, forget),
                                 [&service] { return service.gauges(); }));
   say_where(*host, *scheduler, options, *server);
   server->run();

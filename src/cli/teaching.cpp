@@ -10,6 +10,20 @@
 
 namespace andiron {
 
+namespace {
+
+// Of the user's data folder.
+std::string jobs_folder(const std::string& data) { return data + "/jobs"; }
+
+}  // namespace
+
+bool forget_taught(TrainingJobs* jobs, std::span<const std::string> runs) {
+  if (jobs != nullptr) return jobs->forget(runs);
+  const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
+  if (!data.empty()) TrainingJobs::remove_chats_of(jobs_folder(data), runs);
+  return true;
+}
+
 Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machine, const std::string& model,
                                const ModelHost& host, Store& store, ThreadGate& gate) {
   const std::string data = user_folder("XDG_DATA_HOME", ".local/share");
@@ -26,7 +40,7 @@ Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machi
   options.base_path = model;
   options.version = kVersion;
   options.general = general_rows_of(model);
-  options.folder = data + "/jobs";
+  options.folder = jobs_folder(data);
   options.adapter_folder = [](const std::string& name) { return adapter_folder(name); };
   options.answerer = [loaded = host.model(), &host, kernels = machine.kernels,
                       session = session_options(global, machine, 512)](ThreadTeam& team) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
@@ -23,5 +24,9 @@ struct Teaching {
 // All must outlive it.
 Result<Teaching> make_teaching(const GlobalOptions& global, const Machine& machine, const std::string& model,
                                const ModelHost& host, Store& store, ThreadGate& gate);
+
+// Chats were removed that these runs learn from (Store::Removal::runs): what was written down of them goes, also where
+// nothing is taught (`jobs` is null). Whether the store has no trace of it any more.
+bool forget_taught(TrainingJobs* jobs, std::span<const std::string> runs);
 
 }  // namespace andiron

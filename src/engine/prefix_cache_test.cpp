@@ -371,6 +371,27 @@ TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
   }
 }
 
+// Two servers share a folder, or the one of now keeps nothing there.
+TEST_F(PrefixFolderTest, WhatOthersHaveWrittenIsClearedToo) {
+  const auto folder = open(), other = open();
+  for (uint64_t i = 0; i < 5; ++i) other->put(shared(block_of(some_tokens(64, i), 0)));
+  other->settle();
+  folder_.write("some/prefixes/notes.txt", "of a person");
+  ASSERT_EQ(files(), 6U);
+  folder->clear();
+  EXPECT_EQ(files(), 1U) << "other names are left alone";
+  const std::string gone = block_of(some_tokens(64, 0), 0).key;
+  EXPECT_EQ(other->read(gone, make_page), nullptr);
+  EXPECT_FALSE(other->holds(gone));
+  folder->put(shared(block_of(some_tokens(64, 0), 0)));
+  folder->settle();
+  ASSERT_EQ(files(), 2U);
+  PrefixFolder::clear_files(path_);
+  EXPECT_EQ(files(), 1U);
+  PrefixFolder::clear_files(folder_.file("none"));
+  EXPECT_FALSE(fs::exists(folder_.file("none")));
+}
+
 // Files come and go on a thread of their own, without a lock; what is known of them is true once that has settled.
 TEST_F(PrefixFolderTest, WhatIsHeldIsThereAndNothingElse) {
   std::vector<std::shared_ptr<const PrefixBlock>> blocks;

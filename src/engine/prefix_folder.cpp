@@ -31,6 +31,11 @@ std::string key_of(const fs::path& path) {
   return name.find_first_not_of("0123456789abcdef") == 32 ? name.substr(0, 32) : "";
 }
 
+// What a program that was killed has not written to its end.
+bool is_abandoned(const fs::path& path) {
+  return path.filename().string().find(".kv.part-") != std::string::npos && AtomicFile::is_abandoned(path.string());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<PrefixFolder>> PrefixFolder::open(const std::string& folder, uint64_t bytes_max) {
@@ -80,12 +85,9 @@ Status PrefixFolder::find_files() {
   for (fs::directory_iterator it(folder_, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->symlink_status(ignored).type() != fs::file_type::regular) continue;
-    const std::string name = it->path().filename().string();
     const std::string key = key_of(it->path());
     if (!key.empty()) found.push_back({key, it->file_size(ignored), it->last_write_time(ignored)});
-    if (name.find(".kv.part-") != std::string::npos && AtomicFile::is_abandoned(it->path().string())) {
-      fs::remove(it->path(), ignored);
-    }
+    if (is_abandoned(it->path())) fs::remove(it->path(), ignored);
   }
   if (error) return make_error("{}: cannot read this folder: {}", folder_, error.message());
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.used < b.used; });
@@ -177,12 +179,19 @@ void PrefixFolder::clear() {
   }
   waiting_.clear();
   settled_.wait(lock, [&] { return waiting_keys_.empty(); });  // the one that is being written
-  std::vector<std::string> keys;
-  order_.for_each([&](const std::string& key) { keys.push_back(key); });
   order_ = {};
   unread_.clear();
   lock.unlock();
-  remove_files(keys);
+  clear_files(folder_);
+}
+
+void PrefixFolder::clear_files(const std::string& folder) {
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    std::error_code ignored;
+    if (it->symlink_status(ignored).type() != fs::file_type::regular) continue;
+    if (!key_of(it->path()).empty() || is_abandoned(it->path())) fs::remove(it->path(), ignored);
+  }
 }
 
 void PrefixFolder::settle() {

@@ -32,8 +32,6 @@ std::string_view anthropic_type(int status) {
   return status >= 500 ? "api_error" : "invalid_request_error";
 }
 
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
-
 }  // namespace
 
 HttpFault beyond(Limit limit, std::string message) {

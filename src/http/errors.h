@@ -21,6 +21,9 @@ std::string error_event(ErrorShape shape, std::string_view content_type, const H
 // A server-sent event (WHATWG HTML, 9.2): "event: NAME" unless it is "", and `data`, line by line.
 std::string sse_event(std::string_view name, std::string_view data);
 
+// A member of an answer: null where there is nothing to say.
+inline Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
+
 // "Not Found"; "" for a status that is not used here.
 std::string_view reason_phrase(int status);
 

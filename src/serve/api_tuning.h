@@ -51,6 +51,9 @@ Json tuning_plan_json(const LearnPlan& plan);
 // where that is none of them.
 ApiResult<Json> list_json(std::vector<Json> all, const PageAsk& page);
 
+// A 404 about the field `param`.
+ApiError no_file(std::string_view id, std::string param = "file_id");
+
 // The name by which a model wears what a job has learned: "ember+me".
 std::string tuned_model_name(const TrainingJob& job);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "http/errors.h"
 #include "serve/api_tuning.h"
 
 namespace andiron {
@@ -10,7 +11,6 @@ namespace andiron {
 namespace {
 
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-Json text_or_null(const std::string& text) { return text.empty() ? Json() : Json(text); }
 Json time_or_null(int64_t seconds) { return seconds == 0 ? Json() : Json(seconds); }
 
 template <typename T>
@@ -127,6 +127,10 @@ Json tuning_plan_json(const LearnPlan& plan) {
   out.set("seconds", plan.plan.seconds > 0 ? Json(plan.plan.seconds) : Json());
   out.set("memory_bytes", plan.plan.memory.total()).set("passages", plan.passages);
   return out;
+}
+
+ApiError no_file(std::string_view id, std::string param) {
+  return {404, format("there is no file \"{}\" here", andiron::quoted(id)), std::move(param), "not_found", {}};
 }
 
 }  // namespace andiron

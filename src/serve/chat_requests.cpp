@@ -43,14 +43,10 @@ Json in_short(const Conversation& conversation) {
   return out;
 }
 
-ChatAnswer removal_answer(const Store::Removal& removal) {
-  Json removed = Json::object();
-  removed.set("conversations", removal.removed.conversations).set("messages", removal.removed.messages);
-  removed.set("files", removal.removed.files);
-  Json out = Json::object();
-  out.set("removed", std::move(removed)).set("traces_gone", removal.traces_gone).set("runs", to_json(removal.runs));
-  ChatAnswer answer = chat_answer(out);
-  answer.runs = removal.runs;
+ChatResult removal_answer(Result<Store::Removal> removal) {
+  if (!removal.ok()) return store_failed(removal.error());
+  ChatAnswer answer;
+  answer.removal = std::move(*removal);
   return answer;
 }
 
@@ -141,6 +137,15 @@ ApiResult<Message> read_message(const HttpRequest& request) {
 }  // namespace
 
 ChatAnswer chat_answer(const Json& body, int status) { return {body.dump(), status}; }
+
+Json removal_json(const Store::Removal& removal) {
+  Json removed = Json::object();
+  removed.set("conversations", removal.removed.conversations).set("messages", removal.removed.messages);
+  removed.set("files", removal.removed.files);
+  Json out = Json::object();
+  out.set("removed", std::move(removed)).set("traces_gone", removal.traces_gone).set("runs", to_json(removal.runs));
+  return out;
+}
 
 ApiError store_failed(const Error& error) {
   switch (error.kind) {
@@ -275,9 +280,7 @@ ChatResult change_chat(Store& store, const HttpRequest& request) {
 ChatResult remove_chat(Store& store, const HttpRequest& request) {
   auto conversation = find_chat(store, request);
   if (!conversation.ok()) return conversation.error();
-  const auto removal = store.remove_conversations({conversation->id});
-  if (!removal.ok()) return store_failed(removal.error());
-  return removal_answer(*removal);
+  return removal_answer(store.remove_conversations({conversation->id}));
 }
 
 ChatResult add_chat_message(Store& store, const HttpRequest& request) {
@@ -295,9 +298,7 @@ ChatResult add_chat_message(Store& store, const HttpRequest& request) {
 ChatResult remove_chat_message(Store& store, const HttpRequest& request) {
   auto message = find_chat_message(store, request);
   if (!message.ok()) return message.error();
-  const auto removal = store.remove_message(message->id);
-  if (!removal.ok()) return store_failed(removal.error());
-  return removal_answer(*removal);
+  return removal_answer(store.remove_message(message->id));
 }
 
 ChatResult put_thumb(Store& store, const HttpRequest& request) {

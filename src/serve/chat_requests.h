@@ -4,8 +4,10 @@
 
 #include <cstddef>
 #include <deque>
+#include <initializer_list>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "http/http.h"
 #include "serve/api_error.h"
@@ -18,8 +20,8 @@ struct ChatAnswer {
   int status = 200;
   std::string_view content_type = "application/json";
   HttpFields headers = {};
-  std::vector<std::string> runs = {};   // that learned from chats which were removed
-  std::deque<std::string> pieces = {};  // of a body; the status is 200 then
+  std::optional<Store::Removal> removal = {};  // of which no body tells yet: others are to forget it first
+  std::deque<std::string> pieces = {};         // of a body; the status is 200 then
 };
 using ChatResult = ApiResult<ChatAnswer>;
 
@@ -46,6 +48,9 @@ inline constexpr size_t kExportBytes = size_t{256} << 20;
 inline constexpr size_t kExportPieceBytes = size_t{1} << 20;
 // No more than these at a time, each from its request until its last byte has been taken.
 inline constexpr size_t kExportsAtOnce = 2;
+
+// What is answered of a removal once all have forgotten it.
+Json removal_json(const Store::Removal& removal);
 
 // What two files of these share.
 

@@ -88,8 +88,11 @@ ChatResult put_one_setting(Store& store, const HttpRequest& request) {
 ChatResult remove_one_setting(Store& store, const HttpRequest& request) {
   const std::string& name = request.captures.at("name");
   if (const auto valid = check_setting(name, Json()); !valid.ok()) return bad_record(valid.error());
-  if (const auto put = store.put_setting(name, Json()); !put.ok()) return store_failed(put.error());
-  return chat_answer(Json::object());
+  const auto gone = store.remove_setting(name);
+  if (!gone.ok()) return store_failed(gone.error());
+  Json out = Json::object();
+  out.set("traces_gone", *gone);
+  return chat_answer(out);
 }
 
 ChatResult export_chats(Store& store, const HttpRequest& request) {

@@ -15,7 +15,7 @@ namespace andiron {
 
 namespace {
 
-using Forget = std::function<void(std::span<const std::string> runs)>;
+using Forget = std::function<bool(std::span<const std::string> runs)>;
 using Handle = ChatResult (*)(Store& store, const HttpRequest& request);
 
 struct Row {
@@ -88,7 +88,11 @@ void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest
             const std::shared_ptr<HttpReply>& reply) {
   ChatResult result = handle(store, request);
   if (!result.ok()) return send_error(*reply, ErrorShape::kOpenAi, result.error());
-  if (forget && request.method == "DELETE") forget(result->runs);
+  if (result->removal) {
+    Store::Removal& removal = *result->removal;
+    if (forget && !forget(removal.runs)) removal.traces_gone = false;
+    result->body = removal_json(removal).dump();
+  }
   if (result->pieces.empty()) {
     return reply->send(result->status, result->content_type, std::move(result->body), std::move(result->headers));
   }
@@ -107,8 +111,8 @@ std::vector<Route> chat_routes(Store& store, const Forget& forget) {
     route.body = row.body;
     std::shared_ptr<ExportPlaces> places;
     if (row.handle == export_chats) places = std::make_shared<ExportPlaces>();
-    route.handler = [&store, thread, places, forget = row.handle == remove_one_setting ? Forget() : forget,
-                     handle = row.handle](HttpRequest request, const std::shared_ptr<HttpReply>& reply) {
+    route.handler = [&store, thread, places, forget, handle = row.handle](HttpRequest request,
+                                                                          const std::shared_ptr<HttpReply>& reply) {
       const std::shared_ptr<void> place = places ? take_place(*places) : nullptr;
       if (places && !place) return send_error(*reply, ErrorShape::kOpenAi, too_many_exports());
       if (place) reply->keep(place);

@@ -12,7 +12,7 @@
 //   GET    search?q=WORDS&limit=20&offset=0   {"hits": [{..., "snippet": [{"text", "found"}]}]}
 //   GET    settings                           {"settings": {NAME: VALUE}}
 //   PUT    settings/{name}                    {"value"}
-//   DELETE settings/{name}
+//   DELETE settings/{name}                    {"traces_gone"}
 //   GET    export                             JSON lines: everything or, with conversation=ID (again and again), these;
 //                                             two at a time, then 429
 //   POST   import                             {"lines": JSON lines, "keep_consent": false}; an ImportReport
@@ -35,7 +35,8 @@ inline constexpr size_t kStoreRequestsWaiting = 64;
 
 // `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
 // the last of them. `forget` is called after a chat or a message was removed, before the answer tells so, with the runs
-// that learned from it (Store::Removal::runs): what else remembers it is to forget it. It may wait, and may be empty.
-std::vector<Route> chat_routes(Store& store, const std::function<void(std::span<const std::string> runs)>& forget = {});
+// that learned from it (Store::Removal::runs): what else remembers it is to forget it, and says whether no trace of it
+// stays in the store. It may wait, and may be empty.
+std::vector<Route> chat_routes(Store& store, const std::function<bool(std::span<const std::string> runs)>& forget = {});
 
 }  // namespace andiron

@@ -198,8 +198,38 @@ TEST_F(ChatRoutesTest, SettingsAreKeptUnderTheirNames) {
   EXPECT_EQ(ask("PUT", "settings/page.defaults", R"({"value": {"model": "ember"}})").status, 200);
   EXPECT_EQ(ask("GET", "settings").json.member("settings").member("page.defaults").member("model").text_or(""),
             "ember");
-  EXPECT_EQ(ask("DELETE", "settings/page.defaults").status, 200);
+  const Answer removed = ask("DELETE", "settings/page.defaults");
+  EXPECT_EQ(removed.status, 200);
+  EXPECT_TRUE(removed.json.member("traces_gone").bool_or(false));
   EXPECT_EQ(ask("GET", "settings").body, R"({"settings": {}})");
+}
+
+// What else remembers a chat is asked before the answer tells of it.
+TEST_F(ChatRoutesTest, TracesAreGoneOnceAllHaveForgotten) {
+  std::atomic<bool> forgets{true};
+  std::atomic<size_t> runs{0};
+  TestServer server(chat_routes(*store_, [&](std::span<const std::string> told) {
+    runs = told.size();
+    return forgets.load();
+  }));
+  const auto removed = [&](const std::string& path) {
+    return server.ask(format("DELETE /api/store/{} HTTP/1.1\r\nHost: HERE\r\n\r\n", path));
+  };
+  StoredRun run;
+  run.id = "run";
+  must(store_->put_run(run));
+  for (const bool all : {true, false}) {
+    const std::string id = create(), message = add(id, R"({"role": "user", "content": "Hello"})");
+    must(store_->add_lessons({{"run", id, message, "chat"}}));
+    forgets = all;
+    for (const std::string& path : {"messages/" + message, "conversations/" + id}) {
+      const std::string answer = removed(path);
+      EXPECT_EQ(status_in(answer), 200);
+      EXPECT_NE(answer.find(format("\"traces_gone\": {}", all ? "true" : "false")), std::string::npos) << answer;
+      EXPECT_NE(answer.find(R"("runs": ["run"])"), std::string::npos) << answer;
+      EXPECT_EQ(runs.exchange(0), 1U);
+    }
+  }
 }
 
 TEST_F(ChatRoutesTest, WhatIsExportedComesBack) {

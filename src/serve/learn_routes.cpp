@@ -6,7 +6,6 @@
 #include <memory>
 #include <utility>
 
-#include "base/strings.h"
 #include "http/errors.h"
 #include "serve/api_tuning.h"
 #include "serve/piecewise.h"
@@ -22,10 +21,6 @@ using Change = ApiResult<TrainingJob> (TrainingJobs::*)(std::string_view id);
 constexpr ErrorShape kShape = ErrorShape::kOpenAi;
 constexpr size_t kPieceBytes = 256 << 10;  // of a file's content; as much lies in memory for each slow client
 constexpr int64_t kFilesAtOnce = 10'000, kJobsAtOnce = 100, kEventsAtOnce = 1000;
-
-ApiError no_file(std::string_view id) {
-  return {404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
-}
 
 Json deleted_json(std::string_view id, std::string_view object) {
   Json out = Json::object();

@@ -124,6 +124,31 @@ void TrainingJobs::put_away(Entry& entry) {
 
 // ---- Asking --------------------------------------------------------------------------------------------------------
 
+std::optional<ApiError> TrainingJobs::check_files(const TrainingAsk& ask) const {
+  for (const std::string& id : ask.files) {
+    if (shelf_.find(id)) continue;
+    return no_file(id, "training_file");
+  }
+  return std::nullopt;
+}
+
+std::optional<ApiError> TrainingJobs::check_chats(bool preferences) const {
+  bool found = false;
+  const TrainingRowSink one_is_enough = [&](TrainingRow&&) -> Status {
+    found = true;
+    return make_error("the others are not looked for");
+  };
+  const auto kind = preferences ? TrainingKind::kPreference : TrainingKind::kChat;
+  const auto report = store_.training_rows(kind, one_is_enough, &closing_);
+  if (found) return std::nullopt;
+  if (closing_) return is_closing();
+  if (!report.ok()) return cannot(report.error());
+  return refuse("training_file", "no_training_rows",
+                "there is nothing to learn from in the chats: of {} that are for training none has {}",
+                counted(report->conversations, "chat"),
+                preferences ? "an answer that is better than another" : "an answer with a thumb up or an edited one");
+}
+
 std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
   if (ask.model != options_.model_name) {
     return ApiError{404,
@@ -133,21 +158,9 @@ std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
                     "model_not_found",
                     {}};
   }
-  for (const std::string& id : ask.files) {
-    if (shelf_.find(id)) continue;
-    return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "training_file", "not_found", {}};
-  }
+  if (auto error = check_files(ask)) return error;
   if (ask.chats) {
-    const auto kind = ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
-    const auto report = store_.training_rows(kind, [](TrainingRow&&) { return Status(); });
-    if (!report.ok()) return cannot(report.error());
-    if (report->rows == 0) {
-      return refuse(
-          "training_file", "no_training_rows",
-          "there is nothing to learn from in the chats: of {} that are for training none has {}",
-          counted(report->conversations, "chat"),
-          ask.preferences ? "an answer that is better than another" : "an answer with a thumb up or an edited one");
-    }
+    if (auto error = check_chats(ask.preferences)) return error;
   }
   TrainingJob job;
   job.ask = ask;
@@ -200,9 +213,15 @@ ApiResult<TrainingJob> TrainingJobs::add(const TrainingAsk& ask) {
   {
     const std::lock_guard lock(mutex_);
     if (auto error = check_room()) return std::move(*error);
+    if (entries_.size() >= kJobsMax) {
+      return conflict(format("there are {} jobs here, as many as may be kept; remove some that are over", kJobsMax),
+                      "too_many_kept_jobs");
+    }
   }
   auto name = choose_name(ask);
   if (!name.ok()) return name.error();
+  // Again: until order_ was taken, nobody knew that a job was to learn from them, and they could be removed.
+  if (auto error = check_files(ask)) return std::move(*error);
   TrainingJob job;
   const auto id = new_id();
   if (!id.ok()) return cannot(id.error());
@@ -507,11 +526,12 @@ std::optional<ApiError> TrainingJobs::remove_file(std::string_view id) {
   const auto removed = shelf_.remove(id);
   if (!removed.ok()) return cannot(removed.error());
   if (*removed) return std::nullopt;
-  return ApiError{404, format("there is no file \"{}\" here", andiron::quoted(id)), "file_id", "not_found", {}};
+  return no_file(id);
 }
 
-void TrainingJobs::forget(std::span<const std::string> runs) {
+bool TrainingJobs::forget(std::span<const std::string> runs) {
   const std::lock_guard order(order_);
+  bool all_saved = true, any = false;
   for (const std::string& id : runs) {
     TrainingJob forgot;
     {
@@ -530,8 +550,13 @@ void TrainingJobs::forget(std::span<const std::string> runs) {
     }
     remove_chats(id);
     // What was removed is forgotten, whether that can be written down or not.
-    [[maybe_unused]] const Status saved = save(forgot);
+    all_saved = save(forgot).ok() && all_saved;
+    any = true;
   }
+  if (!any) return true;
+  // A save may have come between the removal and this.
+  const auto gone = store_.forget_overwritten();
+  return all_saved && gone.ok() && *gone;
 }
 
 }  // namespace andiron

@@ -61,6 +61,7 @@ struct TrainingOptions {
 class TrainingJobs {
  public:
   static constexpr size_t kWaitingMax = 32;  // jobs; more are refused
+  static constexpr size_t kJobsMax = 1000;   // those that are over too: each has a row and a file of events
 
   // What a watcher is told: an event, or null once no more will come. It must not wait, nor call this; false: nobody
   // listens any more.
@@ -80,7 +81,7 @@ class TrainingJobs {
   void close();
 
   // Refused with 400 or 404 where the model, a file or the name is none, 409 where there is an adapter of this name,
-  // 429 where too many wait.
+  // 429 where too many wait, 409 where there are too many at all.
   ApiResult<TrainingJob> add(const TrainingAsk& ask);
   // What would be done. Takes as long as reading the data takes, or until close(); 503 then.
   ApiResult<LearnPlan> plan(const TrainingAsk& ask);
@@ -110,8 +111,12 @@ class TrainingJobs {
   // Removes a file from the shelf; 404 where it is not there, 409 where a job that is not over learns from it.
   std::optional<ApiError> remove_file(std::string_view id);
   // Some of the chats that these runs learn from were removed (Store::Removal::runs): those that have begun and are not
-  // over are cancelled, and what was written down of the chats goes; of those that are over the samples.
-  void forget(std::span<const std::string> runs);
+  // over are cancelled, and what was written down of the chats goes; of those that are over the samples. Whether the
+  // store has no trace of these any more.
+  bool forget(std::span<const std::string> runs);
+  // Where nobody teaches: what jobs have written down of the chats, in TrainingOptions::folder. The jobs themselves
+  // learn of it when they are taken up again.
+  static void remove_chats_of(std::string_view folder, std::span<const std::string> runs);
 
  private:
   struct Entry;
@@ -147,6 +152,8 @@ class TrainingJobs {
   void finish_discarding(const TrainingJob& job) const;
 
   std::optional<ApiError> check_ask(const TrainingAsk& ask) const;
+  std::optional<ApiError> check_files(const TrainingAsk& ask) const;
+  std::optional<ApiError> check_chats(bool preferences) const;  // whether they give a row; 503 after close()
   LearnOptions options_of(const TrainingJob& job) const;
   Result<std::vector<std::string>> data_of(const TrainingJob& job, const std::string& chats_path,
                                            std::vector<Lesson>& lessons);

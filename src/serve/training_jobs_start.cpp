@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "base/atomic_folder.h"
@@ -27,6 +28,7 @@ Status TrainingJobs::take_up() {
   remove_chats(kPlanId);  // of a process that was killed while it planned
   if (const auto any = options_.adapter_folder("any"); any.ok()) remove_removed_folders(parent_of(*any));
   TRY_ASSIGN(const auto runs, store_.runs());
+  std::vector<std::string> to_forget;
   for (const StoredRun& run : runs) {
     if (!run.id.starts_with(kJobPrefix)) continue;
     TrainingJob job;
@@ -41,7 +43,11 @@ Status TrainingJobs::take_up() {
     const bool made_here = file_exists(events_path(run.id));
     auto entry = std::make_shared<Entry>(std::move(job), EventLog(events_path(run.id)), ++entries_made_);
     entries_[run.id] = entry;
-    if (entry->job.is_over()) remove_chats(run.id);
+    if (entry->job.is_over() || entry->job.begun == 0) remove_chats(run.id);  // the latter reads them anew
+    if (!entry->job.is_over() || !entry->job.samples.items_or_none().empty()) {
+      TRY_ASSIGN(const bool misses, store_.misses_lessons(run.id));
+      if (misses) to_forget.push_back(run.id);
+    }
     if (entry->job.decision == kJobDiscarded) finish_discarding(entry->job);
     const bool ran = entry->job.state == kJobRunning;
     if (ran) entry->job.state = kJobQueued;
@@ -51,6 +57,7 @@ Status TrainingJobs::take_up() {
     if (entry->job.state != kJobQueued || entry->job.ask.model != options_.model_name) continue;
     queue_.insert(ran ? queue_.begin() : queue_.end(), entry);
   }
+  forget(to_forget);  // chats that went while nobody was here to be told
   finish_removing();
   return {};
 }

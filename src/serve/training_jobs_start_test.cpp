@@ -114,6 +114,47 @@ TEST_F(LearningTest, WhatCannotBeReadNowIsNotTheLastWord) {
   EXPECT_EQ(messages(id), said);
 }
 
+// As where a server does not teach, or is killed before it has told the jobs.
+TEST_F(LearningTest, ChatsThatWentMeanwhileAreNotLearned) {
+  for (int i = 0; i < 8; ++i) chat(true, format("It is four, for the {}th time.", i));
+  const std::string removed = chat(true);
+  const auto from_chats = [&](const char* name, bool is_long) {
+    TrainingAsk wanted = ask("", name, is_long);
+    wanted.files.clear();
+    wanted.chats = true;
+    return added(wanted).id;
+  };
+  const std::string over = from_chats("over", false);
+  ASSERT_EQ(ended(over).state, kJobSucceeded);
+  ASSERT_FALSE(find(over).samples.items().empty());
+  gate_.enter();
+  const std::string id = from_chats("running", true);
+  ASSERT_TRUE(trains_until(id, 1));
+  jobs_.reset();
+  gate_.leave();
+  const std::string chats = format("data/jobs/{}.chats.jsonl", id);
+  ASSERT_TRUE(std::filesystem::exists(folder_.file(chats)));
+  auto remembers = store_->run(over).value();
+  ASSERT_TRUE(remembers.has_value());
+
+  const auto removal = store_->remove_conversations({removed});
+  ASSERT_TRUE(removal.ok());
+  EXPECT_EQ(removal->runs.size(), 2U);
+  EXPECT_TRUE(store_->run(over).value()->details.member("samples").items().empty());
+  TrainingJobs::remove_chats_of(folder_.file("data/jobs"), removal->runs);
+  EXPECT_FALSE(std::filesystem::exists(folder_.file(chats)));
+
+  // As one leaves them that was killed in between.
+  folder_.write(chats, "");
+  ASSERT_TRUE(store_->put_run(std::move(*remembers)).ok());
+  open();
+  EXPECT_EQ(find(id).state, kJobCancelled);
+  EXPECT_EQ(store_->run(id).value()->state, kJobCancelled);
+  EXPECT_FALSE(std::filesystem::exists(folder_.file(chats)));
+  EXPECT_EQ(find(over).state, kJobSucceeded);
+  EXPECT_TRUE(store_->run(over).value()->details.member("samples").items().empty());
+}
+
 // As if the last process had been killed before the store let go of a job, or after that.
 TEST_F(LearningTest, AJobThatWasBeingRemovedIsThereOrGoneAtTheNextStart) {
   const std::string id = added(ask(file())).id;

@@ -284,7 +284,18 @@ TEST_F(LearningTest, LearnsFromChatsWhoseOwnerAllowedIt) {
   const auto removal = store_->remove_conversations({allowed});
   ASSERT_TRUE(removal.ok());
   EXPECT_EQ(removal->runs.size(), 2U);
-  jobs_->forget(removal->runs);
+  // As one leaves it that has not been told yet, and saves a decision.
+  ASSERT_TRUE(comes_true([&] { return jobs_->keep(job.id).ok(); }));
+  ASSERT_FALSE(store_->run(job.id).value()->details.member("samples").items().empty());
+  EXPECT_TRUE(jobs_->forget(removal->runs));
+  for (const char* name : {"data/chats.db", "data/chats.db-wal"}) {
+    const std::string path = folder_.file(name);
+    if (!std::filesystem::exists(path)) continue;
+    const auto bytes = read_bytes(path);
+    EXPECT_EQ(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).find("prompt_tokens"),
+              std::string_view::npos)
+        << name << ": a sample's member";
+  }
   for (const std::string& run : removal->runs) {
     EXPECT_EQ(find(run).state, kJobSucceeded);
     EXPECT_TRUE(find(run).samples.items().empty());
@@ -383,6 +394,28 @@ TEST_F(LearningTest, TooManyWaitingAreToldToComeAgain) {
   gate_.leave();
 }
 
+TEST_F(LearningTest, TooManyKeptAreNotAddedTo) {
+  StoredRun run;
+  run.state = kJobFailed;
+  run.created_ms = run.changed_ms = 1;
+  std::string lines = R"({"andiron": "store", "version": 1})"
+                      "\n";
+  for (size_t i = 0; i < TrainingJobs::kJobsMax; ++i) {
+    run.id = format("ftjob-{:032}", i);
+    Json line = Json::object();
+    line.set("run", to_json(run));
+    lines += line.dump() + "\n";
+  }
+  lines += format("{{\"end\": {}}}\n", TrainingJobs::kJobsMax + 1);
+  jobs_.reset();
+  const auto imported = store_->import(lines, false);
+  ASSERT_TRUE(imported.ok()) << imported.error().message;
+  open();
+  EXPECT_EQ(refused(ask(file(), "more"), "1000 jobs here, as many as may be kept"), 409);
+  EXPECT_FALSE(jobs_->remove(run.id));
+  EXPECT_EQ(ended(added(ask(file(), "more")).id).state, kJobSucceeded);
+}
+
 TEST_F(LearningTest, PlansWithoutBeginning) {
   const std::string id = file();
   auto plan = jobs_->plan(ask(id, "planned"));
@@ -430,6 +463,20 @@ TEST_F(LearningTest, PlansAndJobsEndWithTheServer) {
   EXPECT_EQ(ended(job).state, kJobSucceeded) << "it has only been stopped";
 }
 
+TEST_F(LearningTest, ChatsAreNotLookedThroughOnceTheServerEnds) {
+  for (int i = 0; i < 3; ++i) chat(false);
+  Conversation conversation;
+  conversation.for_training = true;
+  ASSERT_TRUE(store_->add_conversation(conversation).ok());
+  TrainingAsk wanted = ask("");
+  wanted.files.clear();
+  wanted.chats = true;
+  EXPECT_EQ(refused(wanted, "of 1 chat that are for training none"), 400);
+  jobs_->close();
+  EXPECT_EQ(refused(wanted, "the server has been stopped"), 503);
+  EXPECT_EQ(jobs_->plan(wanted).error().status, 503);
+}
+
 TEST_F(LearningTest, FilesInUseStay) {
   const std::string id = file();
   const std::string job = added(ask(id, "long", true)).id;
@@ -438,6 +485,14 @@ TEST_F(LearningTest, FilesInUseStay) {
   EXPECT_TRUE(jobs_->cancel(job).ok());
   EXPECT_FALSE(jobs_->remove_file(id));
   EXPECT_EQ(jobs_->remove_file(id)->status, 404);
+}
+
+TEST_F(LearningTest, NorIsAFileLearnedThatHasJustBeenRemoved) {
+  const std::string id = file();
+  // After the first look at what is asked for.
+  on_folder_ = [&] { EXPECT_TRUE(shelf_->remove(id).ok()); };
+  EXPECT_EQ(refused(ask(id, "late"), "there is no file"), 404);
+  EXPECT_TRUE(jobs_->list().empty());
 }
 
 TEST_F(LearningTest, WatchersHearEverythingInOrder) {

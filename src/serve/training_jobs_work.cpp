@@ -50,6 +50,10 @@ Error error_of(const std::exception_ptr& thrown) {
   }
 }
 
+std::string chats_path_in(std::string_view folder, std::string_view id) {
+  return format("{}/{}.chats.jsonl", folder, id);
+}
+
 }  // namespace
 
 std::string result_words(const TrainingJob& job) {
@@ -61,9 +65,7 @@ std::string last_words(const TrainingJob& job) {
   return job.state == kJobFailed ? job.error : job.state;
 }
 
-std::string TrainingJobs::chats_path(std::string_view id) const {
-  return format("{}/{}.chats.jsonl", options_.folder, id);
-}
+std::string TrainingJobs::chats_path(std::string_view id) const { return chats_path_in(options_.folder, id); }
 
 std::string TrainingJobs::events_path(std::string_view id) const {
   return format("{}/{}.events.jsonl", options_.folder, id);
@@ -90,6 +92,13 @@ std::string TrainingJobs::without_paths(const TrainingAsk& ask, std::string text
 void TrainingJobs::remove_chats(std::string_view id) const {
   std::error_code ignored;
   std::filesystem::remove(chats_path(id), ignored);
+}
+
+void TrainingJobs::remove_chats_of(std::string_view folder, std::span<const std::string> runs) {
+  for (const std::string& run : runs) {
+    std::error_code ignored;
+    std::filesystem::remove(chats_path_in(folder, run), ignored);
+  }
 }
 
 void TrainingJobs::remove_events(std::string_view id) const {
@@ -151,15 +160,15 @@ Result<std::vector<std::string>> TrainingJobs::data_of(const TrainingJob& job, c
 Status TrainingJobs::write_chats(const TrainingJob& job, const std::string& path, std::vector<Lesson>& lessons) {
   const TrainingKind kind = job.ask.preferences ? TrainingKind::kPreference : TrainingKind::kChat;
   TRY_ASSIGN(AtomicFile file, AtomicFile::create(path, true));
-  const auto written = store_.training_rows(kind, [&](TrainingRow&& row) -> Status {
-    if (closing_) return make_error("stopped while the chats were read");
+  const TrainingRowSink write = [&](TrainingRow&& row) -> Status {
     TRY(file.write(std::string_view(row.row.dump() + "\n")));
     if (file.offset() > kChatsBytesMax) return make_error("the chats are more than {}", human_bytes(kChatsBytesMax));
     for (std::string& message : row.messages) {
       lessons.push_back({job.id, row.conversation, std::move(message), training_kind_name(kind)});
     }
     return {};
-  });
+  };
+  const auto written = store_.training_rows(kind, write, &closing_);
   if (!written.ok()) return written.error();
   return file.commit();
 }

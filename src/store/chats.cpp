@@ -24,10 +24,6 @@ constexpr std::string_view kSelectMessage =
     "m.created_ms FROM message m JOIN conversation c ON c.number = m.conversation "
     "LEFT JOIN message p ON p.number = m.parent LEFT JOIN message e ON e.number = m.edit_of ";
 
-Result<Json> read_object(SqliteRow& row, int column) {
-  return parse_json(row.text(column), "the database", {.depth = StoreLimits::kJsonDepth});
-}
-
 Result<Conversation> read_conversation(SqliteRow& row) {
   Conversation c;
   c.id = row.text(0);
@@ -35,7 +31,7 @@ Result<Conversation> read_conversation(SqliteRow& row) {
   c.system = row.text(2);
   c.model = row.text(3);
   c.adapters = row.text(4);
-  TRY_ASSIGN(c.sampling, read_object(row, 5));
+  TRY_ASSIGN(c.sampling, parse_kept(row.text(5)));
   c.for_training = row.integer(6) != 0;
   c.shown = row.text_or_empty(7);
   c.created_ms = row.integer(8);
@@ -52,7 +48,7 @@ Result<Message> read_message(SqliteRow& row) {
   m.role = row.text(5);
   m.content = row.text(6);
   m.reasoning = row.text(7);
-  TRY_ASSIGN(m.extra, read_object(row, 8));
+  TRY_ASSIGN(m.extra, parse_kept(row.text(8)));
   m.model = row.text(9);
   m.adapters = row.text(10);
   m.thumb = static_cast<int>(row.integer(11));

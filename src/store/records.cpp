@@ -144,6 +144,10 @@ Status check_file(std::string_view media, size_t bytes) {
                     human_bytes(StoreLimits::kFileBytes));
 }
 
+Result<Json> parse_kept(std::string_view text) {
+  return parse_json(text, "the database", {.depth = StoreLimits::kJsonDepth});
+}
+
 Result<std::string> new_id() {
   std::array<uint64_t, 2> words = {};
   if (::getentropy(words.data(), sizeof words) != 0) {

@@ -157,6 +157,9 @@ Status check_name(std::string_view text, std::string_view what);
 Status check_setting(std::string_view name, const Json& value);
 Status check_file(std::string_view media, size_t bytes);
 
+// A member that the store keeps as JSON. An Error: the file is damaged.
+Result<Json> parse_kept(std::string_view text);
+
 // 128 random bits as 32 hexadecimal digits.
 Result<std::string> new_id();
 

@@ -97,6 +97,53 @@ TEST_F(RemovalTest, NothingOfARunStays) {
   must(store_->check());
 }
 
+// Those that learned from it may be nobody's to tell just then.
+TEST_F(RemovalTest, NorWhatRunsShowOfAConversation) {
+  const std::string c = add_canaries();
+  StoredRun given;
+  Json samples = Json::array();
+  samples.push(kContent);
+  given.details.set("samples", std::move(samples)).set("loss", 1.5);
+  const StoredRun run = must(store_->put_run(given)), other = must(store_->put_run(given));
+  must(store_->add_lessons({{run.id, c, message_, "chat"}}));
+  reopen();
+  EXPECT_FALSE(must(store_->misses_lessons(run.id)));
+  must(store_->remove_conversations({c}));
+  EXPECT_EQ(must(store_->run(run.id))->details.dump(), R"({"samples": [], "loss": 1.5})");
+  EXPECT_EQ(must(store_->run(other.id))->details.dump(), given.details.dump()) << "it has learned from others";
+  EXPECT_TRUE(must(store_->misses_lessons(run.id)));
+  EXPECT_FALSE(must(store_->misses_lessons(other.id)));
+  EXPECT_FALSE(must(store_->misses_lessons("none")));
+  EXPECT_TRUE(must(store_->remove_run(other.id)));
+  EXPECT_EQ(files_with(kContent), 0);
+  must(store_->check());
+}
+
+TEST_F(RemovalTest, NothingOfASettingStays) {
+  must(store_->put_setting("page", Json(kContent)));
+  fill(20);
+  reopen();
+  ASSERT_GT(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->remove_setting("page")));
+  EXPECT_EQ(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->setting("page")).is_null());
+  EXPECT_TRUE(must(store_->remove_setting("page"))) << "there is none any more";
+  must(store_->check());
+}
+
+TEST_F(RemovalTest, NothingOfWhatWasWrittenOverStays) {
+  StoredRun run;
+  run.details.set("note", kContent);
+  run = must(store_->put_run(run));
+  reopen();
+  run.details = Json::object();
+  must(store_->put_run(run));
+  ASSERT_GT(files_with(kContent), 0);
+  EXPECT_TRUE(must(store_->forget_overwritten()));
+  EXPECT_EQ(files_with(kContent), 0);
+  must(store_->check());
+}
+
 // Another program that reads keeps the log from being emptied; that is said, and made good later.
 TEST_F(RemovalTest, TracesThatAReaderKeepsGoLater) {
   add_canaries();

@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::string_view kSelectRun = "SELECT id, adapter, model, state, details, created_ms, changed_ms FROM run ";
 
-Result<Json> read_json(SqliteRow& row, int column) {
-  return parse_json(row.text(column), "the database", {.depth = StoreLimits::kJsonDepth});
-}
-
 Result<std::vector<StoredRun>> read_runs(SqliteConnection& db, std::string_view rest,
                                          std::initializer_list<SqlValue> values) {
   std::vector<StoredRun> out;
@@ -24,7 +20,7 @@ Result<std::vector<StoredRun>> read_runs(SqliteConnection& db, std::string_view 
     run.adapter = row.text(1);
     run.model = row.text(2);
     run.state = row.text(3);
-    TRY_ASSIGN(run.details, read_json(row, 4));
+    TRY_ASSIGN(run.details, parse_kept(row.text(4)));
     run.created_ms = row.integer(5);
     run.changed_ms = row.integer(6);
     out.push_back(std::move(run));
@@ -101,6 +97,24 @@ Result<std::vector<std::string>> runs_that_learned(SqliteConnection& db, std::st
   return out;
 }
 
+Status strike_samples(SqliteConnection& db, std::string_view run) {
+  TRY_ASSIGN(auto kept, find_run(db, run));
+  Json* samples = kept ? kept->details.find("samples") : nullptr;
+  if (samples == nullptr || samples->items_or_none().empty()) return {};
+  *samples = Json::array();
+  const int64_t changed_ms = kept->changed_ms;
+  TRY_ASSIGN([[maybe_unused]] const auto put, put_run(db, std::move(*kept), changed_ms));
+  return {};
+}
+
+Result<bool> misses_lessons(SqliteConnection& db, std::string_view run) {
+  TRY_ASSIGN(const int64_t misses,
+             db.number("SELECT EXISTS (SELECT 1 FROM lesson l JOIN run r ON r.number = l.run WHERE r.id = ? "
+                       "AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = l.message))",
+                       {run}));
+  return misses != 0;
+}
+
 Result<std::string> put_file(SqliteConnection& db, std::string_view media, std::span<const uint8_t> bytes) {
   TRY(check_file(media, bytes.size()));
   const std::string hash = content_hash({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
@@ -139,7 +153,7 @@ Status put_setting(SqliteConnection& db, std::string_view name, const Json& valu
 Result<Json> find_setting(SqliteConnection& db, std::string_view name) {
   Json found;
   TRY(db.query("SELECT value FROM setting WHERE name = ?", {name}, [&](SqliteRow& row) -> Status {
-    TRY_ASSIGN(found, read_json(row, 0));
+    TRY_ASSIGN(found, parse_kept(row.text(0)));
     return {};
   }));
   return found;
@@ -148,7 +162,7 @@ Result<Json> find_setting(SqliteConnection& db, std::string_view name) {
 Result<std::vector<std::pair<std::string, Json>>> list_settings(SqliteConnection& db) {
   std::vector<std::pair<std::string, Json>> out;
   TRY(db.query("SELECT name, value FROM setting ORDER BY name", {}, [&](SqliteRow& row) -> Status {
-    TRY_ASSIGN(Json value, read_json(row, 1));
+    TRY_ASSIGN(Json value, parse_kept(row.text(1)));
     out.emplace_back(row.text(0), std::move(value));
     return {};
   }));

@@ -28,6 +28,10 @@ Status add_lessons(SqliteConnection& db, const std::vector<Lesson>& lessons);
 Result<std::vector<Lesson>> lessons_of_run(SqliteConnection& db, std::string_view run);
 // The ids of the runs that learned from a conversation, removed or not.
 Result<std::vector<std::string>> runs_that_learned(SqliteConnection& db, std::string_view conversation);
+// Takes from what is kept of a run what it shows of the rows that it learns from: the items of its "samples".
+Status strike_samples(SqliteConnection& db, std::string_view run);
+// Whether a message that the run learned from is gone. False where there is no such run.
+Result<bool> misses_lessons(SqliteConnection& db, std::string_view run);
 
 // Keeps a file once, whatever the number of messages it is attached to, and gives its hash. Another file of the same
 // hash, which can be made on purpose, is an Error.

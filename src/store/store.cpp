@@ -41,6 +41,17 @@ Status check_setup(SqliteConnection& connection) {
   return {};
 }
 
+// Something of this conversation has been removed: what runs show of it goes with it, whoever is there to tell them.
+Status strike_from_runs(SqliteConnection& db, std::string_view conversation, std::vector<std::string>& struck) {
+  TRY_ASSIGN(const auto runs, runs_that_learned(db, conversation));
+  for (const std::string& run : runs) {
+    if (std::find(struck.begin(), struck.end(), run) != struck.end()) continue;
+    TRY(strike_samples(db, run));
+    struck.push_back(run);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> default_store_path() {
@@ -93,6 +104,13 @@ class Store::Impl {
     const auto emptied = writer_->checkpoint(true);
     gone = emptied.ok() && *emptied;
     return result;
+  }
+
+  // The same of a change that gives nothing but whether its traces are gone.
+  Result<bool> forget_by(const std::function<Status(SqliteConnection& db)>& change) {
+    bool gone = false;
+    TRY(write_and_forget(change, gone));
+    return gone;
   }
 
   // `look(db)` on a connection that sees one state of the store.
@@ -217,7 +235,7 @@ Result<Store::Removal> Store::remove_message(std::string_view id) {
         Removal out;
         TRY_ASSIGN(const auto message, find_message(db, id));
         TRY(andiron::remove_message(db, id, out.removed));
-        TRY_ASSIGN(out.runs, andiron::runs_that_learned(db, message->conversation));
+        TRY(strike_from_runs(db, message->conversation, out.runs));
         return out;
       },
       gone);
@@ -232,16 +250,17 @@ Result<Store::Removal> Store::remove_conversations(const std::vector<std::string
         Removal out;
         for (const std::string& id : ids) {
           TRY(remove_conversation(db, id, out.removed));
-          TRY_ASSIGN(const auto runs, andiron::runs_that_learned(db, id));
-          for (const std::string& run : runs) {
-            if (std::find(out.runs.begin(), out.runs.end(), run) == out.runs.end()) out.runs.push_back(run);
-          }
+          TRY(strike_from_runs(db, id, out.runs));
         }
         return out;
       },
       gone);
   if (removal.ok()) removal->traces_gone = gone;
   return removal;
+}
+
+Result<bool> Store::forget_overwritten() {
+  return impl_->forget_by([](SqliteConnection&) { return Status(); });
 }
 
 Result<std::vector<SearchHit>> Store::search(std::string_view text, int64_t limit, int64_t offset) {
@@ -261,11 +280,7 @@ Result<std::vector<StoredRun>> Store::runs() {
 }
 
 Result<bool> Store::remove_run(std::string_view id) {
-  bool gone = false;
-  const Status removed =
-      impl_->write_and_forget([&](SqliteConnection& db) { return andiron::remove_run(db, id); }, gone);
-  if (!removed.ok()) return removed.error();
-  return gone;
+  return impl_->forget_by([&](SqliteConnection& db) { return andiron::remove_run(db, id); });
 }
 
 Status Store::add_lessons(const std::vector<Lesson>& lessons) {
@@ -280,6 +295,10 @@ Result<std::vector<std::string>> Store::runs_that_learned(std::string_view conve
   return impl_->read([&](SqliteConnection& db) { return andiron::runs_that_learned(db, conversation); });
 }
 
+Result<bool> Store::misses_lessons(std::string_view run) {
+  return impl_->read([&](SqliteConnection& db) { return andiron::misses_lessons(db, run); });
+}
+
 Result<std::string> Store::put_file(std::string_view media, std::span<const uint8_t> bytes) {
   return impl_->write([&](SqliteConnection& db) { return andiron::put_file(db, media, bytes); });
 }
@@ -290,6 +309,10 @@ Result<std::optional<StoredFile>> Store::file(std::string_view hash) {
 
 Status Store::put_setting(std::string_view name, const Json& value) {
   return impl_->write([&](SqliteConnection& db) { return andiron::put_setting(db, name, value); });
+}
+
+Result<bool> Store::remove_setting(std::string_view name) {
+  return impl_->forget_by([&](SqliteConnection& db) { return andiron::put_setting(db, name, Json()); });
 }
 
 Result<Json> Store::setting(std::string_view name) {
@@ -312,8 +335,9 @@ Result<ImportReport> Store::import(std::string_view text, bool keep_consent) {
   return impl_->write([&](SqliteConnection& db) { return import_store(db, text, keep_consent); });
 }
 
-Result<TrainingReport> Store::training_rows(TrainingKind kind, const TrainingRowSink& sink) {
-  return impl_->read([&](SqliteConnection& db) { return andiron::training_rows(db, kind, sink); });
+Result<TrainingReport> Store::training_rows(TrainingKind kind, const TrainingRowSink& sink,
+                                            const std::atomic<bool>* stop) {
+  return impl_->read([&](SqliteConnection& db) { return andiron::training_rows(db, kind, sink, stop); });
 }
 
 Status Store::check() {

@@ -17,6 +17,7 @@
 // merged, and the log is emptied. What a file system or a disk keeps of overwritten blocks is beyond it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -78,10 +79,12 @@ class Store {
   struct Removal {
     Removed removed;
     bool traces_gone = false;
-    std::vector<std::string> runs;  // that learned from these conversations, and know what is gone from here
+    std::vector<std::string> runs;  // that learned from these conversations; what they show of them is gone from here
   };
   Result<Removal> remove_message(std::string_view id);
   Result<Removal> remove_conversations(const std::vector<std::string>& ids);
+  // What changes have written over goes as what is removed does. Whether its traces are gone, as of a Removal.
+  Result<bool> forget_overwritten();
 
   // store/search.h
   Result<std::vector<SearchHit>> search(std::string_view text, int64_t limit, int64_t offset = 0);
@@ -95,9 +98,12 @@ class Store {
   Status add_lessons(const std::vector<Lesson>& lessons);
   Result<std::vector<Lesson>> lessons_of_run(std::string_view run);
   Result<std::vector<std::string>> runs_that_learned(std::string_view conversation);
+  Result<bool> misses_lessons(std::string_view run);
   Result<std::string> put_file(std::string_view media, std::span<const uint8_t> bytes);
   Result<std::optional<StoredFile>> file(std::string_view hash);
   Status put_setting(std::string_view name, const Json& value);
+  // Whether its traces are gone too, as of a Removal. There need be none of this name.
+  Result<bool> remove_setting(std::string_view name);
   Result<Json> setting(std::string_view name);
   Result<std::vector<std::pair<std::string, Json>>> settings();
 
@@ -106,7 +112,8 @@ class Store {
   Status export_all(const LineSink& sink);
   Status export_conversations(const std::vector<std::string>& ids, const LineSink& sink);
   Result<ImportReport> import(std::string_view text, bool keep_consent);
-  Result<TrainingReport> training_rows(TrainingKind kind, const TrainingRowSink& sink);
+  Result<TrainingReport> training_rows(TrainingKind kind, const TrainingRowSink& sink,
+                                       const std::atomic<bool>* stop = nullptr);
 
   // Everything that can be checked: pages, indices, references, words. An Error says what is wrong.
   Status check();

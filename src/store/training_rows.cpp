@@ -209,7 +209,8 @@ std::string training_kind_name(TrainingKind kind) {
   return "";
 }
 
-Result<TrainingReport> training_rows(SqliteConnection& db, TrainingKind kind, const TrainingRowSink& sink) {
+Result<TrainingReport> training_rows(SqliteConnection& db, TrainingKind kind, const TrainingRowSink& sink,
+                                     const std::atomic<bool>* stop) {
   TrainingReport report;
   std::vector<std::string> ids;
   TRY(db.query("SELECT id FROM conversation WHERE for_training = 1 ORDER BY number", {}, [&](SqliteRow& row) {
@@ -217,6 +218,7 @@ Result<TrainingReport> training_rows(SqliteConnection& db, TrainingKind kind, co
     return Status();
   }));
   for (const std::string& id : ids) {
+    if (stop != nullptr && *stop) return make_error("stopped while the chats were read");
     TRY_ASSIGN(const auto conversation, find_conversation(db, id));
     if (!conversation) continue;
     TRY_ASSIGN(const auto messages, list_messages(db, id));

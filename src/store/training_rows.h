@@ -16,6 +16,7 @@
 // is asked.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 #include <vector>
@@ -44,7 +45,9 @@ struct TrainingReport {
   int64_t with_files = 0;  // rows left out for what is attached
 };
 
-// In the order of the conversations and of their messages.
-Result<TrainingReport> training_rows(SqliteConnection& db, TrainingKind kind, const TrainingRowSink& sink);
+// In the order of the conversations and of their messages. An Error of the sink ends it, and so does `stop`, which is
+// looked at before each conversation and may be null.
+Result<TrainingReport> training_rows(SqliteConnection& db, TrainingKind kind, const TrainingRowSink& sink,
+                                     const std::atomic<bool>* stop = nullptr);
 
 }  // namespace andiron

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/strings.h"
 #include "store/store_fixture.h"
 
 namespace andiron {
@@ -91,6 +92,30 @@ TEST_F(TrainingRowsTest, NothingWithoutConsent) {
     EXPECT_EQ(rows(kind), "") << "it was taken back";
   }
   EXPECT_EQ(report_.conversations, 0);
+}
+
+// Where there are many chats, reading them all takes long, and somebody may wait for its end.
+TEST_F(TrainingRowsTest, ReadingThemIsEndedByTheSinkAndFromOutside) {
+  for (int i = 0; i < 3; ++i) {
+    Conversation given;
+    given.for_training = true;
+    const std::string c = converse(given);
+    must(store_->set_thumb(say(c, say(c, "", "user", "2 + 2?"), "assistant", "4"), 1));
+  }
+  int rows = 0;
+  Status answer = make_error("enough");
+  std::atomic<bool> stop{false};
+  const TrainingRowSink sink = [&](TrainingRow&&) {
+    ++rows;
+    stop = true;
+    return answer;
+  };
+  EXPECT_EQ(error_of(store_->training_rows(TrainingKind::kChat, sink)), "enough");
+  EXPECT_EQ(rows, 1);
+  answer = Status();
+  stop = false;
+  EXPECT_EQ(error_of(store_->training_rows(TrainingKind::kChat, sink, &stop)), "stopped while the chats were read");
+  EXPECT_EQ(rows, 2) << "before the second chat";
 }
 
 TEST_F(TrainingRowsTest, WhatNobodyJudgedIsNotLearned) {

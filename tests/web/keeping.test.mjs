@@ -136,6 +136,38 @@ for (const [what, bytes] of [
   });
 }
 
+// Deleted here, and elsewhere while the page writes on.
+for (const here of [true, false]) {
+  test(`an answer that is being written goes with its chat, deleted ${here ? 'here' : 'elsewhere'}`, async () => {
+    const { server, page, done } = await visit({ link: '#/c/chat1', prepare: (s) => s.put('Sums', 'What is 2 + 2?', 'It is 4.') });
+    const { opened, release } = gate();
+    server.script = async function* () {
+      yield 'A secret';
+      await opened;
+      yield ' is out.';
+    };
+    await say(page, 'Write.');
+    await seen(page, 'A secret').waitFor();
+    if (here) {
+      await page.getByRole('button', { name: 'Rename, export or delete “Sums”' }).click();
+      await page.getByRole('button', { name: 'Delete…' }).click();
+      await page.getByRole('button', { name: 'Delete it for good' }).click();
+      await page.getByText('The chat is gone.').waitFor();
+    } else {
+      server.chats.clear();
+    }
+    release();
+    if (!here) await page.getByText('This chat is not there any more.').waitFor();
+    await settled(page);
+    assert.deepEqual(await held(page), []);
+    assert.equal(tries(server), here ? 0 : 1);
+    await page.reload();
+    await composer(page).waitFor();
+    assert.equal(await page.getByText('A secret').count(), 0);
+    await done();
+  });
+}
+
 test('what is set or said while a new chat is being stored is not lost', async () => {
   const { server, page, done } = await visit();
   const { opened, release } = gate();

@@ -7,6 +7,7 @@ import {
   addMessage,
   asNew,
   chooseModel,
+  isDeleted,
   keepOpen,
   keepWaiting,
   open,
@@ -14,6 +15,7 @@ import {
   path,
   postMessage,
   putAside,
+  removeChat,
   showForNow,
   tree,
 } from './chats';
@@ -109,6 +111,9 @@ function set(conversation: string, answer: Running | undefined): void {
   running.value = next;
 }
 
+// Whether its chat was deleted here while it was being written.
+const isDropped = (answer: Running) => running.value.get(answer.conversation.id) !== answer;
+
 const isEmpty = (answer: Running) => answer.content.value === '' && answer.reasoning.value === '';
 
 function messageOf(answer: Running): Message {
@@ -135,9 +140,14 @@ async function keep(answer: Running): Promise<void> {
   try {
     await addMessage(message.conversation, asNew(message));
   } catch (error) {
-    // It stays on the screen, and can be kept later: under the same id it is there once. The chat goes on meanwhile.
-    putAside(message);
-    complain(error, () => void keepWaiting());
+    if (isDropped(answer)) return; // it is wanted no more
+    if (isDeleted(error)) {
+      complain(new Error('This chat is not there any more.'));
+    } else {
+      // It stays on the screen, and can be kept later: under the same id it is there once. The chat goes on meanwhile.
+      putAside(message);
+      complain(error, () => void keepWaiting());
+    }
   }
   set(message.conversation, undefined);
 }
@@ -167,8 +177,17 @@ async function answer(chat: Conversation, branch: Message[]): Promise<void> {
     if (next.abort.signal.aborted) speak('Stopped.');
     else complain(error, next.content.value === '' ? () => void answer(chat, branch) : undefined);
   }
+  if (isDropped(next)) return;
   if (isEmpty(next)) set(conversation.id, undefined);
   else await keep(next);
+}
+
+// A chat is deleted with the answer that is being written in it: nothing of that is kept.
+export function deleteChat(id: string): Promise<void> {
+  return removeChat(id, () => {
+    running.value.get(id)?.abort.abort();
+    set(id, undefined);
+  });
 }
 
 // Another answer beside this one, which is shown again where none comes.

@@ -272,6 +272,9 @@ export function putAside(message: Message): void {
   });
 }
 
+// Whether the store has no such chat: it was deleted, perhaps elsewhere.
+export const isDeleted = (error: unknown) => error instanceof ApiError && error.status === 404;
+
 async function offer(waiting: Message): Promise<void> {
   const kept = await postMessage(waiting.conversation, asNew(waiting));
   batch(() => {
@@ -290,7 +293,7 @@ async function offerAll(): Promise<void> {
     try {
       await offer(waiting);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) forget(waiting.id); // its chat was deleted
+      if (isDeleted(error)) forget(waiting.id);
       else wrong = error;
     }
   }
@@ -326,9 +329,12 @@ function tellRemoval({ removed, traces_gone, runs }: Removal): void {
   tell(`${what} ${removed.messages > 1 && removed.conversations === 0 ? 'are' : 'is'} gone.${left}${learned}`);
 }
 
-export async function removeChat(id: string): Promise<void> {
+// `ended`: called once it is gone, before anything else.
+export async function removeChat(id: string, ended: () => void): Promise<void> {
   try {
-    tellRemoval(await ask<Removal>('DELETE', `/api/store/conversations/${id}`));
+    const removal = await ask<Removal>('DELETE', `/api/store/conversations/${id}`);
+    ended();
+    tellRemoval(removal);
     chats.value = chats.value.filter((chat) => chat.id !== id);
     for (const waiting of unkeptOf(id)) forget(waiting.id);
     if (open.value?.conversation.id === id) {

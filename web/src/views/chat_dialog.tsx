@@ -1,6 +1,7 @@
 // What can be done to one chat of the list.
 import { useState } from 'preact/hooks';
-import { change, removeChat } from '../state/chats';
+import { deleteChat } from '../state/answers';
+import { change } from '../state/chats';
 import { exportChats } from '../state/exchange';
 import { complain } from '../state/notices';
 import { closeDialog } from '../state/view';
@@ -37,7 +38,7 @@ export function ChatDialog({ chat }: { chat: ChatSummary }) {
             onClick={() => {
               if (!sure) return setSure(true);
               closeDialog();
-              void removeChat(chat.id);
+              void deleteChat(chat.id);
             }}
           >
             {sure ? 'Delete it for good' : 'Delete…'}
