@@ -171,6 +171,7 @@ TEST_F(Evaluate, AccuracyOfTheLossCountsTheLikeliestTokens) {
   auto forward = Forward::create(*learner_.model, learner_.kernels, learner_.team, {kContext, 1, 1}).value();
   auto cache = KvCache::create(*learner_.model, kContext, kKvF16).value();
   EvalData data;
+  data.seq_len = kContext;
   TokenRow row;
   row.tokens = {65};
   row.trained = {0};
