@@ -57,16 +57,14 @@ Status listen(ServerCore& core, const std::string& address) {
   const bool both = address == "localhost";
   TRY_ASSIGN(auto acceptor, listen_at(core.io, both ? "127.0.0.1" : address, port(), error));
   core.port = acceptor.local_endpoint().port();
-  core.acceptors.push_back(std::move(acceptor));
+  core.acceptors.push_back({std::move(acceptor)});
   if (!both) return {};
   auto six = listen_at(core.io, "::1", port(), error);
   // Another program at ::1 would be what browsers find at localhost. Where any port will do, nobody looks there.
   if (!six.ok() && error == asio::error::address_in_use && core.options.port != 0) return six.error();
-  if (six.ok()) core.acceptors.push_back(std::move(six).value());
+  if (six.ok()) core.acceptors.push_back({std::move(six).value()});
   return {};
 }
-
-void accept(ServerCore& core, tcp::acceptor& acceptor);
 
 // The connection that has waited longest for a request, or for the rest of one, gives way.
 bool make_room(ServerCore& core) {
@@ -108,8 +106,10 @@ void welcome(ServerCore& core, tcp::socket socket) {
   }
 }
 
-void accept(ServerCore& core, tcp::acceptor& acceptor) {
-  acceptor.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
+void accept(ServerCore& core, ServerCore::Acceptor& acceptor) {
+  if (core.stopping || acceptor.accepts) return;
+  acceptor.socket.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
+    acceptor.accepts = false;
     if (core.stopping) return;
     if (!error) {
       try {
@@ -120,10 +120,19 @@ void accept(ServerCore& core, tcp::acceptor& acceptor) {
       return accept(core, acceptor);
     }
     const auto timer = std::make_shared<asio::steady_timer>(core.io, kAcceptPause);
-    timer->async_wait([&core, &acceptor, timer](const boost::system::error_code&) {
-      if (!core.stopping) accept(core, acceptor);
-    });
+    timer->async_wait([&core, &acceptor, timer](const boost::system::error_code&) { accept(core, acceptor); });
   });
+  acceptor.accepts = true;
+}
+
+// False where there is no memory for one of them.
+bool accept_everywhere(ServerCore& core) {
+  try {
+    for (ServerCore::Acceptor& acceptor : core.acceptors) accept(core, acceptor);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void finish_if_empty(ServerCore& core) {
@@ -133,7 +142,7 @@ void finish_if_empty(ServerCore& core) {
 void stop_gracefully(ServerCore& core) {
   if (std::exchange(core.stopping, true)) return core.io.stop();
   boost::system::error_code ignored;
-  for (tcp::acceptor& acceptor : core.acceptors) acceptor.close(ignored);
+  for (ServerCore::Acceptor& acceptor : core.acceptors) acceptor.socket.close(ignored);
   core.drain.expires_after(std::chrono::milliseconds(core.options.limits[Limit::kDrainMs]));
   core.drain.async_wait([&core](const boost::system::error_code& error) {
     if (!error) core.io.stop();
@@ -219,8 +228,8 @@ uint16_t HttpServer::port() const { return core_->port; }
 
 std::vector<std::string> HttpServer::urls() const {
   std::vector<std::string> urls;
-  for (const tcp::acceptor& acceptor : core_->acceptors) {
-    const auto end = acceptor.local_endpoint();
+  for (const ServerCore::Acceptor& acceptor : core_->acceptors) {
+    const auto end = acceptor.socket.local_endpoint();
     const std::string address = end.address().to_string();
     urls.push_back(format("http://{}:{}", end.address().is_v6() ? "[" + address + "]" : address, end.port()));
   }
@@ -231,17 +240,22 @@ const Router& HttpServer::router() const { return core_->router; }
 
 void HttpServer::run() {
   ServerCore& core = *core_;
-  for (tcp::acceptor& acceptor : core.acceptors) accept(core, acceptor);
   if (core.options.stops_on_signals) {
     core.signals.add(SIGINT);
     core.signals.add(SIGTERM);
     wait_for_signals(core);
   }
-  for (bool running = true; running;) {
-    // Memory that runs out in a connection costs that connection, which its timers close.
+  // Memory that runs out in a connection costs that connection, which its timers close. Where it runs out before an
+  // address waits for its next client, it is asked again until it does.
+  while (!core.stopping || !core.io.stopped()) {
+    const bool all_accept = accept_everywhere(core);
     try {
-      core.io.run();
-      running = false;
+      if (core.io.stopped()) core.io.restart();  // nobody was accepted anywhere, and there was nothing to wait for
+      if (all_accept) {
+        core.io.run();
+      } else {
+        core.io.run_for(kAcceptPause);
+      }
     } catch (const std::bad_alloc&) {
       continue;
     }

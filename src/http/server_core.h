@@ -48,7 +48,11 @@ struct ServerCore {
   // Without a hint that there is one thread: with it, what that thread posts may run after what another posts later,
   // and an answer's first words came before its beginning.
   boost::asio::io_context io;
-  std::vector<boost::asio::ip::tcp::acceptor> acceptors;
+  struct Acceptor {
+    boost::asio::ip::tcp::acceptor socket;
+    bool accepts = false;  // waits for a client
+  };
+  std::vector<Acceptor> acceptors;
   boost::asio::steady_timer pause{io}, drain{io};
   boost::asio::signal_set signals{io};
   std::unordered_set<std::shared_ptr<Connection>> connections;
