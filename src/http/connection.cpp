@@ -181,16 +181,16 @@ bool Connection::advance_body() {
 
 // Counts what has come of a body, framing included, as of all; false where there is too much already.
 bool Connection::hold(uint64_t body_bytes) {
-  if (core_.body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
-  core_.body_bytes += body_bytes;
+  if (core_.counts->body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
+  core_.counts->body_bytes += body_bytes;
   held_ += body_bytes;
   return true;
 }
 
-// The request has been answered, or never will be.
+// No handler has seen the request, and none will; or its share counts it.
 void Connection::give_back() {
   current_.body.reset();
-  core_.body_bytes -= std::exchange(held_, 0);
+  core_.counts->body_bytes -= std::exchange(held_, 0);
 }
 
 std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
@@ -235,18 +235,20 @@ void Connection::dispatch() {
   read_timer_.cancel();
   const Route& route = *current_.match.route;
   const bool is_light = route.open || route.page;  // health and the page, however busy it is
-  if (!is_light && core_.requests_open >= limits_.bytes(Limit::kRequests)) {
+  if (!is_light && core_.counts->requests >= limits_.bytes(Limit::kRequests)) {
     return refuse(beyond(Limit::kRequests, "the server has too many requests at a time; try again in a second"));
   }
-  const std::shared_ptr<HttpReply> reply = make_reply(core_.door, weak_from_this(), ++number_);
+  std::shared_ptr<HttpReply> reply;
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();
     if (const auto fault = parse_body(request)) return refuse(*fault);
     current_.body.reset();
+    current_.share = std::make_shared<RequestShare>(core_.counts);
+    current_.share->body_bytes = std::exchange(held_, 0);
+    reply = make_reply(core_.door, weak_from_this(), ++number_, current_.share);
     current_.answering = true;
     state_ = State::kAnswer;
-    ++core_.requests_open;
     current_.match.route->handler(std::move(request), reply);
   } catch (const std::exception&) {
     const HttpFault fault{503, "the server has no memory left for this request"};
@@ -398,7 +400,8 @@ void Connection::finish(int status) {
   const double seconds = began ? std::chrono::duration<double>(Clock::now() - current_.began).count() : 0;
   core_.metrics.answered(name, status, seconds);
   if (core_.options.log) core_.options.log(format("{} {} {:.3f} s", name, status, seconds));
-  if (current_.answering) --core_.requests_open;
+  if (current_.share) current_.share->over = true;
+  current_.share = nullptr;
   give_back();
   current_.answering = false;
   current_.gone = nullptr;

@@ -14,8 +14,9 @@ constexpr LimitRow kTable[] = {
     {Limit::kImageBodyBytes, "image_body_bytes", "bytes", 32 << 20, 413,
      "A message with images in base64, a file to learn from, chats to import."},
     {Limit::kBodiesBytes, "bodies_bytes", "bytes", 256 << 20, 429,
-     "Of the bodies of all requests together, from the first byte that comes until the answer: eight of the largest, "
-     "thousands of the usual. Without it each connection could hold a body that is never whole."},
+     "Of the bodies of all requests together, from the first byte that comes until the answer, and on where somebody "
+     "works for a client that has gone: eight of the largest, thousands of the usual. Without it each connection "
+     "could hold a body that is never whole."},
     {Limit::kChunkLineBytes, "chunk_line_bytes", "bytes", 64, 400,
      "The size of a chunk has at most 16 digits; what extensions say after it is of no use here."},
     {Limit::kJsonDepth, "json_depth", "levels", 64, 400,
@@ -36,7 +37,8 @@ constexpr LimitRow kTable[] = {
     {Limit::kPendingBytes, "pending_bytes", "bytes", 1 << 20, 0,
      "Of a stream that its client has not taken yet: thousands of tokens. Beyond, the client is as good as gone."},
     {Limit::kRequests, "requests", "requests", 256, 429,
-     "Handed to handlers and not answered. The queue of answers is shorter and has a limit of its own."},
+     "Handed to handlers and not answered, or still worked for. The queue of answers is shorter and has a limit of "
+     "its own."},
     {Limit::kConnections, "connections", "connections", 512, 503,
      "Files that a process may open are 1,024 as a rule. Who keeps the server waiting makes room for a new client."},
     {Limit::kYieldMs, "yield_ms", "ms", 1'000, 0,

@@ -170,8 +170,9 @@ void add_own_routes(ServerCore& core, std::vector<Route>& routes) {
                       std::vector<Gauge> gauges = core.gauges ? core.gauges() : std::vector<Gauge>();
                       const auto count = [](const std::atomic<size_t>& of) { return static_cast<double>(of.load()); };
                       gauges.push_back({"andiron_http_connections", "Open now.", count(core.connections_open)});
-                      gauges.push_back({"andiron_http_requests", "Not answered yet.", count(core.requests_open)});
-                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.body_bytes)});
+                      gauges.push_back({"andiron_http_requests", "Not answered yet, or still worked for.",
+                                        count(core.counts->requests)});
+                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.counts->body_bytes)});
                       reply->send(200, "text/plain; version=0.0.4", core.metrics.text(gauges));
                     }});
 }
@@ -270,7 +271,7 @@ void HttpServer::stop() {
 }
 
 HttpServer::Counts HttpServer::counts() const {
-  return {core_->connections_open, core_->requests_open, core_->body_bytes};
+  return {core_->connections_open, core_->counts->requests, core_->counts->body_bytes};
 }
 
 }  // namespace andiron
