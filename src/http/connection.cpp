@@ -320,7 +320,19 @@ void Connection::respond(int status, std::string_view content_type, const std::s
 void Connection::send(uint64_t number, int status, std::string_view content_type, const std::string& body,
                       HttpFields headers) {
   if (!is_current(number) || current_.streaming) return;
-  respond(status, content_type, body, std::move(headers));
+  if (hold_answer(body.size())) return respond(status, content_type, body, std::move(headers));
+  const HttpFault fault = beyond(Limit::kAnswersBytes, "the server holds too many answers that others have not taken");
+  core_.metrics.beyond(Limit::kAnswersBytes);
+  respond(fault.status, "application/json", error_body(shape(), fault), fault.headers);
+}
+
+// Counts a whole answer as of all; false where there is too much already.
+bool Connection::hold_answer(uint64_t bytes) {
+  if (current_.match.route->open || current_.match.route->page) return true;
+  if (core_.answers_bytes + bytes > limits_.bytes(Limit::kAnswersBytes)) return false;
+  core_.answers_bytes += bytes;
+  answer_ += bytes;
+  return true;
 }
 
 void Connection::begin_stream(uint64_t number, std::string_view content_type) {
@@ -472,6 +484,7 @@ void Connection::on_written(bool failed, size_t bytes) {
     flown_ = 0;
   }
   if (!flight_.empty() || !out_.empty()) return flush();
+  core_.answers_bytes -= std::exchange(answer_, 0);
   write_timer_.cancel();
   on_drained();
 }
@@ -527,6 +540,7 @@ void Connection::close() {
   read_timer_.cancel();
   write_timer_.cancel();
   give_back();
+  core_.answers_bytes -= std::exchange(answer_, 0);
   kept_ = nullptr;
   core_.forget(shared_from_this());
 }

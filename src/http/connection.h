@@ -69,6 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<HttpFault> check_head();
   bool hold(uint64_t body_bytes);
   void give_back();
+  bool hold_answer(uint64_t bytes);
   void dispatch();
   std::optional<HttpFault> parse_body(HttpRequest& request);
   std::optional<HttpFault> parse_form_body(HttpRequest& request);
@@ -110,6 +111,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   size_t scanned_ = 0;     // of it, without a head's end in it
   uint64_t received_ = 0;  // of a body, since its timer was set; while lingering, in all
   uint64_t held_ = 0;      // of RequestCounts::body_bytes, until the request has a share
+  uint64_t answer_ = 0;    // of ServerCore::answers_bytes
   uint64_t number_ = 0;    // of the request
   Current current_;
 

@@ -36,6 +36,9 @@ constexpr LimitRow kTable[] = {
      "How long an answer may wait for a client that takes less than the least rate; then its work is cancelled."},
     {Limit::kPendingBytes, "pending_bytes", "bytes", 1 << 20, 0,
      "Of a stream that its client has not taken yet: thousands of tokens. Beyond, the client is as good as gone."},
+    {Limit::kAnswersBytes, "answers_bytes", "bytes", 256 << 20, 503,
+     "Of whole answers that their clients have not taken yet, all together: what each may be times the connections "
+     "would be far more. The page and what load balancers ask for come nevertheless."},
     {Limit::kRequests, "requests", "requests", 256, 429,
      "Handed to handlers and not answered, or still worked for. The queue of answers is shorter and has a limit of "
      "its own."},

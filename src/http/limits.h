@@ -27,6 +27,7 @@ enum class Limit : uint8_t {
   kTransferBytesPerS,
   kStallMs,
   kPendingBytes,
+  kAnswersBytes,
   kRequests,
   kConnections,
   kYieldMs,
@@ -54,7 +55,7 @@ class Limits {
   void set(Limit limit, int64_t value) { values_[static_cast<size_t>(limit)] = value; }
 
  private:
-  std::array<int64_t, 22> values_;
+  std::array<int64_t, 23> values_;
 };
 
 }  // namespace andiron

@@ -260,6 +260,25 @@ void pending_bytes(Limit limit) {
   EXPECT_TRUE(low.counted(limit));
 }
 
+// Of whole answers that come and are not read. What a load balancer asks for is told all the same.
+void answers_bytes(Limit limit) {
+  Limited low({{limit, 4 << 20}});
+  const std::string ask = low.post("/v1/echo", "{\"a\":\"" + std::string(3 << 20, 'x') + "\"}");
+  EXPECT_EQ(low.status(ask), 200);
+  {
+    RawClient slow(low.server().port(), 4096);
+    slow.send(ask);
+    slow.until("\r\n\r\n");
+    const std::string refused = low.server().ask(ask);
+    EXPECT_EQ(status_in(refused), 503) << refused.substr(0, 1000);
+    EXPECT_NE(refused.find("retry-after: 1\r\n"), std::string::npos);
+    EXPECT_TRUE(low.counted(limit));
+    EXPECT_EQ(low.status(low.post("/v1/echo", "{}")), 200);
+    EXPECT_EQ(low.status(low.get("/health")), 200);
+  }
+  EXPECT_TRUE(comes_true([&] { return low.status(ask) == 200; }));
+}
+
 void requests(Limit limit) {
   Limited low({{limit, 2}});
   RawClient one = low.connect(), two = low.connect();
@@ -350,6 +369,7 @@ TEST(Limits, EachIsEnforced) {
                                                    {Limit::kTransferBytesPerS, body_rate},
                                                    {Limit::kStallMs, stall_ms},
                                                    {Limit::kPendingBytes, pending_bytes},
+                                                   {Limit::kAnswersBytes, answers_bytes},
                                                    {Limit::kRequests, requests},
                                                    {Limit::kConnections, connections},
                                                    {Limit::kYieldMs, yield_ms},

@@ -62,6 +62,7 @@ struct ServerCore {
   Metrics metrics;
   uint16_t port = 0;  // set before anything runs
   std::atomic<size_t> connections_open{0};
+  uint64_t answers_bytes = 0;  // of whole answers, until they are taken
   const std::shared_ptr<RequestCounts> counts = std::make_shared<RequestCounts>();  // of bodies on their way too
   bool stopping = false;
 
