@@ -17,6 +17,10 @@ namespace {
 constexpr int kGoneStatus = 499;              // in counts and logs alone: the client has gone before the answer's end
 constexpr uint64_t kLingerBytes = 256 << 10;  // of what a refused client goes on sending
 
+HttpFault too_much_held() {
+  return beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second");
+}
+
 template <typename T>
 bool take_fault(std::variant<T, HttpFault>& outcome, HttpFault& fault) {
   auto* found = std::get_if<HttpFault>(&outcome);
@@ -168,7 +172,7 @@ bool Connection::advance_body() {
   received_ += bytes;
   in_.erase(0, bytes);
   if (!hold(bytes)) {
-    refuse(beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second"));
+    refuse(too_much_held());
     return false;
   }
   if (!current_.body->done()) {
@@ -179,7 +183,7 @@ bool Connection::advance_body() {
   return state_ == State::kAnswer;
 }
 
-// Counts what has come of a body, framing included, as of all; false where there is too much already.
+// Counts what has come of a body, framing included, and its values, as of all; false where there is too much already.
 bool Connection::hold(uint64_t body_bytes) {
   if (core_.counts->body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
   core_.counts->body_bytes += body_bytes;
@@ -210,6 +214,7 @@ std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
                                   {static_cast<int>(limits_[Limit::kJsonDepth]), limits_.bytes(Limit::kJsonValues)});
   if (!json.ok()) return HttpFault{400, json.error().message};
   if (!json->is_object()) return HttpFault{400, "the request's body must be a JSON object"};
+  if (!hold(json_bytes(*json))) return too_much_held();
   request.json = std::move(*json);
   return std::nullopt;
 }

@@ -14,15 +14,16 @@ constexpr LimitRow kTable[] = {
     {Limit::kImageBodyBytes, "image_body_bytes", "bytes", 32 << 20, 413,
      "A message with images in base64, a file to learn from, chats to import."},
     {Limit::kBodiesBytes, "bodies_bytes", "bytes", 256 << 20, 429,
-     "Of the bodies of all requests together, from the first byte that comes until the answer, and on where somebody "
-     "works for a client that has gone: eight of the largest, thousands of the usual. Without it each connection "
-     "could hold a body that is never whole."},
+     "Of the bodies of all requests together and the values in them, from the first byte that comes until the answer, "
+     "and on where somebody works for a client that has gone: eight of the largest, thousands of the usual. Without it "
+     "each connection could hold a body that is never whole."},
     {Limit::kChunkLineBytes, "chunk_line_bytes", "bytes", 64, 400,
      "The size of a chunk has at most 16 digits; what extensions say after it is of no use here."},
     {Limit::kJsonDepth, "json_depth", "levels", 64, 400,
      "The parser recurses; requests and schemas nest about ten deep."},
     {Limit::kJsonValues, "json_values", "values", 1'000'000, 400,
-     "A value may be two bytes of text and takes 40 of memory: a body's take at most 40 MB."},
+     "A value may be two bytes of text and takes 40 of memory, a member of an object 72, and a list may have room for "
+     "twice as many: some 150 MB of a body at most, which count as bytes of bodies once it is read."},
     {Limit::kFormParts, "form_parts", "parts", 64, 400, "A file and a few words about it."},
     {Limit::kFormHeadBytes, "form_head_bytes", "bytes", 4 << 10, 400,
      "The headers of a form's part: the names of a field and a file, and a type."},

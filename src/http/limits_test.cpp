@@ -99,7 +99,8 @@ void image_body_bytes(Limit limit) { body_bytes(limit, "/api/chat"); }
 
 // What has come of a body counts before it is whole, and no longer once the request is answered or its client gone.
 void bodies_bytes(Limit limit) {
-  Limited low({{limit, 30}});
+  constexpr int64_t kValues = sizeof(Json::Object) + sizeof(Json::Member);  // of the body below, once it is read
+  Limited low({{limit, 30 + kValues}});
   const auto held = [&] { return low.server().server().counts().body_bytes; };
   const std::string body = R"({"a":"0123456789ab"})";
   ASSERT_EQ(body.size(), 20U);
@@ -123,6 +124,7 @@ void bodies_bytes(Limit limit) {
   }
   ASSERT_TRUE(comes_true([&] { return held() == 0; }));
   EXPECT_EQ(low.status(request), 200);
+  EXPECT_EQ(low.status(low.post("/v1/echo", R"({"a":[1,1,1,1]})")), 429) << "a shorter text of more values";
 }
 
 void chunk_line_bytes(Limit limit) {
