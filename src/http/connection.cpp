@@ -14,8 +14,7 @@ namespace andiron {
 
 namespace {
 
-constexpr int kGoneStatus = 499;              // in counts and logs alone: the client has gone before the answer's end
-constexpr uint64_t kLingerBytes = 256 << 10;  // of what a refused client goes on sending
+constexpr int kGoneStatus = 499;  // in counts and logs alone: the client has gone before the answer's end
 
 HttpFault too_much_held() {
   return beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second");
@@ -69,7 +68,7 @@ void Connection::on_read(bool failed, size_t bytes) {
   if (failed) return answered ? void() : lost();
   if (state_ == State::kLinger) {
     received_ += bytes;
-    return received_ > kLingerBytes ? close() : read();
+    return received_ > limits_.bytes(Limit::kLingerBytes) ? close() : read();
   }
   in_.append(piece_.data(), bytes);
   advance();

@@ -37,6 +37,8 @@ constexpr LimitRow kTable[] = {
      "How long an answer may wait for a client that takes less than the least rate; then its work is cancelled."},
     {Limit::kPendingBytes, "pending_bytes", "bytes", 1 << 20, 0,
      "Of a stream that its client has not taken yet: thousands of tokens. Beyond, the client is as good as gone."},
+    {Limit::kSendBufferBytes, "send_buffer_bytes", "bytes", 128 << 10, 0,
+     "Of an answer that the system is asked to hold for a slow client, beside what waits here."},
     {Limit::kAnswersBytes, "answers_bytes", "bytes", 256 << 20, 503,
      "Of whole answers that their clients have not taken yet, all together: what each may be times the connections "
      "would be far more. The page and what load balancers ask for come nevertheless."},
@@ -45,11 +47,15 @@ constexpr LimitRow kTable[] = {
      "its own."},
     {Limit::kConnections, "connections", "connections", 512, 503,
      "Files that a process may open are 1,024 as a rule. Who keeps the server waiting makes room for a new client."},
+    {Limit::kTurnedAway, "turned_away", "connections", 128, 0,
+     "Those beyond the limit are told so, as many at a time; to tell takes a connection for a moment."},
     {Limit::kYieldMs, "yield_ms", "ms", 1'000, 0,
      "How long a connection may wait for a request, or for the rest of one, before it has to make room: a burst of "
      "clients is no attack."},
     {Limit::kLingerMs, "linger_ms", "ms", 2'000, 0,
      "To read on after a refusal, so that the client gets to read it and not a reset."},
+    {Limit::kLingerBytes, "linger_bytes", "bytes", 256 << 10, 0,
+     "Of what a refused client goes on sending, read and thrown away."},
     {Limit::kDrainMs, "drain_ms", "ms", 5'000, 0, "For the last words of running answers when the server ends."},
 };
 

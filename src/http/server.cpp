@@ -19,10 +19,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// Bytes of an answer that the system holds for a slow client, beside Limit::kPendingBytes.
-constexpr int kSendBufferBytes = 128 << 10;
-// Clients beyond the limit are told so, as many at a time as this share of it; to tell takes a connection for a moment.
-constexpr uint64_t kTurnedAwayShare = 4;
 // After a failure to accept (no files left), so that it does not fail a million times a second.
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);
 
@@ -90,11 +86,12 @@ void welcome(ServerCore& core, tcp::socket socket) {
   const auto peer = error ? tcp::endpoint() : socket.remote_endpoint(error);
   if (error) return;  // it has gone already
   const bool has_room = make_room(core);
-  const auto most = core.options.limits.bytes(Limit::kConnections);
-  if (core.connections.size() >= most + most / kTurnedAwayShare + 1) return core.metrics.beyond(Limit::kConnections);
+  const Limits& limits = core.options.limits;
+  const auto most = limits.bytes(Limit::kConnections) + limits.bytes(Limit::kTurnedAway);
+  if (core.connections.size() >= most) return core.metrics.beyond(Limit::kTurnedAway);
   socket.set_option(tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  socket.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), error);
+  socket.set_option(asio::socket_base::send_buffer_size(static_cast<int>(limits[Limit::kSendBufferBytes])), error);
   const auto connection = std::make_shared<Connection>(
       core, std::move(socket), LocalAddress{address_text(local.address()), local.port()}, address_text(peer.address()));
   core.connections.insert(connection);
