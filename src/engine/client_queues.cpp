@@ -14,17 +14,21 @@ bool ClientQueues::has_room(uint64_t client) const {
   return fresh_ < room_ && has_none;
 }
 
-void ClientQueues::push(std::unique_ptr<SchedulerJob> job) {
+void ClientQueues::push(std::unique_ptr<SchedulerJob>&& job) {
   const uint64_t id = job->request.client;
+  const bool rests = job->begun;
+  const int64_t pages = job->pages();
+  std::list<Client> fresh;  // among the others once its job is in it: nobody's turn is one of whom nothing waits
   auto at = std::find_if(clients_.begin(), clients_.end(), [&](const Client& c) { return c.id == id; });
-  if (at == clients_.end()) at = clients_.insert(clients_.end(), Client{id, {}});
-  (job->begun ? resting_ : fresh_) += 1;
-  resting_pages_ += job->pages();
-  if (job->begun) {
+  if (at == clients_.end()) at = fresh.insert(fresh.end(), Client{id, {}});
+  if (rests) {
     at->jobs.push_front(std::move(job));
   } else {
     at->jobs.push_back(std::move(job));
   }
+  clients_.splice(clients_.end(), fresh);
+  (rests ? resting_ : fresh_) += 1;
+  resting_pages_ += pages;
 }
 
 std::optional<uint64_t> ClientQueues::next(const std::function<int64_t(uint64_t)>& places) const {

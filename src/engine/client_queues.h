@@ -22,7 +22,8 @@ class ClientQueues {
 
   // The last quarter of the room is for clients of whom nothing new waits yet.
   bool has_room(uint64_t client) const;
-  void push(std::unique_ptr<SchedulerJob> job);
+  // Where memory runs out, the job stays the caller's and nothing has changed.
+  void push(std::unique_ptr<SchedulerJob>&& job);
 
   // Whose turn it is; nobody's when nothing waits. `places`: how many a client has now.
   std::optional<uint64_t> next(const std::function<int64_t(uint64_t)>& places) const;

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <new>
 #include <utility>
 #include <vector>
+
+#include "engine/allocation_fixture.h"
 
 namespace andiron {
 namespace {
@@ -86,6 +89,28 @@ TEST(ClientQueues, AnyCanBeTakenOut) {
   EXPECT_EQ(queues.remove(11)->ticket, 11U);
   EXPECT_EQ(queues.remove(11), nullptr);
   EXPECT_EQ(take_all(queues), (std::vector<Ticket>{1, 3}));
+}
+
+// Each allocation in turn fails: a job of a client who is new here, and one that rests.
+TEST(ClientQueues, WithoutMemoryNothingChanges) {
+  for (const bool begun : {false, true}) {
+    auto waits = job(8, 11, begun);
+    for (int64_t failures = 0; waits != nullptr; ++failures) {
+      ASSERT_LT(failures, 100);
+      ClientQueues queues(100);
+      queues.push(job(7, 1));
+      t_allocations_left = failures;
+      try {
+        queues.push(std::move(waits));
+      } catch (const std::bad_alloc&) {
+        ASSERT_NE(waits, nullptr) << "still the caller's";
+      }
+      t_allocations_left = -1;
+      EXPECT_EQ(queues.size(), waits == nullptr ? 2 : 1);
+      EXPECT_EQ(queues.resting(), waits == nullptr && begun ? 1 : 0);
+      EXPECT_EQ(take_all(queues), waits == nullptr ? (std::vector<Ticket>{1, 11}) : (std::vector<Ticket>{1}));
+    }
+  }
 }
 
 }  // namespace

@@ -110,7 +110,7 @@ Scheduler::Core::Core(std::shared_ptr<const Model> model, const Tokenizer& token
       queues_(options.queue) {
   const auto sequences = static_cast<size_t>(options.sequences);
   running_.reserve(sequences);
-  ended_.reserve(sequences);
+  ended_.reserve(2 * sequences + static_cast<size_t>(options.queue));  // all at once: who runs, rests and waits
   answering_.reserve(sequences);
   batch_.reserve(sequences);
   members_.reserve(sequences);
@@ -190,7 +190,7 @@ int64_t Scheduler::Core::retry_after_s() const {
 }
 
 void Scheduler::Core::run() {
-  while (gather()) {
+  while (gather_if_there_is_memory()) {
     deliver();
     try {
       step();
@@ -210,6 +210,15 @@ void Scheduler::Core::run() {
   deliver();
   lock.lock();
   leave_gate();
+}
+
+// Without memory to give a place away, or to forget, whoever has a place goes on, and the rest is tried again.
+bool Scheduler::Core::gather_if_there_is_memory() {
+  try {
+    return gather();
+  } catch (const std::bad_alloc&) {
+    return true;
+  }
 }
 
 // Waits for work and gives places to whoever is to run in the next step. False: the scheduler ends.

@@ -45,6 +45,7 @@ class Scheduler::Core {
   };
   // scheduler.cpp: between steps.
   void run();
+  bool gather_if_there_is_memory();
   bool gather();
   void take_cancels();
   void admit();

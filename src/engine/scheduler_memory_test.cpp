@@ -52,6 +52,38 @@ class SchedulerMemoryTest : public SchedulerTest {
     return round;
   }
 
+  // Two of one client answer and five more of it wait. With the first one's third token those five are cancelled, and
+  // the third request comes from somebody else, who gets the second one's place; from there on, as ask_all().
+  Round change_places(int64_t allocations) {
+    Barrier barrier;
+    Round round;
+    const auto scheduler = this->scheduler({.context = 400, .sequences = 2, .chunk = 128});
+    std::vector<std::shared_ptr<AnswerListener>> listeners, waiting(5);
+    std::vector<Ticket> tickets;
+    listeners.push_back(std::make_shared<AnswerListener>([&](size_t before) {
+      if (before == 0) barrier.pass();
+      if (before == 2) {
+        for (const Ticket ticket : tickets) scheduler->cancel(ticket);
+        ticket_of(scheduler->submit(requests_[2], listeners[2]));
+        t_allocations_left = allocations;
+      }
+      if (before == 3) round.has_failed = std::exchange(t_allocations_left, -1) < 0;
+    }));
+    for (int i = 0; i < 2; ++i) listeners.push_back(std::make_shared<AnswerListener>());
+    ticket_of(scheduler->submit(requests_[0], listeners[0]));
+    barrier.wait_until_reached();
+    ticket_of(scheduler->submit(requests_[1], listeners[1]));
+    for (auto& listener : waiting) {
+      listener = std::make_shared<AnswerListener>();
+      tickets.push_back(ticket_of(scheduler->submit(requests_[1], listener)));
+    }
+    barrier.open();
+    for (const auto& listener : listeners) round.heard.push_back(listener->wait());
+    for (const auto& listener : waiting) EXPECT_TRUE(listener->wait().tokens.empty());
+    expect_idle(*scheduler);
+    return round;
+  }
+
   // Whom there was no memory for; nobody: -1. What it had said till then is what it would have said.
   int64_t expect_one_error_at_most(const Round& round, const std::string& what) const {
     int64_t failed = -1;
@@ -123,6 +155,17 @@ TEST_F(SchedulerMemoryTest, WithoutMemoryForPagesAnAnswerEndsAlone) {
   EXPECT_GT(without_pages[1], 0);
   EXPECT_EQ(without_pages[2], 0) << "what it cannot take, or keep, is computed";
   EXPECT_GT(unharmed, 0);
+}
+
+TEST_F(SchedulerMemoryTest, WithoutMemoryToChangePlacesOthersGoOn) {
+  make_requests();
+  requests_[1].client = requests_[0].client;
+  for (int64_t allocations = 0;; ++allocations) {
+    ASSERT_LT(allocations, 1000);
+    const Round round = change_places(allocations);
+    expect_one_error_at_most(round, "allocation " + std::to_string(allocations));
+    if (!round.has_failed) break;
+  }
 }
 
 // What of this program is in memory; 0 where the system does not tell.

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,6 @@ namespace andiron {
 
 namespace {
 
-constexpr size_t kSchemaBytesMax = 256 << 10;
 constexpr int kDepthMax = 100;          // schemas within schemas, merged ones too
 constexpr size_t kOptionalMax = 200;    // optional properties of an object that requires none: squared
 constexpr size_t kManyProperties = 24;  // from here on each is a rule
@@ -435,27 +435,26 @@ class SchemaCompiler {
         (!required->is_array() || !std::all_of(required->items().begin(), required->items().end(), is_text))) {
       return fail(path, "\"required\" must be a list of names");
     }
-    const auto is_required = [&](const std::string& name) {
-      const auto list = schema.member("required").items_or_none();
-      return std::any_of(list.begin(), list.end(), [&](const Json& one) { return one.as_string() == name; });
-    };
+    std::set<std::string_view> needed, listed;  // thousands, in a large schema
+    for (const Json& one : schema.member("required").items_or_none()) needed.insert(one.as_string());
     const Json* properties = schema.find("properties");
     if (properties != nullptr && !properties->is_object()) return fail(path, "\"properties\" must be an object");
     const bool many = properties != nullptr && properties->members().size() >= kManyProperties;
     const Json nothing = Json::object();
     for (const auto& [name, value] : (properties == nullptr ? nothing : *properties).members()) {
       names.push_back(name);
-      if (value.is_bool() && !value.as_bool() && !is_required(name)) continue;
+      listed.insert(name);
+      if (value.is_bool() && !value.as_bool() && !needed.contains(name)) continue;
       const std::string place = format("{}/properties/{}", path, pointer_part(name));
       TRY_ASSIGN(const uint32_t made, this->schema(value, place));
-      members.push_back({member(grammar_.text(json_quote(name)), made), is_required(name)});
+      members.push_back({member(grammar_.text(json_quote(name)), made), needed.contains(name)});
       if (!many) continue;
       const uint32_t rule = grammar_.rule(place + " and its name");
       grammar_.rules[rule].body = members.back().node;
       members.back().node = grammar_.call(rule);
     }
     for (const Json& name : schema.member("required").items_or_none()) {
-      if (has(names, name.as_string())) continue;
+      if (!listed.insert(name.as_string()).second) continue;
       names.push_back(name.as_string());
       TRY_ASSIGN(const uint32_t value, required_value(schema, name.as_string(), path));
       members.push_back({member(grammar_.text(json_quote(name.as_string())), value), true});
@@ -581,13 +580,15 @@ class SchemaCompiler {
 }  // namespace
 
 Result<Grammar> grammar_from_schema(const Json& schema, std::string_view source) {
+  const size_t bytes = schema.dump().size();
+  if (bytes > kSchemaBytesMax) {
+    return make_error("{}: the schema has {} bytes on one line; at most {} can be read", source, bytes,
+                      kSchemaBytesMax);
+  }
   return SchemaCompiler(schema, source).compile();
 }
 
 Result<Grammar> parse_json_schema(std::string_view text, std::string_view source) {
-  if (text.size() > kSchemaBytesMax) {
-    return make_error("{}: the schema has {} bytes; at most {} can be read", source, text.size(), kSchemaBytesMax);
-  }
   TRY_ASSIGN(const Json schema, parse_json(text, source));
   return grammar_from_schema(schema, source);
 }

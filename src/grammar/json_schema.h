@@ -14,6 +14,7 @@
 // json_numbers.h.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "base/json.h"
@@ -22,7 +23,11 @@
 
 namespace andiron {
 
-// `source` names the schema in messages. The result has passed check_grammar.
+// As Json::dump() writes it. Each subschema is written out, merged and compared again, so time grows faster than size.
+inline constexpr size_t kSchemaBytesMax = 256 << 10;
+
+// `source` names the schema in messages. A schema of more than kSchemaBytesMax is an Error; the result has passed
+// check_grammar.
 Result<Grammar> grammar_from_schema(const Json& schema, std::string_view source);
 // The same of its text.
 Result<Grammar> parse_json_schema(std::string_view text, std::string_view source);

@@ -350,6 +350,37 @@ TEST(JsonSchema, WhatCannotBeCarriedIsRefusedByNameAndPlace) {
   }
 }
 
+// The size counts however the schema came: read from a file, or within a request that may be far larger.
+TEST(JsonSchema, LargeSchemasAreRefused) {
+  const auto described = [](size_t letters) {
+    return Json(Json::Object{{"type", Json("null")}, {"description", Json(std::string(letters, 'x'))}});
+  };
+  const size_t around = described(0).dump().size();
+  EXPECT_TRUE(grammar_from_schema(described(kSchemaBytesMax - around), "schema").ok());
+  const Json over = described(kSchemaBytesMax - around + 1);
+  for (const auto& grammar : {grammar_from_schema(over, "schema"), parse_json_schema(over.dump(), "schema")}) {
+    ASSERT_FALSE(grammar.ok());
+    EXPECT_NE(grammar.error().message.find("the schema has 262145 bytes on one line; at most 262144"),
+              std::string::npos)
+        << grammar.error().message;
+  }
+}
+
+// Properties that are not allowed, and names that are required and not among them: as many as a schema has room for.
+TEST(JsonSchema, ManyNames) {
+  Json properties = Json::object(), required = Json::array();
+  for (int i = 0; i < 8000; ++i) {
+    properties.set(format("p{}", i), false);
+    required.push(format("q{}", i));
+  }
+  required.push("q0");
+  Json schema = Json::object();
+  schema.set("properties", std::move(properties)).set("required", std::move(required));
+  ASSERT_LE(schema.dump().size(), kSchemaBytesMax);
+  const auto grammar = grammar_from_schema(schema, "schema");
+  EXPECT_TRUE(grammar.ok()) << grammar.error().message;
+}
+
 // Every cut and every flipped bit of a schema is a schema or an error with a message.
 TEST(JsonSchema, DamagedSchemasAreReadOrRefused) {
   const std::string whole =

@@ -94,4 +94,18 @@ std::variant<BodyReader::Part, HttpFault> BodyReader::end_of_line(std::string_vi
   return left_ == 0 ? Part::kLastLine : Part::kData;
 }
 
+// No deeper than Limit::kJsonDepth.
+uint64_t json_bytes(const Json& json) {
+  uint64_t bytes = 0;
+  if (json.is_array()) {
+    bytes = sizeof(Json::Array) + json.items().capacity() * sizeof(Json);
+    for (const Json& item : json.items()) bytes += json_bytes(item);
+  }
+  if (json.is_object()) {
+    bytes = sizeof(Json::Object) + json.members().capacity() * sizeof(Json::Member);
+    for (const auto& [name, value] : json.members()) bytes += json_bytes(value);
+  }
+  return bytes;
+}
+
 }  // namespace andiron

@@ -13,6 +13,9 @@
 
 namespace andiron {
 
+// What the values of a body take beside its text, which their own texts are not more than.
+uint64_t json_bytes(const Json& json);
+
 class BodyReader {
  public:
   // `most`: the limit of the body's bytes. A length beyond it is refused by the first read().

@@ -115,5 +115,16 @@ TEST(Body, ThatSaysItIsTooLongIsRefusedAtOnce) {
   EXPECT_EQ(read(head_of_length(999'999'999'999'999'999), {""}, limits).status, 413);
 }
 
+TEST(Body, ValuesAreCountedWithTheRoomOfTheirLists) {
+  EXPECT_EQ(sizeof(Json), 40U) << "what the table of limits says";
+  EXPECT_EQ(sizeof(Json::Member), 72U);
+  EXPECT_EQ(json_bytes(Json("a text")), 0U);
+  const auto read = [](std::string_view text) { return parse_json(text, "test").value(); };
+  EXPECT_EQ(json_bytes(read("[]")), sizeof(Json::Array));
+  EXPECT_EQ(json_bytes(read(R"({"a": [1]})")), sizeof(Json::Object) + 72 + sizeof(Json::Array) + 40);
+  EXPECT_GE(json_bytes(read("[1, 2, 3, 4, 5]")), sizeof(Json::Array) + 5 * 40);
+  EXPECT_LE(json_bytes(read("[1, 2, 3, 4, 5]")), sizeof(Json::Array) + 10 * 40);
+}
+
 }  // namespace
 }  // namespace andiron

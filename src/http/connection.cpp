@@ -14,8 +14,11 @@ namespace andiron {
 
 namespace {
 
-constexpr int kGoneStatus = 499;              // in counts and logs alone: the client has gone before the answer's end
-constexpr uint64_t kLingerBytes = 256 << 10;  // of what a refused client goes on sending
+constexpr int kGoneStatus = 499;  // in counts and logs alone: the client has gone before the answer's end
+
+HttpFault too_much_held() {
+  return beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second");
+}
 
 template <typename T>
 bool take_fault(std::variant<T, HttpFault>& outcome, HttpFault& fault) {
@@ -65,7 +68,7 @@ void Connection::on_read(bool failed, size_t bytes) {
   if (failed) return answered ? void() : lost();
   if (state_ == State::kLinger) {
     received_ += bytes;
-    return received_ > kLingerBytes ? close() : read();
+    return received_ > limits_.bytes(Limit::kLingerBytes) ? close() : read();
   }
   in_.append(piece_.data(), bytes);
   advance();
@@ -168,7 +171,7 @@ bool Connection::advance_body() {
   received_ += bytes;
   in_.erase(0, bytes);
   if (!hold(bytes)) {
-    refuse(beyond(Limit::kBodiesBytes, "the server holds too much of other requests; try again in a second"));
+    refuse(too_much_held());
     return false;
   }
   if (!current_.body->done()) {
@@ -179,18 +182,18 @@ bool Connection::advance_body() {
   return state_ == State::kAnswer;
 }
 
-// Counts what has come of a body, framing included, as of all; false where there is too much already.
+// Counts what has come of a body, framing included, and its values, as of all; false where there is too much already.
 bool Connection::hold(uint64_t body_bytes) {
-  if (core_.body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
-  core_.body_bytes += body_bytes;
+  if (core_.counts->body_bytes + body_bytes > limits_.bytes(Limit::kBodiesBytes)) return false;
+  core_.counts->body_bytes += body_bytes;
   held_ += body_bytes;
   return true;
 }
 
-// The request has been answered, or never will be.
+// No handler has seen the request, and none will; or its share counts it.
 void Connection::give_back() {
   current_.body.reset();
-  core_.body_bytes -= std::exchange(held_, 0);
+  core_.counts->body_bytes -= std::exchange(held_, 0);
 }
 
 std::optional<HttpFault> Connection::parse_form_body(HttpRequest& request) {
@@ -210,6 +213,7 @@ std::optional<HttpFault> Connection::parse_body(HttpRequest& request) {
                                   {static_cast<int>(limits_[Limit::kJsonDepth]), limits_.bytes(Limit::kJsonValues)});
   if (!json.ok()) return HttpFault{400, json.error().message};
   if (!json->is_object()) return HttpFault{400, "the request's body must be a JSON object"};
+  if (!hold(json_bytes(*json))) return too_much_held();
   request.json = std::move(*json);
   return std::nullopt;
 }
@@ -235,18 +239,20 @@ void Connection::dispatch() {
   read_timer_.cancel();
   const Route& route = *current_.match.route;
   const bool is_light = route.open || route.page;  // health and the page, however busy it is
-  if (!is_light && core_.requests_open >= limits_.bytes(Limit::kRequests)) {
+  if (!is_light && core_.counts->requests >= limits_.bytes(Limit::kRequests)) {
     return refuse(beyond(Limit::kRequests, "the server has too many requests at a time; try again in a second"));
   }
-  const std::shared_ptr<HttpReply> reply = make_reply(core_.door, weak_from_this(), ++number_);
+  std::shared_ptr<HttpReply> reply;
   // Memory that runs out costs the request, not the server.
   try {
     HttpRequest request = make_request();
     if (const auto fault = parse_body(request)) return refuse(*fault);
     current_.body.reset();
+    current_.share = std::make_shared<RequestShare>(core_.counts);
+    current_.share->body_bytes = std::exchange(held_, 0);
+    reply = make_reply(core_.door, weak_from_this(), ++number_, current_.share);
     current_.answering = true;
     state_ = State::kAnswer;
-    ++core_.requests_open;
     current_.match.route->handler(std::move(request), reply);
   } catch (const std::exception&) {
     const HttpFault fault{503, "the server has no memory left for this request"};
@@ -318,7 +324,19 @@ void Connection::respond(int status, std::string_view content_type, const std::s
 void Connection::send(uint64_t number, int status, std::string_view content_type, const std::string& body,
                       HttpFields headers) {
   if (!is_current(number) || current_.streaming) return;
-  respond(status, content_type, body, std::move(headers));
+  if (hold_answer(body.size())) return respond(status, content_type, body, std::move(headers));
+  const HttpFault fault = beyond(Limit::kAnswersBytes, "the server holds too many answers that others have not taken");
+  core_.metrics.beyond(Limit::kAnswersBytes);
+  respond(fault.status, "application/json", error_body(shape(), fault), fault.headers);
+}
+
+// Counts a whole answer as of all; false where there is too much already.
+bool Connection::hold_answer(uint64_t bytes) {
+  if (current_.match.route->open || current_.match.route->page) return true;
+  if (core_.answers_bytes + bytes > limits_.bytes(Limit::kAnswersBytes)) return false;
+  core_.answers_bytes += bytes;
+  answer_ += bytes;
+  return true;
 }
 
 void Connection::begin_stream(uint64_t number, std::string_view content_type) {
@@ -398,7 +416,8 @@ void Connection::finish(int status) {
   const double seconds = began ? std::chrono::duration<double>(Clock::now() - current_.began).count() : 0;
   core_.metrics.answered(name, status, seconds);
   if (core_.options.log) core_.options.log(format("{} {} {:.3f} s", name, status, seconds));
-  if (current_.answering) --core_.requests_open;
+  if (current_.share) current_.share->over = true;
+  current_.share = nullptr;
   give_back();
   current_.answering = false;
   current_.gone = nullptr;
@@ -469,6 +488,7 @@ void Connection::on_written(bool failed, size_t bytes) {
     flown_ = 0;
   }
   if (!flight_.empty() || !out_.empty()) return flush();
+  core_.answers_bytes -= std::exchange(answer_, 0);
   write_timer_.cancel();
   on_drained();
 }
@@ -524,6 +544,7 @@ void Connection::close() {
   read_timer_.cancel();
   write_timer_.cancel();
   give_back();
+  core_.answers_bytes -= std::exchange(answer_, 0);
   kept_ = nullptr;
   core_.forget(shared_from_this());
 }

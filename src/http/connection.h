@@ -51,6 +51,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     RequestHead head;
     RouteMatch match;
     std::optional<BodyReader> body;
+    std::shared_ptr<RequestShare> share;
     bool answering = false;  // a handler has it
     bool streaming = false;
     std::string stream_type;
@@ -68,6 +69,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::optional<HttpFault> check_head();
   bool hold(uint64_t body_bytes);
   void give_back();
+  bool hold_answer(uint64_t bytes);
   void dispatch();
   std::optional<HttpFault> parse_body(HttpRequest& request);
   std::optional<HttpFault> parse_form_body(HttpRequest& request);
@@ -108,7 +110,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string in_;         // came and is not yet used
   size_t scanned_ = 0;     // of it, without a head's end in it
   uint64_t received_ = 0;  // of a body, since its timer was set; while lingering, in all
-  uint64_t held_ = 0;      // of ServerCore::body_bytes
+  uint64_t held_ = 0;      // of RequestCounts::body_bytes, until the request has a share
+  uint64_t answer_ = 0;    // of ServerCore::answers_bytes
   uint64_t number_ = 0;    // of the request
   Current current_;
 
@@ -121,6 +124,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
 // The reply to that request of that connection, for any thread.
 std::shared_ptr<HttpReply> make_reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection,
-                                      uint64_t number);
+                                      uint64_t number, std::shared_ptr<const RequestShare> share);
 
 }  // namespace andiron

@@ -59,7 +59,8 @@ struct HttpRequest {
 enum class ErrorShape : uint8_t { kOpenAi, kAnthropic, kOllama };
 
 // Any thread. Whatever is called after the client has gone, or after the answer's end, does nothing. One that is
-// destroyed without an answer gives 500; without an end, a cut stream.
+// destroyed without an answer gives 500; without an end, a cut stream. The request counts in Limit::kRequests and
+// Limit::kBodiesBytes until then, its client there or not: hold one only while there is something to do for it.
 class HttpReply {
  public:
   HttpReply() = default;
@@ -82,6 +83,8 @@ class HttpReply {
   // Called once, on the network's thread, when the client has gone, takes nothing any more, or the server stops, before
   // the answer's end; at once where that was before this call.
   virtual void on_gone(std::function<void()> callback) = 0;
+  // The client has gone, or the answer has ended: what only that client needs can be left undone.
+  virtual bool is_over() const = 0;
   // Keeps this until the client has taken the last byte of the answer, or never will. What is handed out with answers
   // can so be counted: an answer lies in memory as long as its client is slow.
   virtual void keep(std::shared_ptr<void> thing) = 0;

@@ -27,10 +27,14 @@ enum class Limit : uint8_t {
   kTransferBytesPerS,
   kStallMs,
   kPendingBytes,
+  kSendBufferBytes,
+  kAnswersBytes,
   kRequests,
   kConnections,
+  kTurnedAway,
   kYieldMs,
   kLingerMs,
+  kLingerBytes,
   kDrainMs,
 };
 
@@ -54,7 +58,7 @@ class Limits {
   void set(Limit limit, int64_t value) { values_[static_cast<size_t>(limit)] = value; }
 
  private:
-  std::array<int64_t, 22> values_;
+  std::array<int64_t, 26> values_;
 };
 
 }  // namespace andiron

@@ -99,7 +99,8 @@ void image_body_bytes(Limit limit) { body_bytes(limit, "/api/chat"); }
 
 // What has come of a body counts before it is whole, and no longer once the request is answered or its client gone.
 void bodies_bytes(Limit limit) {
-  Limited low({{limit, 30}});
+  constexpr int64_t kValues = sizeof(Json::Object) + sizeof(Json::Member);  // of the body below, once it is read
+  Limited low({{limit, 30 + kValues}});
   const auto held = [&] { return low.server().server().counts().body_bytes; };
   const std::string body = R"({"a":"0123456789ab"})";
   ASSERT_EQ(body.size(), 20U);
@@ -123,6 +124,7 @@ void bodies_bytes(Limit limit) {
   }
   ASSERT_TRUE(comes_true([&] { return held() == 0; }));
   EXPECT_EQ(low.status(request), 200);
+  EXPECT_EQ(low.status(low.post("/v1/echo", R"({"a":[1,1,1,1]})")), 429) << "a shorter text of more values";
 }
 
 void chunk_line_bytes(Limit limit) {
@@ -260,6 +262,56 @@ void pending_bytes(Limit limit) {
   EXPECT_TRUE(low.counted(limit));
 }
 
+void go_on_counting(const std::shared_ptr<HttpReply>& reply, std::atomic<int>& taken) {
+  reply->write(std::string(100'000, 'x'));
+  reply->on_taken([reply, &taken] {
+    ++taken;
+    go_on_counting(reply, taken);
+  });
+}
+
+// How many pieces of a file a client that reads nothing has taken before it is given up: what the system holds for it.
+int pieces_taken(int64_t buffer_bytes) {
+  std::atomic<int> taken{0}, gone{0};
+  const Route route{"GET", "/file", [&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                      reply->on_gone([&gone] { ++gone; });
+                      reply->begin_body("text/plain", uint64_t{1} << 40);
+                      go_on_counting(reply, taken);
+                    }};
+  ServerOptions options;
+  options.limits.set(Limit::kSendBufferBytes, buffer_bytes);
+  options.limits.set(Limit::kStallMs, 100);
+  const TestServer server({route}, options);
+  RawClient client(server.port(), 4096);
+  client.send(format("GET /file HTTP/1.1\r\n{}\r\n", server.host()));
+  EXPECT_TRUE(comes_true([&] { return gone == 1; }));
+  return taken;
+}
+
+void send_buffer_bytes(Limit limit) {
+  EXPECT_EQ(pieces_taken(4096), 0);
+  EXPECT_GE(pieces_taken(limit_row(limit).value), 1);
+}
+
+// Of whole answers that come and are not read. What a load balancer asks for is told all the same.
+void answers_bytes(Limit limit) {
+  Limited low({{limit, 4 << 20}});
+  const std::string ask = low.post("/v1/echo", "{\"a\":\"" + std::string(3 << 20, 'x') + "\"}");
+  EXPECT_EQ(low.status(ask), 200);
+  {
+    RawClient slow(low.server().port(), 4096);
+    slow.send(ask);
+    slow.until("\r\n\r\n");
+    const std::string refused = low.server().ask(ask);
+    EXPECT_EQ(status_in(refused), 503) << refused.substr(0, 1000);
+    EXPECT_NE(refused.find("retry-after: 1\r\n"), std::string::npos);
+    EXPECT_TRUE(low.counted(limit));
+    EXPECT_EQ(low.status(low.post("/v1/echo", "{}")), 200);
+    EXPECT_EQ(low.status(low.get("/health")), 200);
+  }
+  EXPECT_TRUE(comes_true([&] { return low.status(ask) == 200; }));
+}
+
 void requests(Limit limit) {
   Limited low({{limit, 2}});
   RawClient one = low.connect(), two = low.connect();
@@ -303,6 +355,22 @@ void connections(Limit limit) {
   EXPECT_EQ(status_in(early.answer()), 200);
 }
 
+// Beyond those who are told that there is no room nobody is told anything.
+void turned_away(Limit limit) {
+  Limited low({{limit, 1}, {Limit::kConnections, 1}, {Limit::kYieldMs, 1'000'000'000}, {Limit::kLingerMs, 60'000}});
+  RawClient one = low.connect();
+  one.send(low.get("/health"));
+  EXPECT_EQ(status_in(one.answer()), 200);
+  RawClient two = low.connect();
+  EXPECT_EQ(status_in(two.answer()), 503);
+  RawClient three = low.connect();
+  EXPECT_EQ(three.all(), "");
+  two.close();
+  ASSERT_TRUE(comes_true([&] { return low.server().server().counts().connections == 1; }));
+  one.send(low.get("/metrics"));
+  EXPECT_NE(one.answer().find("limit=\"turned_away\"} 1\n"), std::string::npos);
+}
+
 // Whoever keeps the server waiting makes room.
 void yield_ms(Limit limit) {
   Limited low({{limit, 0}, {Limit::kConnections, 1}});
@@ -320,6 +388,18 @@ void linger_ms(Limit limit) {
   RawClient client = low.connect();
   client.send("NONSENSE\r\n\r\n");
   EXPECT_EQ(status_in(client.answer()), 400);
+  EXPECT_TRUE(comes_true([&] { return low.server().server().counts().connections == 0; }));
+}
+
+// Nor more than so many bytes.
+void linger_bytes(Limit limit) {
+  Limited low({{limit, 1000}, {Limit::kLingerMs, 1'000'000'000}});
+  RawClient client = low.connect();
+  client.send("NONSENSE\r\n\r\n");
+  EXPECT_EQ(status_in(client.answer()), 400);
+  client.send(std::string(1000, 'x'));
+  EXPECT_EQ(low.server().server().counts().connections, 1U);
+  client.send("x");
   EXPECT_TRUE(comes_true([&] { return low.server().server().counts().connections == 0; }));
 }
 
@@ -350,10 +430,14 @@ TEST(Limits, EachIsEnforced) {
                                                    {Limit::kTransferBytesPerS, body_rate},
                                                    {Limit::kStallMs, stall_ms},
                                                    {Limit::kPendingBytes, pending_bytes},
+                                                   {Limit::kSendBufferBytes, send_buffer_bytes},
+                                                   {Limit::kAnswersBytes, answers_bytes},
                                                    {Limit::kRequests, requests},
                                                    {Limit::kConnections, connections},
+                                                   {Limit::kTurnedAway, turned_away},
                                                    {Limit::kYieldMs, yield_ms},
                                                    {Limit::kLingerMs, linger_ms},
+                                                   {Limit::kLingerBytes, linger_bytes},
                                                    {Limit::kDrainMs, drain_ms}};
   for (const LimitRow& row : limit_table()) {
     SCOPED_TRACE(row.name);

@@ -9,8 +9,9 @@ namespace {
 // Everything goes to the network's thread, in the order in which it was called.
 class Reply final : public HttpReply {
  public:
-  Reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection, uint64_t number)
-      : door_(std::move(door)), connection_(std::move(connection)), number_(number) {}
+  Reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection, uint64_t number,
+        std::shared_ptr<const RequestShare> share)
+      : door_(std::move(door)), connection_(std::move(connection)), number_(number), share_(std::move(share)) {}
 
   ~Reply() override {
     try {
@@ -58,6 +59,7 @@ class Reply final : public HttpReply {
                         }
                       });
   }
+  bool is_over() const override { return share_->over; }
   void keep(std::shared_ptr<void> thing) override {
     post([number = number_, thing = std::move(thing)](Connection& connection) mutable {
       connection.keep(number, std::move(thing));
@@ -77,13 +79,14 @@ class Reply final : public HttpReply {
   std::shared_ptr<ServerDoor> door_;
   std::weak_ptr<Connection> connection_;
   uint64_t number_;
+  std::shared_ptr<const RequestShare> share_;
 };
 
 }  // namespace
 
 std::shared_ptr<HttpReply> make_reply(std::shared_ptr<ServerDoor> door, std::weak_ptr<Connection> connection,
-                                      uint64_t number) {
-  return std::make_shared<Reply>(std::move(door), std::move(connection), number);
+                                      uint64_t number, std::shared_ptr<const RequestShare> share) {
+  return std::make_shared<Reply>(std::move(door), std::move(connection), number, std::move(share));
 }
 
 }  // namespace andiron

@@ -19,10 +19,6 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-// Bytes of an answer that the system holds for a slow client, beside Limit::kPendingBytes.
-constexpr int kSendBufferBytes = 128 << 10;
-// Clients beyond the limit are told so, as many at a time as this share of it; to tell takes a connection for a moment.
-constexpr uint64_t kTurnedAwayShare = 4;
 // After a failure to accept (no files left), so that it does not fail a million times a second.
 constexpr auto kAcceptPause = std::chrono::milliseconds(50);
 
@@ -57,16 +53,14 @@ Status listen(ServerCore& core, const std::string& address) {
   const bool both = address == "localhost";
   TRY_ASSIGN(auto acceptor, listen_at(core.io, both ? "127.0.0.1" : address, port(), error));
   core.port = acceptor.local_endpoint().port();
-  core.acceptors.push_back(std::move(acceptor));
+  core.acceptors.push_back({std::move(acceptor)});
   if (!both) return {};
   auto six = listen_at(core.io, "::1", port(), error);
   // Another program at ::1 would be what browsers find at localhost. Where any port will do, nobody looks there.
   if (!six.ok() && error == asio::error::address_in_use && core.options.port != 0) return six.error();
-  if (six.ok()) core.acceptors.push_back(std::move(six).value());
+  if (six.ok()) core.acceptors.push_back({std::move(six).value()});
   return {};
 }
-
-void accept(ServerCore& core, tcp::acceptor& acceptor);
 
 // The connection that has waited longest for a request, or for the rest of one, gives way.
 bool make_room(ServerCore& core) {
@@ -92,11 +86,12 @@ void welcome(ServerCore& core, tcp::socket socket) {
   const auto peer = error ? tcp::endpoint() : socket.remote_endpoint(error);
   if (error) return;  // it has gone already
   const bool has_room = make_room(core);
-  const auto most = core.options.limits.bytes(Limit::kConnections);
-  if (core.connections.size() >= most + most / kTurnedAwayShare + 1) return core.metrics.beyond(Limit::kConnections);
+  const Limits& limits = core.options.limits;
+  const auto most = limits.bytes(Limit::kConnections) + limits.bytes(Limit::kTurnedAway);
+  if (core.connections.size() >= most) return core.metrics.beyond(Limit::kTurnedAway);
   socket.set_option(tcp::no_delay(true), error);
   socket.set_option(asio::socket_base::keep_alive(true), error);
-  socket.set_option(asio::socket_base::send_buffer_size(kSendBufferBytes), error);
+  socket.set_option(asio::socket_base::send_buffer_size(static_cast<int>(limits[Limit::kSendBufferBytes])), error);
   const auto connection = std::make_shared<Connection>(
       core, std::move(socket), LocalAddress{address_text(local.address()), local.port()}, address_text(peer.address()));
   core.connections.insert(connection);
@@ -108,8 +103,10 @@ void welcome(ServerCore& core, tcp::socket socket) {
   }
 }
 
-void accept(ServerCore& core, tcp::acceptor& acceptor) {
-  acceptor.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
+void accept(ServerCore& core, ServerCore::Acceptor& acceptor) {
+  if (core.stopping || acceptor.accepts) return;
+  acceptor.socket.async_accept([&core, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
+    acceptor.accepts = false;
     if (core.stopping) return;
     if (!error) {
       try {
@@ -120,10 +117,19 @@ void accept(ServerCore& core, tcp::acceptor& acceptor) {
       return accept(core, acceptor);
     }
     const auto timer = std::make_shared<asio::steady_timer>(core.io, kAcceptPause);
-    timer->async_wait([&core, &acceptor, timer](const boost::system::error_code&) {
-      if (!core.stopping) accept(core, acceptor);
-    });
+    timer->async_wait([&core, &acceptor, timer](const boost::system::error_code&) { accept(core, acceptor); });
   });
+  acceptor.accepts = true;
+}
+
+// False where there is no memory for one of them.
+bool accept_everywhere(ServerCore& core) {
+  try {
+    for (ServerCore::Acceptor& acceptor : core.acceptors) accept(core, acceptor);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void finish_if_empty(ServerCore& core) {
@@ -133,7 +139,7 @@ void finish_if_empty(ServerCore& core) {
 void stop_gracefully(ServerCore& core) {
   if (std::exchange(core.stopping, true)) return core.io.stop();
   boost::system::error_code ignored;
-  for (tcp::acceptor& acceptor : core.acceptors) acceptor.close(ignored);
+  for (ServerCore::Acceptor& acceptor : core.acceptors) acceptor.socket.close(ignored);
   core.drain.expires_after(std::chrono::milliseconds(core.options.limits[Limit::kDrainMs]));
   core.drain.async_wait([&core](const boost::system::error_code& error) {
     if (!error) core.io.stop();
@@ -161,8 +167,9 @@ void add_own_routes(ServerCore& core, std::vector<Route>& routes) {
                       std::vector<Gauge> gauges = core.gauges ? core.gauges() : std::vector<Gauge>();
                       const auto count = [](const std::atomic<size_t>& of) { return static_cast<double>(of.load()); };
                       gauges.push_back({"andiron_http_connections", "Open now.", count(core.connections_open)});
-                      gauges.push_back({"andiron_http_requests", "Not answered yet.", count(core.requests_open)});
-                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.body_bytes)});
+                      gauges.push_back({"andiron_http_requests", "Not answered yet, or still worked for.",
+                                        count(core.counts->requests)});
+                      gauges.push_back({"andiron_http_body_bytes", "Of their bodies.", count(core.counts->body_bytes)});
                       reply->send(200, "text/plain; version=0.0.4", core.metrics.text(gauges));
                     }});
 }
@@ -219,8 +226,8 @@ uint16_t HttpServer::port() const { return core_->port; }
 
 std::vector<std::string> HttpServer::urls() const {
   std::vector<std::string> urls;
-  for (const tcp::acceptor& acceptor : core_->acceptors) {
-    const auto end = acceptor.local_endpoint();
+  for (const ServerCore::Acceptor& acceptor : core_->acceptors) {
+    const auto end = acceptor.socket.local_endpoint();
     const std::string address = end.address().to_string();
     urls.push_back(format("http://{}:{}", end.address().is_v6() ? "[" + address + "]" : address, end.port()));
   }
@@ -231,17 +238,22 @@ const Router& HttpServer::router() const { return core_->router; }
 
 void HttpServer::run() {
   ServerCore& core = *core_;
-  for (tcp::acceptor& acceptor : core.acceptors) accept(core, acceptor);
   if (core.options.stops_on_signals) {
     core.signals.add(SIGINT);
     core.signals.add(SIGTERM);
     wait_for_signals(core);
   }
-  for (bool running = true; running;) {
-    // Memory that runs out in a connection costs that connection, which its timers close.
+  // Memory that runs out in a connection costs that connection, which its timers close. Where it runs out before an
+  // address waits for its next client, it is asked again until it does.
+  while (!core.stopping || !core.io.stopped()) {
+    const bool all_accept = accept_everywhere(core);
     try {
-      core.io.run();
-      running = false;
+      if (core.io.stopped()) core.io.restart();  // nobody was accepted anywhere, and there was nothing to wait for
+      if (all_accept) {
+        core.io.run();
+      } else {
+        core.io.run_for(kAcceptPause);
+      }
     } catch (const std::bad_alloc&) {
       continue;
     }
@@ -256,7 +268,7 @@ void HttpServer::stop() {
 }
 
 HttpServer::Counts HttpServer::counts() const {
-  return {core_->connections_open, core_->requests_open, core_->body_bytes};
+  return {core_->connections_open, core_->counts->requests, core_->counts->body_bytes};
 }
 
 }  // namespace andiron

@@ -89,8 +89,9 @@ class HttpServer {
   void stop();  // any thread
 
   struct Counts {
-    size_t connections = 0, requests = 0;
-    size_t body_bytes = 0;  // of requests that have not been answered, as far as they have come
+    size_t connections = 0;
+    size_t requests = 0;    // that have not been answered, or whose replies somebody still has
+    size_t body_bytes = 0;  // of these, and of those that are on their way
   };
   Counts counts() const;  // any thread, of a moment ago
 

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <fstream>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 #include "base/test_sanitizers.h"
 #include "http/raw_client.h"
@@ -453,6 +455,39 @@ TEST(Server, ListensBeforeItServes) {
   EXPECT_EQ(status_in(early.answer()), 200) << "who came early has waited";
   (*server)->stop();
   serving.join();
+}
+
+// A client that leaves takes nothing of what it asked for with it: that counts until nobody has its reply any more.
+TEST(Server, CountsARequestAsLongAsItsReplyIsHeld) {
+  std::mutex mutex;
+  std::vector<std::shared_ptr<HttpReply>> held;
+  Route route{"POST", "/hold", [&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
+                const std::lock_guard lock(mutex);
+                held.push_back(reply);
+              }};
+  route.body = BodyKind::kText;
+  ServerOptions options;
+  options.limits.set(Limit::kRequests, 1);
+  const TestServer server({route}, options);
+  const std::string ask = format(
+      "POST /hold HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{{\"a\":1}}", server.host());
+  const auto first = [&] {
+    const std::lock_guard lock(mutex);
+    return held.empty() ? nullptr : held[0];
+  };
+  {
+    RawClient client = server.connect();
+    client.send(ask);
+    ASSERT_TRUE(comes_true([&] { return first() != nullptr; }));
+    EXPECT_FALSE(first()->is_over());
+  }
+  ASSERT_TRUE(comes_true([&] { return first()->is_over(); }));
+  EXPECT_EQ(server.server().counts().requests, 1U);
+  EXPECT_EQ(server.server().counts().body_bytes, 7 + sizeof(Json::Object) + sizeof(Json::Member));
+  EXPECT_EQ(status_in(server.ask(ask)), 429);
+  held.clear();
+  EXPECT_TRUE(comes_true([&] { return server.server().counts().requests == 0; }));
+  EXPECT_TRUE(comes_true([&] { return server.server().counts().body_bytes == 0; }));
 }
 
 // What is said to the server is in no line of its log, and in no metric.

@@ -114,6 +114,8 @@ inline constexpr size_t kToolsMax = 512;
 inline constexpr size_t kVariablesMax = 64;  // of a template
 inline constexpr size_t kMessagesMax = 100'000;
 inline constexpr size_t kPromptsMax = 256;
+// Of a text that is told token by token: in memory a token takes 40 bytes, with its piece about 300.
+inline constexpr size_t kTokensToldMax = 1'000'000, kPiecesToldMax = 100'000;
 inline constexpr size_t kAdaptersMax = 16;
 
 }  // namespace andiron

@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "grammar/json_schema.h"
 #include "grammar/naive_matcher.h"
 #include "grammar/token_grammar.h"
 #include "serve/api_openai.h"
@@ -239,6 +240,37 @@ TEST(ApiGrammar, WhatCannotBeCarriedIsRefused) {
   const ApiError gbnf = error(R"(, "grammar": "root ::= <")");
   EXPECT_EQ(gbnf.param, "grammar");
   EXPECT_NE(gbnf.message.find("line 1"), std::string::npos) << gbnf.message;
+}
+
+// Whatever a body has room for, a schema is read up to a size, and so are those of all tools together.
+TEST(ApiGrammar, LargeSchemasAreRefused) {
+  const std::string large = R"({"type": "object", "description": ")" + std::string(kSchemaBytesMax, 'x') + "\"}";
+  const auto error = [](const ChatAsk& ask, const CallStyle& calls) {
+    auto planned = plan_answer(ask, {{}, calls}, "", never);
+    EXPECT_FALSE(planned.ok());
+    return planned.ok() ? ApiError() : planned.error();
+  };
+  const ApiError schema = error(
+      ask_with(R"(, "response_format": {"type": "json_schema", "json_schema": {"schema": )" + large + "}}"),
+      plain_call_style());
+  EXPECT_EQ(schema.param, "response_format");
+  EXPECT_NE(schema.message.find("at most 262144 can be read"), std::string::npos) << schema.message;
+  const auto tools = [&](const std::string& parameters, int count) {
+    std::string list;
+    for (int i = 0; i < count; ++i) {
+      list += format(R"({}{{"type": "function", "function": {{"name": "f{}", "parameters": {}}}}})", i == 0 ? "" : ", ",
+                     i, parameters);
+    }
+    return ask_with(R"(, "tool_choice": "required", "tools": [)" + list + "]");
+  };
+  const ApiError tool = error(tools(large, 1), plain_call_style());
+  EXPECT_EQ(tool.param, "tools");
+  EXPECT_NE(tool.message.find("the tool \"f0\""), std::string::npos) << tool.message;
+  const std::string half = R"({"type": "object", "description": ")" + std::string(kSchemaBytesMax / 2, 'x') + "\"}";
+  EXPECT_TRUE(plan_answer(tools(half, 3), {{}, plain_call_style()}, "", never).ok());
+  const ApiError many = error(tools(half, 4), plain_call_style());
+  EXPECT_EQ(many.param, "tools");
+  EXPECT_NE(many.message.find("more than 1048576 bytes"), std::string::npos) << many.message;
 }
 
 TEST(ApiGrammar, TextUntilAMark) {

@@ -290,7 +290,7 @@ ChatResult add_chat_message(Store& store, const HttpRequest& request) {
   if (auto wrong = check_message(store, *message)) return std::move(*wrong);
   const auto added = store.add_message(std::move(*message));
   if (added.ok()) return chat_answer(to_json(*added), 201);
-  // What is left of what a request can do wrong: a conversation that has as many messages as one may have.
+  // What is left of what a request can do wrong: a conversation that has as much as one may have.
   if (added.error().kind == ErrorKind::kOther) return bad_record(added.error());
   return store_failed(added.error());
 }

@@ -79,7 +79,9 @@ ChatResult put_one_setting(Store& store, const HttpRequest& request) {
   if (error) return std::move(*error);
   const std::string& name = request.captures.at("name");
   if (const auto valid = check_setting(name, *value); !valid.ok()) return bad_record(valid.error(), "value");
-  if (const auto put = store.put_setting(name, *value); !put.ok()) return store_failed(put.error());
+  if (const auto put = store.put_setting(name, *value); !put.ok()) {  // or there are too many
+    return store_refused(put.error(), bad_record(put.error(), "value"));
+  }
   Json out = Json::object();
   out.set("name", name).set("value", *value);
   return chat_answer(out);

@@ -118,6 +118,7 @@ std::vector<Route> chat_routes(Store& store, const Forget& forget) {
       if (place) reply->keep(place);
       // The task holds nothing of the thread: it would be the one that waits for its own end.
       const bool taken = thread->post([&store, handle, forget, place, request = std::move(request), reply] {
+        if (request.method == "GET" && reply->is_over()) return;
         answer(store, handle, forget, request, reply);
       });
       if (!taken) send_error(*reply, ErrorShape::kOpenAi, busy());

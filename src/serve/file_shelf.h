@@ -85,7 +85,7 @@ class FileShelf {
   std::string folder_;
 };
 
-// Makes a folder, and those above it, that its user alone may enter.
+// Makes a folder that its user alone may enter. Those above it that are missing are made as the user's others are.
 Status make_private_folder(const std::string& path);
 
 }  // namespace andiron

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "http/errors.h"
@@ -121,22 +122,42 @@ ApiResult<Json> list_checkpoints(TrainingJobs& jobs, const HttpRequest& request)
   return list_json(std::move(all), *page);
 }
 
-// What has happened, and what happens, until the job is over.
+// A reply that is let go of when its client goes, whoever still has this; and with this.
+struct Watching {
+  std::mutex mutex;
+  Reply reply;
+
+  Reply there() {
+    const std::lock_guard lock(mutex);
+    return reply;
+  }
+};
+
+// What has happened, and what happens, until the job is over. The next event of a paused job may be days away.
 void stream_events(TrainingJobs& jobs, const std::string& id, const Reply& reply) {
   if (const auto job = jobs.find(id); !job.ok()) return send_error(*reply, kShape, job.error());
   const auto gone = std::make_shared<std::atomic<bool>>(false);
-  reply->on_gone([gone] { *gone = true; });
+  const auto watching = std::make_shared<Watching>();
+  watching->reply = reply;
+  reply->on_gone([gone, weak = std::weak_ptr<Watching>(watching)] {
+    *gone = true;
+    const auto there = weak.lock();
+    if (there == nullptr) return;
+    const std::lock_guard lock(there->mutex);
+    there->reply = nullptr;
+  });
   reply->begin_stream("text/event-stream");
   const auto error = jobs.watch(
       id,
-      [id, reply, gone](const JobEvent* event) {
-        if (*gone) return false;
+      [id, watching](const JobEvent* event) {
+        const Reply to = watching->there();
+        if (to == nullptr) return false;
         if (event != nullptr) {
-          reply->write(sse_event("", tuning_event_json(id, *event).dump()));
+          to->write(sse_event("", tuning_event_json(id, *event).dump()));
           return true;
         }
-        reply->write(sse_event("", "[DONE]"));
-        reply->end();
+        to->write(sse_event("", "[DONE]"));
+        to->end();
         return false;
       },
       gone);
@@ -182,6 +203,7 @@ class Routes {
       auto ask = parse_tuning_job(request.json);
       if (!ask.ok()) return send_error(*reply, kShape, ask.error());
       (ask->plan_only ? planner : workers)->post([&jobs, ask = std::move(*ask), reply] {
+        if (ask.plan_only && reply->is_over()) return;
         send(reply, ask.plan_only ? plan_or_error(jobs.plan(ask)) : job_or_error(jobs.add(ask)));
       });
     };
@@ -196,7 +218,10 @@ class Routes {
     // The task holds nothing of the workers: it would be the one that waits for its own end.
     route.handler = [workers = workers_, handle = std::make_shared<const Handle>(std::move(handle))](
                         HttpRequest request, const Reply& reply) {
-      workers->post([handle, request = std::move(request), reply] { (*handle)(request, reply); });
+      workers->post([handle, request = std::move(request), reply] {
+        if (request.method == "GET" && reply->is_over()) return;
+        (*handle)(request, reply);
+      });
     };
     routes_.push_back(std::move(route));
   }

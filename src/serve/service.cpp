@@ -139,6 +139,7 @@ void Service::answer_embeddings(const HttpRequest& request, const Reply& reply, 
 
 void Service::answer_json(const Reply& reply, ErrorShape shape, std::function<ApiResult<Json>()> find) {
   workers_.post([reply, shape, find = std::move(find)] {
+    if (reply->is_over()) return;
     auto found = find();
     if (!found.ok()) return send_error(*reply, shape, found.error());
     reply->send(200, "application/json", found->dump());

@@ -48,6 +48,12 @@ void Service::add_openai(std::vector<Route>& routes) {
     answer_json(reply, kOpenAi, [this, ask = std::move(*ask)]() -> ApiResult<Json> {
       auto ids = tokenized(host_, ask);
       if (!ids.ok()) return ids.error();
+      const size_t most = ask.pieces ? kPiecesToldMax : kTokensToldMax;
+      if (ids->size() > most) {
+        return refuse(ask.messages.is_null() ? "content" : "messages", "invalid_value",
+                      "the text has {} tokens; at most {} are told at once, and {} with their pieces", ids->size(),
+                      kTokensToldMax, kPiecesToldMax);
+      }
       std::vector<std::string_view> pieces;
       for (const int32_t id : *ids) {
         if (ask.pieces) pieces.push_back(host_.tokenizer().piece(id));

@@ -194,6 +194,22 @@ TEST_F(ServeTest, TokensAreCounted) {
   EXPECT_EQ(special.member("tokens").dump(), "[1, 2]");
 }
 
+TEST_F(ServeTest, TooManyTokensAreNotTold) {
+  start();
+  const auto tokenize = [&](size_t tokens, bool pieces) {
+    std::string text;
+    for (size_t i = 0; i < tokens; ++i) text += "</s>";
+    return post("/tokenize",
+                format(R"({{"content":"{}","parse_special":true,"with_pieces":{}}})", text, pieces ? "true" : "false"));
+  };
+  EXPECT_EQ(tokenize(kPiecesToldMax, true).json().member("count").as_int(), int64_t{kPiecesToldMax});
+  const auto refused = tokenize(kPiecesToldMax + 1, true);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_NE(refused.body.find("at most 1000000 are told at once, and 100000 with their pieces"), std::string::npos)
+      << refused.body;
+  EXPECT_EQ(tokenize(kPiecesToldMax + 1, false).status, 200);
+}
+
 TEST_F(ServeTest, ModelsAreListedInEveryShape) {
   add_adapter("me", 1);
   start();

@@ -1,7 +1,7 @@
 #include "serve/tool_calls_grammar.h"
 
-#include <algorithm>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -13,6 +13,9 @@ namespace andiron {
 namespace {
 
 using Body = CallStyle::Body;
+
+// Of all tools of a request: of their parameters, and of each schema that is read, with the definitions beside it.
+constexpr size_t kToolSchemasBytesMax = 4 * kSchemaBytesMax;
 
 class CallGrammar {
  public:
@@ -89,7 +92,14 @@ class CallGrammar {
     return grammar_.sequence(std::move(parts));
   }
 
+  Status count_bytes(const Json& schema) {
+    schema_bytes_ += schema.dump().size();
+    if (schema_bytes_ <= kToolSchemasBytesMax) return {};
+    return make_error("the tools' schemas have more than {} bytes, with what their parameters share",
+                      kToolSchemasBytesMax);
+  }
   Result<uint32_t> schema(const Json& schema, const std::string& place) {
+    TRY(count_bytes(schema));
     TRY_ASSIGN(const Grammar inner, grammar_from_schema(schema, place));
     return grammar_.call(add_rules(grammar_, inner));
   }
@@ -105,6 +115,7 @@ class CallGrammar {
 
   // From behind the opening mark.
   Result<uint32_t> call(const OfferedTool& tool) {
+    TRY(count_bytes(tool.parameters));
     if (style_.body == Body::kTagged) return tagged(tool);
     TRY_ASSIGN(const uint32_t values, arguments(tool));
     if (style_.body == Body::kNamedJson) {
@@ -125,14 +136,12 @@ class CallGrammar {
 
   Result<uint32_t> tagged(const OfferedTool& tool) {
     std::vector<uint32_t> parts = {name(tool, tool.name + style_.name_end)};
-    const Json& required = tool.parameters.member("required");
+    std::set<std::string_view> needed;
+    for (const Json& one : tool.parameters.member("required").items_or_none()) needed.insert(one.text_or(""));
     const Json& properties = tool.parameters.member("properties");
     for (const auto& [key, value] : properties.is_object() ? properties.members() : Json::Object{}) {
       TRY_ASSIGN(const uint32_t one, parameter(tool, key, value));
-      const auto items = required.items_or_none();
-      const bool needed =
-          std::any_of(items.begin(), items.end(), [&k = key](const Json& item) { return item.text_or("") == k; });
-      parts.push_back(needed ? one : grammar_.optional(one));
+      parts.push_back(needed.contains(key) ? one : grammar_.optional(one));
     }
     parts.push_back(marks({style_.close}));
     return grammar_.sequence(std::move(parts));
@@ -175,6 +184,7 @@ class CallGrammar {
   Grammar& grammar_;
   const CallStyle& style_;
   std::string_view begun_;
+  size_t schema_bytes_ = 0;
 };
 
 }  // namespace

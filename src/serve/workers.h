@@ -16,8 +16,8 @@ class Workers {
  public:
   static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
-  // At most `waiting_max` tasks wait behind those that run. Where there is no limit here, one lies in front:
-  // Limit::kRequests lets no more in.
+  // At most `waiting_max` tasks wait behind those that run. Where there is no limit here, each task holds a reply, and
+  // Limit::kRequests lets no more in: a request counts as long as its reply is held.
   explicit Workers(int count, size_t waiting_max = kNoLimit);
   // Waits for the tasks that run; those that wait are destroyed without having run. Not to be called by a task.
   ~Workers();

@@ -140,10 +140,25 @@ Status check_edit(SqliteConnection& db, const Message& message) {
                     quoted(message.edit_of));
 }
 
-Status check_room(SqliteConnection& db, int64_t conversation) {
+// To look at every text for each message that comes would make a long conversation's import quadratic in its bytes: of
+// many small messages each 64th looks.
+constexpr int64_t kLookEach = 64;
+constexpr size_t kSmallBytes = 256 << 10;
+
+Status check_room(SqliteConnection& db, int64_t conversation, size_t more) {
   TRY_ASSIGN(const int64_t count, db.number("SELECT count(*) FROM message WHERE conversation = ?", {conversation}));
-  if (count < StoreLimits::kMessagesPerConversation) return {};
-  return make_error("the conversation has {} messages, as many as one may have; begin another", count);
+  if (count >= StoreLimits::kMessagesPerConversation) {
+    return make_error("the conversation has {} messages, as many as one may have; begin another", count);
+  }
+  if (more < kSmallBytes && count % kLookEach != 0) return {};
+  TRY_ASSIGN(const int64_t bytes,
+             db.number("SELECT coalesce(sum(length(CAST(content AS BLOB)) + length(CAST(reasoning AS BLOB)) + "
+                       "length(CAST(extra AS BLOB))), 0) FROM message WHERE conversation = ?",
+                       {conversation}));
+  if (bytes + static_cast<int64_t>(more) <= StoreLimits::kConversationBytes) return {};
+  return make_error(
+      "the conversation has {} of text, and {} more would be beyond the {} that one may have; begin another",
+      human_bytes(static_cast<uint64_t>(bytes)), human_bytes(more), human_bytes(StoreLimits::kConversationBytes));
 }
 
 Status touch(SqliteConnection& db, int64_t conversation, int64_t now_ms) {
@@ -257,8 +272,8 @@ Result<Message> add_message(SqliteConnection& db, Message message, int64_t now_m
   TRY_ASSIGN(const auto parent, number_within(db, conversation, message.parent, "the parent"));
   TRY_ASSIGN(const auto edit_of, number_within(db, conversation, message.edit_of, "the message that was edited,"));
   TRY(check_edit(db, message));
-  TRY(check_room(db, conversation));
   const std::string extra = message.extra.dump();
+  TRY(check_room(db, conversation, message.content.size() + message.reasoning.size() + extra.size()));
   TRY(
       db.run("INSERT INTO message (id, conversation, parent, edit_of, role, content, reasoning, extra, model, "
              "adapters, thumb, "

@@ -26,6 +26,9 @@ struct StoreLimits {
   static constexpr size_t kFileBytes = 16 << 20;  // a picture
   static constexpr size_t kFilesPerMessage = 64;
   static constexpr int64_t kMessagesPerConversation = 100'000;
+  // Of the texts of all messages of a conversation, which is read as a whole. Small messages may bring 16 MiB more.
+  static constexpr int64_t kConversationBytes = 32 << 20;
+  static constexpr int64_t kSettingsBytes = 8 << 20;  // of all settings and their names, which are read together
   static constexpr size_t kLineBytes = 64 << 20;
   static constexpr int kJsonDepth = 32;
   static constexpr size_t kQueryBytes = 1000;

@@ -145,6 +145,15 @@ Status put_setting(SqliteConnection& db, std::string_view name, const Json& valu
   TRY(check_setting(name, value));
   if (value.is_null()) return db.run("DELETE FROM setting WHERE name = ?", {name});
   const std::string text = value.dump();
+  TRY_ASSIGN(const int64_t others,
+             db.number("SELECT coalesce(sum(length(CAST(name AS BLOB)) + length(CAST(value AS BLOB))), 0) FROM setting "
+                       "WHERE name <> ?",
+                       {name}));
+  if (others + static_cast<int64_t>(name.size() + text.size()) > StoreLimits::kSettingsBytes) {
+    return make_error("the setting \"{}\" has {}, and the others {}: all together may have {}; remove some",
+                      quoted(name), human_bytes(text.size()), human_bytes(static_cast<uint64_t>(others)),
+                      human_bytes(StoreLimits::kSettingsBytes));
+  }
   return db.run(
       "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
       {name, text});

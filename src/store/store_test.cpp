@@ -186,6 +186,22 @@ TEST_F(StoreTest, AConversationAsDeepAsOneMayBe) {
   must(store_->check());
 }
 
+TEST_F(StoreTest, AConversationHasLimitsInBytes) {
+  const std::string c = converse();
+  for (int i = 0; i < 8; ++i) say(c, "", "user", std::string(StoreLimits::kTextBytes - 2, 'x'));  // and "{}"
+  Message message;
+  message.conversation = c;
+  message.role = "user";
+  message.content = std::string(300'000, 'x');
+  EXPECT_NE(error_of(store_->add_message(message)).find("begin another"), std::string::npos);
+  // Small ones are looked at now and then.
+  message.content = "x";
+  size_t more = 0;
+  for (auto added = store_->add_message(message); added.ok(); added = store_->add_message(message)) ++more;
+  EXPECT_EQ(more, 64U - 8U);
+  EXPECT_EQ(must(store_->messages(c)).size(), 64U);
+}
+
 TEST_F(StoreTest, FilesAreKeptOnceAndGoWithTheirLastMessage) {
   const std::vector<uint8_t> bytes = {0, 1, 2, 255};
   const std::string hash = must(store_->put_file("image/png", bytes));
@@ -264,6 +280,16 @@ TEST_F(StoreTest, SettingsAreAnyJson) {
   must(store_->put_setting("theme", Json()));
   EXPECT_TRUE(must(store_->setting("theme")).is_null());
   EXPECT_FALSE(store_->put_setting("", Json(1)).ok());
+}
+
+TEST_F(StoreTest, SettingsHaveALimitTogether) {
+  const Json large(std::string(StoreLimits::kJsonBytes - 2, 'x'));  // and its quotes
+  must(store_->put_setting("a", large));
+  must(store_->put_setting("b", Json(std::string(StoreLimits::kJsonBytes - 1000, 'x'))));
+  EXPECT_NE(error_of(store_->put_setting("c", large)).find("all together may have 8.00 MiB"), std::string::npos);
+  must(store_->put_setting("a", large));
+  must(store_->put_setting("a", Json()));
+  must(store_->put_setting("c", large));
 }
 
 // Readers on their own threads while messages are added and removed: each sees a whole chain, never shorter than what
