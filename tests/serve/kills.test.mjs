@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isSlow, launch, newFolder, randomNumbers, serve, sleep, until } from './server.mjs';
+import { launch, newFolder, randomNumbers, serve, sleep, until } from './server.mjs';
 
-const kKills = isSlow ? 6 : 30;
+const kKills = 30;
 const random = randomNumbers(17);
 const below = (n) => Math.floor(random() * n);
 

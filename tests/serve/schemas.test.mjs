@@ -8,13 +8,13 @@ import { test } from 'node:test';
 import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 
-import { isLong, isSlow, randomNumbers, serveForTests, sourceFolder } from './server.mjs';
+import { randomNumbers, serveForTests, sourceFolder } from './server.mjs';
 
 const kTries = 9; // an answer that its length cut says nothing; another seed may end sooner
 const kTokensMax = 500;
 const kFirstTokensMax = 160; // of the first try, which nothing leans towards an end
-const kStride = isLong ? 1 : isSlow ? 8 : 3; // the grammar's own tests have all schemas
-const kMadeByChance = isLong ? 120 : isSlow ? 20 : 45;
+const kStride = 3; // the grammar's own tests have all schemas
+const kMadeByChance = 45;
 const cutMax = (count) => Math.max(3, count * 0.05);
 
 const server = await serveForTests({ args: ['--ctx', '1024'] });
