@@ -1,4 +1,5 @@
 // What a service does not answer, and how it says so; and what it does when clients leave.
+#include "http/security_matrix.h"
 #include "serve/serve_fixture.h"
 
 namespace andiron {
@@ -135,6 +136,19 @@ TEST_F(ServeTest, AServerThatStopsEndsItsStreams) {
   server_->stop();
   EXPECT_NE(client.all().find("\"error\""), std::string::npos);
   EXPECT_TRUE(comes_true([&] { return scheduler_->stats().running == 0; }));
+}
+
+TEST_F(ServeTest, EveryRouteIsHeldToEveryRule) {
+  start();
+  const auto passes = [](const Route&, int status) { return status == 200 || status == 400 || status == 404; };
+  const auto routes = static_cast<int>(service_->routes().size());
+  for (const std::string key : {"", "0123456789abcdef0123456789abcdef"}) {
+    ServerOptions options;
+    options.security.api_key = key;
+    const TestServer server(service_->routes(), std::move(options));
+    EXPECT_GE(SecurityMatrix(server, server.server().router(), key).run(passes),
+              routes * SecurityMatrix::kCellsOfRoute);
+  }
 }
 
 // A control token that is spelled takes one token; as text "</s>" takes as many as "^/s^", whose characters are no
