@@ -93,16 +93,19 @@ build() {
 
 # Of ctest's JUnit report $1: "tests failed skipped". Where a test of ctest is a program with many tests (cmake/tests.cmake),
 # those count that it reports in folder $2; one more has failed where such a program failed and no test of it did, or
-# ended without its report. What ctest could not run has failed too, but for what said that it is to be skipped.
+# ended without its report. What ctest could not run has failed too, but for what said that it is to be skipped. The
+# names of those that were skipped go to file $3.
 count_tests() {
-  awk -v folder="$2" '
+  : >"$3"
+  awk -v folder="$2" -v names="$3" '
     function attribute(line, name) { return match(line, name "=\"[^\"]*\"") ? substr(line, RSTART + length(name) + 2, RLENGTH - length(name) - 3) : "" }
+    function skip(name) { ++skipped; print name >names }
     function count_program(file,    line, before, is_counted) {
       before = failed
       while ((getline line <file) > 0) {
         if (line ~ /^    <testcase /) {
           ++tests
-          skipped += attribute(line, " result") != "completed"
+          if (attribute(line, " result") != "completed") skip(attribute(line, " classname") "." attribute(line, " name"))
           is_counted = 0
         } else if (line ~ /^      <failure / && !is_counted++) ++failed
       }
@@ -111,20 +114,22 @@ count_tests() {
     }
     /^\t<testcase / {
       status = attribute($0, " status")
-      file = folder "/" attribute($0, " name") ".xml"
+      name = attribute($0, " name")
+      file = folder "/" name ".xml"
       has_report = (getline line <file) > 0
       close(file)
-      if (!has_report && status == "run" && attribute($0, " name") ~ /_test\.[0-9]+$/) status = "fail"
+      if (!has_report && status == "run" && name ~ /_test\.[0-9]+$/) status = "fail"
       if (has_report && (count_program(file) || status == "run")) next
       ++tests
       if (status == "fail" || status == "notrun") ++failed
-      else if (status != "run") ++skipped
+      else if (status != "run") skip(name)
     }
-    /^\t\t<skipped message="SKIP_/ { --failed; ++skipped }
+    /^\t\t<skipped message="SKIP_/ { --failed; skip(name) }
     END { print tests + 0, failed + 0, skipped + 0 }' "$1"
 }
 
-# run_tests PRESET [CTEST OPTION...]: fails when a test does. Ends with "N passed, N failed, N skipped".
+# run_tests PRESET [CTEST OPTION...]: fails when a test does. Ends with a line "was skipped: NAME" for every test that
+# was, and with "N passed, N failed, N skipped".
 run_tests() {
   preset=$1
   shift
@@ -134,12 +139,13 @@ run_tests() {
   (cd "$root" && ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$report" "$@") || status=1
   tests=0 failed=0 skipped=0
   [ ! -f "$report" ] || read -r tests failed skipped <<EOF
-$(count_tests "$report" "$root/build/$preset/gtest")
+$(count_tests "$report" "$root/build/$preset/gtest" "$root/build/$preset/skipped")
 EOF
   if [ "${tests:-0}" -eq 0 ]; then
     echo "no test ran" >&2
     return 1
   fi
+  sed 's/^/was skipped: /' "$root/build/$preset/skipped"
   echo "$((tests - failed - skipped)) passed, $failed failed, $skipped skipped"
   [ "$failed" -eq 0 ] || status=1  # ctest takes a program that ended early for one that passed
   return $status

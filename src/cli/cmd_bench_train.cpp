@@ -94,7 +94,7 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
   TrainerOptions trainer;
   trainer.sequences = options.batch;
   trainer.packing.seq_len = options.sequence;
-  trainer.rows_per_pass = rows_per_pass(options.sequence);
+  trainer.rows_per_pass = andiron::rows_per_pass(options.sequence);
   trainer.schedule.kind = Schedule::Kind::kConstant;
   trainer.schedule.peak = 1e-4;
   trainer.schedule.steps = INT64_MAX;

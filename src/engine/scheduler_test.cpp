@@ -129,6 +129,45 @@ TEST_F(ManyRequestsTest, WhoeverGoesLeavesNothingBehind) {
     expect_idle(*scheduler);
     EXPECT_EQ(scheduler->stats().cancelled, cancelled);
   }
+  EXPECT_GT(cancelled, 0U);
+}
+
+// Only the step at hand goes on with an answer that is given up, whether it answers already or its prompt is being
+// read: in the next one its place is another's. What stats() says during a step is of those before it.
+TEST_F(SchedulerTest, ThePlaceOfWhoeverGoesIsFreeInTheNextStep) {
+  open();
+  for (const bool has_begun : {true, false}) {
+    Barrier first_token, second_token;
+    uint64_t steps_at_next = 0;
+    const auto scheduler = this->scheduler({.context = 300, .sequences = 2, .chunk = 2});
+    const auto answering = std::make_shared<AnswerListener>([&](size_t before) {
+      if (before == 0) first_token.pass();
+      if (before == 1) second_token.pass();
+    });
+    const auto reading = std::make_shared<AnswerListener>();
+    const auto next = std::make_shared<AnswerListener>([&](size_t before) {
+      if (before == 0) steps_at_next = scheduler->stats().steps;
+    });
+    const Ticket first = ticket_of(scheduler->submit(request(random_tokens(5, 1), 40, 1), answering));
+    first_token.wait_until_reached();
+    const Ticket second = ticket_of(scheduler->submit(request(random_tokens(200, 2), 5, 2), reading));
+    first_token.open();
+    second_token.wait_until_reached();
+    ASSERT_EQ(scheduler->stats().running, 2);
+    ticket_of(scheduler->submit(request(random_tokens(1, 3), 2, 3), next));
+    const uint64_t steps_before = scheduler->stats().steps;
+    scheduler->cancel(has_begun ? first : second);
+    second_token.open();
+    EXPECT_EQ(next->wait().tokens.size(), 2U);
+    EXPECT_EQ(steps_at_next, steps_before + 1) << "its prompt of one token and its first token take one step";
+    const HeardAnswer gone = (has_begun ? answering : reading)->wait();
+    ASSERT_TRUE(gone.report.has_value()) << gone.error;
+    EXPECT_EQ(gone.report->reason, FinishReason::kCancelled);
+    EXPECT_EQ(gone.tokens.size(), has_begun ? 2U : 0U);
+    EXPECT_EQ((has_begun ? reading : answering)->wait().tokens.size(), has_begun ? 5U : 40U);
+    expect_idle(*scheduler);
+    EXPECT_EQ(scheduler->stats().cancelled, 1U);
+  }
 }
 
 class CountedListener : public AnswerListener {

@@ -30,6 +30,9 @@ inline std::string path_of(std::string_view pattern) {
 
 class SecurityMatrix {
  public:
+  // Methods, hosts, origins, sites, content types and keys.
+  static constexpr int kCellsOfRoute = 2 * 3 * 4 * 3 * 4 * 2;
+
   // `key`: the server's, or "".
   SecurityMatrix(const TestServer& at, const Router& router, std::string key)
       : at_(at), router_(router), key_(std::move(key)) {}

@@ -1,5 +1,6 @@
 // Adapters in requests: by name, with strengths, together, while they come and go.
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "serve/serve_fixture.h"
@@ -44,10 +45,24 @@ TEST_F(ServedAdaptersTest, AreWornAsNamedInOrderAndWithStrengths) {
 TEST_F(ServedAdaptersTest, OfDifferentStacksAreAnsweredAtOnce) {
   add_adapter("me", 1);
   add_adapter("work", 2);
-  start();
+  SchedulerOptions options;
+  options.context = 1 << 20;  // nobody waits for the end of that
+  options.sequences = 20;
+  start(options);
   const std::vector<std::string> models = {"tiny", "tiny+me", "tiny+work:0.7", "tiny+me+work", "tiny+work+me:2"};
   std::vector<std::string> one_by_one;
   for (const std::string& model : models) one_by_one.push_back(answer(model));
+  EXPECT_EQ(std::set<std::string>(one_by_one.begin(), one_by_one.end()).size(), models.size()) << "stacks that differ";
+  // One of each goes on in every step, so that all stacks are in the batch whatever else is.
+  std::vector<RawClient> endless;
+  for (const std::string& model : models) {
+    endless.push_back(server_->connect());
+    endless.back().send(
+        request("POST", "/v1/completions",
+                format(R"({{"model":"{}","prompt":"once","max_tokens":1000000,"logit_bias":{{"2":-100}}}})", model)));
+  }
+  const auto only_they_run = [&] { return scheduler_->stats().running == std::ssize(models); };
+  ASSERT_TRUE(comes_true(only_they_run));
   std::vector<std::string> at_once(models.size() * 3);
   std::vector<std::thread> clients;
   for (size_t i = 0; i < at_once.size(); ++i) {
@@ -55,6 +70,8 @@ TEST_F(ServedAdaptersTest, OfDifferentStacksAreAnsweredAtOnce) {
   }
   for (std::thread& client : clients) client.join();
   for (size_t i = 0; i < at_once.size(); ++i) EXPECT_EQ(at_once[i], one_by_one[i % models.size()]) << i;
+  EXPECT_TRUE(comes_true(only_they_run)) << "until now";
+  EXPECT_EQ(scheduler_->stats().cancelled, 0U);
 }
 
 TEST_F(ServedAdaptersTest, ComeChangeAndGoWhileItRuns) {

@@ -341,7 +341,12 @@ TEST_F(ChatRoutesTest, EveryRouteRefusesStrangers) {
   options.security.api_key = "0123456789abcdef0123456789abcdef";
   TestServer guarded(chat_routes(*store_), options);
   SecurityMatrix matrix(guarded, guarded.server().router(), options.security.api_key);
-  EXPECT_GT(matrix.run([](const Route&, int status) { return status < 500; }), 0);
+  const auto passes = [](const Route& route, int status) {
+    const bool is_busy = status == 429 && route.pattern == "/api/store/export";  // the one before may still be sent
+    return status == 200 || status == 201 || status == 204 || status == 400 || status == 404 || is_busy;
+  };
+  const auto routes = static_cast<int>(chat_routes(*store_).size());
+  EXPECT_GE(matrix.run(passes), routes * SecurityMatrix::kCellsOfRoute);
 }
 
 // The store's clock is asked while a change is being made: who holds it holds the store's thread.

@@ -1,4 +1,5 @@
 // What a service does not answer, and how it says so; and what it does when clients leave.
+#include "http/security_matrix.h"
 #include "serve/serve_fixture.h"
 
 namespace andiron {
@@ -137,10 +138,28 @@ TEST_F(ServeTest, AServerThatStopsEndsItsStreams) {
   EXPECT_TRUE(comes_true([&] { return scheduler_->stats().running == 0; }));
 }
 
+TEST_F(ServeTest, EveryRouteIsHeldToEveryRule) {
+  start();
+  const auto passes = [](const Route&, int status) { return status == 200 || status == 400 || status == 404; };
+  const auto routes = static_cast<int>(service_->routes().size());
+  for (const std::string key : {"", "0123456789abcdef0123456789abcdef"}) {
+    ServerOptions options;
+    options.security.api_key = key;
+    const TestServer server(service_->routes(), std::move(options));
+    EXPECT_GE(SecurityMatrix(server, server.server().router(), key).run(passes),
+              routes * SecurityMatrix::kCellsOfRoute);
+  }
+}
+
 // A control token that is spelled takes one token; as text "</s>" takes as many as "^/s^", whose characters are no
 // words of this vocabulary either.
 TEST_F(ServeTest, SpecialTokensStayTextInEveryField) {
-  start();
+  std::string shows_all(kTemplate);
+  shows_all.insert(shows_all.find("{{ message.content }}"),
+                   "{% if message.reasoning_content %}{{ message.reasoning_content }} {% endif %}"
+                   "{% if message.tool_call_id %}{{ message.tool_call_id }} {% endif %}"
+                   "{% if message.name %}{{ message.name }} {% endif %}");
+  start({}, shows_all);
   struct Field {
     const char* path;
     const char* body;  // {} stands for the text
@@ -170,10 +189,28 @@ TEST_F(ServeTest, SpecialTokensStayTextInEveryField) {
       {"/v1/chat/completions",
        R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"max_tokens":1,"chat_template_kwargs":{"note":"{}"}})",
        openai},
+      {"/v1/chat/completions",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","reasoning_content":"{}"},{"role":"user","content":"z"}],"max_tokens":1})",
+       openai},
       {"/v1/completions", R"({"model":"tiny","prompt":"a {}","max_tokens":1})", openai},
       {"/v1/responses", R"({"model":"tiny","instructions":"{}","input":"{}","max_output_tokens":16})", input},
       {"/v1/responses",
        R"({"model":"tiny","input":[{"role":"user","content":[{"type":"input_text","text":"{}"}]}],"max_output_tokens":16})",
+       input},
+      {"/v1/responses",
+       R"({"model":"tiny","input":[{"role":"user","content":"x"},{"type":"function_call","call_id":"a","name":"f{}","arguments":"{\"a\":\"{}\"}"},{"type":"function_call_output","call_id":"a","output":"y"}],"max_output_tokens":16})",
+       input},
+      {"/v1/responses",
+       R"({"model":"tiny","input":[{"role":"user","content":"x"},{"type":"function_call","call_id":"a","name":"f","arguments":"{ }"},{"type":"function_call_output","call_id":"a{}","output":"y"}],"max_output_tokens":16})",
+       input},
+      {"/v1/responses",
+       R"({"model":"tiny","input":[{"role":"user","content":"x"},{"type":"function_call","call_id":"a","name":"f","arguments":"{ }"},{"type":"function_call_output","call_id":"a","output":"{}"}],"max_output_tokens":16})",
+       input},
+      {"/v1/responses",
+       R"({"model":"tiny","input":[{"role":"user","content":"x"},{"type":"reasoning","summary":[{"type":"summary_text","text":"{}"}]},{"role":"assistant","content":"y"}],"max_output_tokens":16})",
+       input},
+      {"/v1/responses",
+       R"({"model":"tiny","input":"x","max_output_tokens":16,"tools":[{"type":"function","name":"f","description":"{}","parameters":{"type":"object","properties":{"{}":{"type":"string","description":"{}"}}}}]})",
        input},
       {"/v1/messages", R"({"model":"tiny","system":"{}","messages":[{"role":"user","content":"{}"}],"max_tokens":1})",
        anthropic},
@@ -183,9 +220,30 @@ TEST_F(ServeTest, SpecialTokensStayTextInEveryField) {
       {"/v1/messages/count_tokens",
        R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"tool_use","id":"i","name":"f","input":{"{}":"{}"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"i","content":"{}"}]}]})",
        only},
+      {"/v1/messages/count_tokens",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":"{}","signature":""},{"type":"text","text":"y"}]},{"role":"user","content":"z"}]})",
+       only},
+      {"/v1/messages/count_tokens",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","description":"{}","input_schema":{"type":"object","properties":{"{}":{"type":"string","description":"{}"}}}}]})",
+       only},
       {"/v1/embeddings", R"({"model":"tiny","input":"{}"})", openai},
       {"/api/chat",
        R"({"model":"tiny","messages":[{"role":"user","content":"{}"}],"stream":false,"options":{"num_predict":1}})",
+       ollama},
+      {"/api/chat",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","thinking":"{}"},{"role":"user","content":"z"}],"stream":false,"options":{"num_predict":1}})",
+       ollama},
+      {"/api/chat",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","tool_calls":[{"function":{"name":"f{}","arguments":{"{}":"{}"}}}]},{"role":"tool","tool_name":"f","content":"y"}],"stream":false,"options":{"num_predict":1}})",
+       ollama},
+      {"/api/chat",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","tool_calls":[{"function":{"name":"f","arguments":{"a":"b"}}}]},{"role":"tool","tool_name":"f{}","content":"y"}],"stream":false,"options":{"num_predict":1}})",
+       ollama},
+      {"/api/chat",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","tool_calls":[{"function":{"name":"f","arguments":{"a":"b"}}}]},{"role":"tool","tool_name":"f","content":"{}"}],"stream":false,"options":{"num_predict":1}})",
+       ollama},
+      {"/api/chat",
+       R"({"model":"tiny","messages":[{"role":"user","content":"x"}],"stream":false,"options":{"num_predict":1},"tools":[{"type":"function","function":{"name":"f","description":"{}","parameters":{"type":"object","properties":{"{}":{"type":"string","description":"{}"}}}}}]})",
        ollama},
       {"/api/generate", R"({"model":"tiny","system":"{}","prompt":"{}","stream":false,"options":{"num_predict":1}})",
        ollama},
@@ -206,8 +264,10 @@ TEST_F(ServeTest, SpecialTokensStayTextInEveryField) {
   };
   for (const Field& field : fields) {
     const Json as_text = ask(field.path, filled(field.body, "^/s^")),
-               as_token = ask(field.path, filled(field.body, "</s>"));
+               as_token = ask(field.path, filled(field.body, "</s>")),
+               more = ask(field.path, filled(field.body, "^/s^^/s^"));
     EXPECT_EQ(field.tokens(as_token), field.tokens(as_text)) << field.path << field.body;
+    EXPECT_GT(field.tokens(more), field.tokens(as_text)) << "the prompt shows it: " << field.path << field.body;
   }
   // What would be seen otherwise.
   const Json raw =

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "http/raw_client.h"
+#include "http/security_matrix.h"
 
 namespace andiron {
 namespace {
@@ -51,6 +52,17 @@ TEST(PageRoutes, ThePageMayLoadFromHereAloneAndRunNothingOfItsText) {
   EXPECT_TRUE(has(policy, "connect-src 'self'; "));
   EXPECT_TRUE(has(policy, "require-trusted-types-for 'script'; "));
   for (const char* never : {"unsafe", "http:", "https:", "*", "'nonce", "'sha"}) EXPECT_FALSE(has(policy, never));
+}
+
+TEST(PageRoutes, EveryRouteIsHeldToEveryRule) {
+  for (const std::string key : {"", "0123456789abcdef0123456789abcdef"}) {
+    ServerOptions options;
+    options.security.api_key = key;
+    const TestServer server(page_routes(kFiles), std::move(options));
+    SecurityMatrix matrix(server, server.server().router(), key);
+    EXPECT_GE(matrix.run([](const Route&, int status) { return status == 200; }),
+              static_cast<int>(kFiles.size()) * SecurityMatrix::kCellsOfRoute);
+  }
 }
 
 TEST(PageRoutes, WithoutFilesThePageSaysSo) {

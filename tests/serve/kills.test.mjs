@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { isSlow, launch, newFolder, randomNumbers, serve, sleep, until } from './server.mjs';
+import { launch, newFolder, randomNumbers, serve, sleep, until } from './server.mjs';
 
-const kKills = isSlow ? 6 : 30;
+const kKills = 30;
+const kPromptKills = 12;
 const random = randomNumbers(17);
 const below = (n) => Math.floor(random() * n);
 
@@ -151,9 +152,16 @@ test('prompts', async (t) => {
   const expected = [];
   for (let i = 0; i < stories.length; ++i) expected.push(bits(await ask(bare, i)));
   await bare.stop();
-  let reused = 0;
-  for (let kill = 0; kill < Math.min(kKills, 12); ++kill) {
+  const knownOf = (answer) => answer.json.usage.prompt_tokens_details.cached_tokens;
+  let reused = 0,
+    restored = 0; // by the first answer of a life: what it knows is from one before
+  for (let kill = 0; kill < kPromptKills; ++kill) {
     const server = await serve({ home });
+    const i = kill >> 1; // each is the first of two lives
+    const first = await ask(server, i);
+    assert.equal(bits(first), expected[i]);
+    if (kill === 0) assert.equal(knownOf(first), 0);
+    restored += knownOf(first);
     const answers = { count: 0 };
     const enough = 1 + below(8);
     const asking = Promise.all([1, 2].map(() => askStories(server, stories, expected, answers)));
@@ -167,15 +175,23 @@ test('prompts', async (t) => {
   for (let i = 0; i < stories.length; ++i) {
     const answer = await ask(last, i);
     assert.equal(bits(answer), expected[i]);
-    kept += answer.json.usage.prompt_tokens_details.cached_tokens;
+    kept += knownOf(answer);
   }
   await last.stop();
-  t.diagnostic(`${reused} tokens of prompts were known before the kills, and ${kept} after the last`);
+  t.diagnostic(
+    `${reused} tokens of prompts were known before the kills, ${restored} to first answers, and ${kept} after the last`,
+  );
   assert.ok(reused > 0);
+  assert.ok(restored > 0, 'a server knows what those before it had read');
+  assert.ok(kept > 0);
 });
 
 test('a server that is killed while it starts', async () => {
   const home = newFolder();
+  const writer = new Writer('early');
+  const before = await serve({ home });
+  for (let i = 0; i < 20; ++i) assert.ok(await writer.writeOne(before));
+  await killHere(before); // so that the store has something to put in order when it is opened
   for (let kill = 0; kill < 8; ++kill) {
     const server = launch({ home });
     await sleep(random() * 60);
@@ -183,5 +199,9 @@ test('a server that is killed while it starts', async () => {
   }
   const server = await serve({ home });
   assert.equal((await server.get('/health')).status, 200);
+  assert.equal(writer.known.length, 20);
+  await writer.check(server);
+  assert.ok(await writer.writeOne(server));
+  await writer.check(server);
   await server.stop();
 });

@@ -19,6 +19,30 @@ async function gather(stream) {
   return parts;
 }
 
+// Whether this is a JSON object, or the beginning of one that was cut: whatever may be missing is tried.
+function isObjectSoFar(text) {
+  const open = [];
+  let inText = false;
+  for (let i = 0; i < text.length; ++i) {
+    if (text[i] === '"') inText = !inText;
+    else if (inText && text[i] === '\\') ++i;
+    else if (!inText && '{['.includes(text[i])) open.unshift(text[i] === '{' ? '}' : ']');
+    else if (!inText && '}]'.includes(text[i])) open.shift();
+  }
+  const words = ['true', 'false', 'null'].flatMap((word) => [1, 2, 3, 4].map((at) => word.slice(at)));
+  const rests = inText
+    ? ['"', '\\"', '0"', '00"', '000"', '0000"'].flatMap((end) => [end, `${end}:0`])
+    : ['', '0', ':0', '"":0', ...words];
+  return rests.some((rest) => {
+    try {
+      const value = JSON.parse(text + rest + open.join(''));
+      return typeof value === 'object' && value !== null && !Array.isArray(value);
+    } catch {
+      return false;
+    }
+  });
+}
+
 test('models are listed and shown', async () => {
   const { models } = await client.list();
   assert.deepEqual(
@@ -79,9 +103,14 @@ test('an answer in JSON and in a schema', async () => {
   const answer = await chat({ format: schema });
   assert.ok(new Ajv({ strict: false }).validate(schema, JSON.parse(answer.message.content)), answer.message.content);
   const any = await chat({ format: 'json', options: { temperature: 0, num_predict: 300 } });
-  assert.ok(any.done_reason === 'length' || typeof JSON.parse(any.message.content) === 'object');
+  // The model may write one text of it for ever.
+  if (any.done_reason === 'length') assert.equal(any.eval_count, 300);
+  else assert.equal(typeof JSON.parse(any.message.content), 'object', any.message.content);
+  assert.ok(isObjectSoFar(any.message.content), any.message.content);
 });
 
+// No field of this API forces a call, as `tool_choice` of the others does: that the prompt tells of the tools, of the
+// call and of what it brought is all that holds for whatever the model answers.
 test('tools are offered, and what they said is taken', async () => {
   const tool = {
     type: 'function',
@@ -91,7 +120,10 @@ test('tools are offered, and what they said is taken', async () => {
       parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
     },
   };
-  assert.equal((await chat({ tools: [tool] })).message.role, 'assistant');
+  const offered = await chat({ tools: [tool] });
+  assert.equal(offered.message.role, 'assistant');
+  const asked = (await chat()).prompt_eval_count;
+  assert.ok(offered.prompt_eval_count > asked + 10, `${offered.prompt_eval_count} tokens, and ${asked} without tools`);
   const next = [
     ...messages,
     {
@@ -101,7 +133,9 @@ test('tools are offered, and what they said is taken', async () => {
     },
     { role: 'tool', tool_name: 'get_weather', content: 'sunny' },
   ];
-  assert.ok((await chat({ tools: [tool], messages: next })).prompt_eval_count > 0);
+  const told = await chat({ tools: [tool], messages: next });
+  assert.equal(told.message.role, 'assistant');
+  assert.ok(told.prompt_eval_count > offered.prompt_eval_count, `${told.prompt_eval_count} tokens with what it said`);
 });
 
 test('texts are embedded', async () => {

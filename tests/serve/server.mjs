@@ -1,8 +1,7 @@
 // Starts andiron serve for a test, in a home of its own, and ends it with the test.
 //
-// ctest says where things are: ANDIRON_PROGRAM, ANDIRON_SOURCE_DIR, and ANDIRON_SLOW=1 where the program was built with
-// sanitizers. Only processes that were started here are ended, by their ids, and they are ended whatever happens: a test
-// that fails, a test that hangs, a signal.
+// ctest says where things are: ANDIRON_PROGRAM and ANDIRON_SOURCE_DIR. Only processes that were started here are ended, by
+// their ids, and they are ended whatever happens: a test that fails, a test that hangs, a signal.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -12,13 +11,12 @@ import { after } from 'node:test';
 
 export const sourceFolder = need('ANDIRON_SOURCE_DIR');
 export const modelPath = path.join(sourceFolder, 'models', 'ember.gguf');
-export const isSlow = process.env.ANDIRON_SLOW === '1';
-export const isLong = process.env.ANDIRON_LONG_TESTS === '1';
+export const isLong = process.env.ANDIRON_LONG_TESTS === '1'; // see many.test.mjs
 
 const kStartMs = 120_000;
 const kStopMs = 60_000;
 // Of all tests of a file: ctest would end them later, and not what they have started.
-const kFileMs = isSlow || isLong ? 850_000 : 400_000;
+const kFileMs = isLong ? 850_000 : 400_000;
 
 function need(name) {
   const value = process.env[name];
@@ -101,8 +99,6 @@ export function homeEnvironment(home) {
     XDG_CONFIG_HOME: path.join(home, 'config'),
     XDG_DATA_HOME: path.join(home, 'data'),
     XDG_STATE_HOME: path.join(home, 'state'),
-    ...(process.env.ASAN_OPTIONS && { ASAN_OPTIONS: process.env.ASAN_OPTIONS }),
-    ...(process.env.UBSAN_OPTIONS && { UBSAN_OPTIONS: process.env.UBSAN_OPTIONS }),
   };
 }
 
@@ -183,7 +179,7 @@ class Server {
     if (!this.ended) this.child.kill('SIGKILL');
     await this.end;
   }
-  // As a person ends it; whatever a sanitizer found shows in its status.
+  // As a person ends it.
   async stop() {
     if (!this.ended) this.child.kill('SIGTERM');
     const timer = setTimeout(() => this.child.kill('SIGKILL'), kStopMs);
