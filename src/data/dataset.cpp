@@ -162,6 +162,21 @@ void move_row(TokenRows& from, size_t i, TokenRows& to) {
   if (!from.desirable.empty()) to.desirable.push_back(from.desirable[i]);
 }
 
+void split(TokenRows&& rows, const std::vector<uint64_t>& orders, const DataOptions& options, DataSet& out) {
+  const HeldOut held = hold_out(orders, {options.held_out, options.held_out_rows_max});
+  for (size_t i = 0; i < rows.rows.size(); ++i) move_row(rows, i, held.rows[i] != 0 ? out.held_out : out.train);
+  DataReport& report = out.report;
+  report.documents = held.documents;
+  report.held_out_documents = held.held_out;
+  report.train_rows = static_cast<int64_t>(out.train.rows.size());
+  report.held_out_rows = static_cast<int64_t>(out.held_out.rows.size());
+  report.train_tokens = count_tokens(out.train);
+  report.trained_tokens = count_trained(out.train);
+  report.held_out_tokens = count_tokens(out.held_out);
+}
+
+}  // namespace
+
 int64_t count_tokens(const TokenRows& rows) {
   int64_t tokens = 0;
   for (const auto* side : {&rows.rows, &rows.rejected}) {
@@ -177,21 +192,6 @@ int64_t count_trained(const TokenRows& rows) {
   }
   return trained;
 }
-
-void split(TokenRows&& rows, const std::vector<uint64_t>& orders, const DataOptions& options, DataSet& out) {
-  const HeldOut held = hold_out(orders, {options.held_out, options.held_out_rows_max});
-  for (size_t i = 0; i < rows.rows.size(); ++i) move_row(rows, i, held.rows[i] != 0 ? out.held_out : out.train);
-  DataReport& report = out.report;
-  report.documents = held.documents;
-  report.held_out_documents = held.held_out;
-  report.train_rows = static_cast<int64_t>(out.train.rows.size());
-  report.held_out_rows = static_cast<int64_t>(out.held_out.rows.size());
-  report.train_tokens = count_tokens(out.train);
-  report.trained_tokens = count_trained(out.train);
-  report.held_out_tokens = count_tokens(out.held_out);
-}
-
-}  // namespace
 
 Status read_rows(const std::vector<std::string>& paths, const Tokenizer& tokenizer, std::string_view model_name,
                  const DataOptions& options, ThreadTeam& team, DataReport& report, const RowSink& sink) {

@@ -61,6 +61,10 @@ struct DataSet {
   DataReport report;
 };
 
+// Tokens of all rows, both sides of pairs; and those with a loss.
+int64_t count_tokens(const TokenRows& rows);
+int64_t count_trained(const TokenRows& rows);
+
 // A row as it is read.
 struct LoadedRow {
   TokenRow row;

@@ -265,9 +265,7 @@ PlanInput Run::plan_input() {
   input.rows = std::ssize(rows.rows);
   input.tokens = positions_of(rows);
   input.sequences = std::ssize(plan_epoch(row_positions(rows), trainer_options().packing, 0));
-  for (const auto* side : {&rows.rows, &rows.rejected}) {
-    for (const TokenRow& row : *side) input.trained_tokens += std::count(row.trained.begin(), row.trained.end(), 1);
-  }
+  input.trained_tokens = count_trained(rows);
   input.steps = o_.steps;
   input.epochs = o_.epochs;
   input.by_heart = !studied_.rows.empty();
@@ -351,9 +349,9 @@ RunRecord Run::fresh_record() const {
   if (studies_) out.report.set("study", *studies_);
   out.train_rows = std::ssize(data_.set.train.rows);
   out.held_out_rows = std::ssize(held_out().rows);
-  out.train_tokens = data_.set.report.train_tokens;
-  out.trained_tokens = data_.set.report.trained_tokens;
-  out.held_out_tokens = data_.set.report.held_out_tokens;
+  out.train_tokens = count_tokens(data_.set.train);
+  out.trained_tokens = count_trained(data_.set.train);
+  out.held_out_tokens = count_tokens(held_out());
   out.seed = o_.seed;
   out.options = learn_options_json(o_);
   out.machine = this_machine();

@@ -336,6 +336,16 @@ TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
   EXPECT_EQ(read_run_record(options_.out + "/run.json")->options.find("seq_len")->as_int(), 256);  // the context
 }
 
+TEST_F(LearnTest, CountsTheTokensOfTheRowsThatAreMeasured) {
+  options_.reading.held_out = 0.2;
+  options_.held_out_rows = 2;
+  const LearnResult result = ran(options_);
+  EXPECT_EQ(result.record.held_out_rows, 2);
+  int64_t tokens = 0;
+  for (const TokenRow& row : result.samples) tokens += std::ssize(row.tokens);
+  EXPECT_EQ(result.record.held_out_tokens, tokens);
+}
+
 // The planner's epoch is the one that is trained on: a sequence a row where they are not packed.
 TEST_F(LearnTest, AnEpochIsPlannedAsItIsPacked) {
   std::string rows;
@@ -440,6 +450,8 @@ TEST_F(StudyingTest, LearnsWhatItWroteBesideTheDocument) {
   EXPECT_EQ(record.options.find("study")->as_string(), "on");
   EXPECT_EQ(record.report.member("study").member("questions_kept").as_int(), 4);
   EXPECT_EQ(record.data[1].rows, record.report.member("study").member("rows").as_int());
+  EXPECT_GT(record.train_tokens, record.report.member("train_tokens").as_int() + record.data[1].rows);
+  EXPECT_GT(record.trained_tokens, record.report.member("trained_tokens").as_int() + record.data[1].rows);
   EXPECT_NE(read_text_file(study_file())->find("What do the birds of line 2 do?"), std::string::npos);
 }
 

@@ -52,7 +52,7 @@ struct RunRecord {
   std::string rows_hash;         // of the tokens of all rows, and of which are held out
   Json report = Json::object();  // what became of the data: data/report.h
   int64_t train_rows = 0, held_out_rows = 0;
-  int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of one pass; those with a loss
+  int64_t train_tokens = 0, trained_tokens = 0, held_out_tokens = 0;  // of those rows; trained: with a loss
   uint64_t seed = 0;
   Json options = Json::object();  // every option, defaults too
   MachineRecord machine;
