@@ -121,13 +121,14 @@ void append_content(const Json& value, std::string& out) {
   }
 }
 
-// What makes two rows the same, whatever format they are written in.
+// What makes two rows the same, whatever format they are written in: of a text what a file of it has, see read_text().
 std::string content_of(const Example& example) {
+  if (example.kind == Example::Kind::kText) return with_plain_line_ends(trimmed(example.text));
   std::string out;
   for (const Json* part : {&example.messages, &example.tools, &example.chosen, &example.rejected}) {
     append_content(*part, out);
   }
-  for (const std::string* part : {&example.prompt, &example.completion, &example.text}) {
+  for (const std::string* part : {&example.prompt, &example.completion}) {
     append_content(Json(*part), out);
   }
   for (const std::string& choice : example.choices) append_content(Json(choice), out);
@@ -265,6 +266,11 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, Data
                  "not UTF-8; if it is Latin-1: iconv -f LATIN1 -t UTF-8 FILE > NEW");
     return {};
   }
+  std::string plain;  // only of a text with other line ends: the others are not copied
+  if (text.find("\r\n") != std::string_view::npos) {
+    plain = with_plain_line_ends(text);
+    text = plain;
+  }
   if (!is_new(text)) {
     file.duplicates = 1;
     return {};
@@ -275,7 +281,7 @@ Status DataReader::read_text(std::string_view bytes, std::string_view text, Data
     const size_t size = piece_size(text, kPieceBytes);
     Example piece;
     piece.kind = Example::Kind::kText;
-    piece.text = with_plain_line_ends(text.substr(0, size));
+    piece.text = std::string(text.substr(0, size));
     piece.first_piece = first;
     piece.last_piece = size == text.size();
     piece.document = document;

@@ -191,6 +191,20 @@ TEST(DataReader, RowsAreTheSameInAnyFormatAndOrder) {
   EXPECT_NE(other.examples[0].document, other.examples[1].document);
 }
 
+TEST(DataReader, ATextIsTheSameInEveryFile) {
+  const TestFolder folder;
+  const std::string unix_ends = folder.write("unix.txt", std::string_view("One.\nTwo.\n"));
+  const std::string dos_ends = folder.write("dos.txt", std::string_view("One.\r\nTwo.\r\n\r\n"));
+  const std::string row = folder.write("row.jsonl", std::string_view(R"({"text": " One.\r\nTwo."})"));
+  const ReadData data = read({dos_ends, unix_ends, row});
+  ASSERT_EQ(data.examples.size(), 1U);
+  EXPECT_EQ(data.examples[0].text, "One.\nTwo.");
+  EXPECT_EQ(data.report.duplicates(), 2);
+  for (const std::string& path : {unix_ends, row}) {
+    EXPECT_EQ(read({path}).examples.at(0).document, data.examples[0].document) << path;
+  }
+}
+
 TEST(DataReader, TextsAreWholeDocuments) {
   const TestFolder folder;
   const ReadData data = read({folder.write("a.txt", std::string_view("\xef\xbb\xbf\r\n one\r\ntwo \n")),

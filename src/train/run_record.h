@@ -39,7 +39,7 @@ MachineRecord this_machine();
 //   3: gradients of weights in whole numbers, and weights rounded without a search, where q8_0 is computed in;
 //      dithering begins with all bits of a row
 //   4: several general rows a step pull towards the base, and others than those that are measured; what is measured is
-//      spread over what there is
+//      spread over what there is; a text is the same document whatever its line ends and the format it is read from
 inline constexpr int64_t kRecipe = 4;
 
 struct RunRecord {
