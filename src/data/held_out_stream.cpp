@@ -32,7 +32,8 @@ Status HeldOutStream::train(Unit&& unit) {
 
 Status HeldOutStream::add(LoadedRow&& row) {
   const bool begins = documents_ == 0 || row.order != document_;
-  if (begins || unit_.size() >= kBlockRows) {
+  const bool is_full = positions_of(unit_) + row.row.positions() > positions_max_;
+  if (begins || is_full || unit_.size() >= kBlockRows) {
     TRY(end_unit());
     block_ = begins ? 0 : block_ + 1;
     documents_ += begins;

@@ -14,9 +14,9 @@
 
 namespace andiron {
 
-// A document, or of a longer one each block of so many rows, is held out when its order (split.h: held_out_order) lies
-// in the first `part` of all possible ones; at least one of two, never all, and no more than `positions_max` positions:
-// the first in order stay.
+// A document, or of a longer one each block of so many rows (fewer where they are more than `positions_max` positions),
+// is held out when its order (split.h: held_out_order) lies in the first `part` of all possible ones; at least one of
+// two, never all, and no more than `positions_max` positions, or a single row: the first in order stay.
 class HeldOutStream {
  public:
   static constexpr size_t kBlockRows = 16;

@@ -96,6 +96,8 @@ TEST(HeldOutStream, KeepsAtLeastOneOfTwoAndNeverAllAndNoMoreThanAsked) {
   EXPECT_TRUE(divide({}, 0.5).held_out.empty());
   const Sides few = divide(std::vector<int>(100, 1), 0.9, 40);
   EXPECT_EQ(few.held_out.size(), 10U) << "of four positions each";
+  EXPECT_EQ(divide({200}, 0.9, 40).held_out.size(), 10U) << "where a block would be 64 positions";
+  EXPECT_EQ(divide({200}, 0.9, 3).held_out.size(), 1U) << "a row is not cut";
   const Sides many = divide(std::vector<int>(100, 1), 0.9, 80);
   EXPECT_EQ(std::vector<int32_t>(many.held_out.begin(), many.held_out.begin() + 10), few.held_out)
       << "the first in order stay";
