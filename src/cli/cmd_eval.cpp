@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/terminal.h"
 #include "train/evaluate.h"
+#include "train/learn_data.h"
 
 namespace andiron {
 
@@ -34,7 +35,10 @@ Result<EvalOptions> eval_options(const EvalCommandOptions& o) {
 
 // What is as learn does it, where nothing else is asked for.
 Status set_seq_len(const EvalCommandOptions& o, const ModelConfig& config, EvalOptions& out) {
-  out.reading.seq_len = o.seq_len > 0 ? o.seq_len : std::min<int64_t>(512, config.context);
+  const auto asked = o.seq_len > 0 ? std::optional<int64_t>(o.seq_len) : std::nullopt;
+  const RowLengths lengths = row_lengths(asked, config.context);
+  out.reading.seq_len = lengths.most;
+  out.reading.window = lengths.window;
   if (out.reading.seq_len >= 2 && out.reading.seq_len <= config.context) return {};
   return make_error("--seq-len {}: sequences of so many tokens are not possible; this model's context allows 2 to {}",
                     out.reading.seq_len, config.context);
@@ -55,7 +59,7 @@ class Examiner {
         data_(data) {}
 
   Status begin() {
-    TRY_ASSIGN(pass_, make_eval_pass(*model_, *machine_.kernels, *machine_.team, eval_.reading.seq_len));
+    TRY_ASSIGN(pass_, make_eval_pass(*model_, *machine_.kernels, *machine_.team, data_.seq_len));
     if (eval_.metric != EvalMetric::kExact && eval_.metric != EvalMetric::kContains) return {};
     TRY_ASSIGN(session_, Session::create(model_, tokenizer_, *machine_.kernels, *machine_.team,
                                          session_options(global_, machine_, 512)));
@@ -145,7 +149,7 @@ Json result_json(const EvalCommandOptions& options, std::span<const StackEntry> 
   }
   json.set("adapters", std::move(adapters));
   if (base) json.set("base", measures_json(*base));
-  json.set("seq_len", eval.reading.seq_len).set("data", report_to_json(data.report));
+  json.set("seq_len", data.seq_len).set("data", report_to_json(data.report));
   return json;
 }
 

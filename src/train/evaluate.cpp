@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
+#include "train/learn_data.h"
 #include "train/score.h"
 
 namespace andiron {
@@ -62,17 +63,21 @@ double EvalReport::perplexity() const { return std::exp(loss); }
 Result<EvalData> load_eval_data(const std::vector<std::string>& paths, const Tokenizer& tokenizer,
                                 std::string_view model_name, const EvalOptions& options, ThreadTeam& team) {
   EvalData out;
+  const DataOptions& asked = options.reading;
+  const RowLengths lengths = {asked.seq_len, asked.window > 0 ? asked.window : asked.seq_len};
   if (options.metric == EvalMetric::kChoice) {
     TRY_ASSIGN(ChoiceSet set, load_choices(paths, tokenizer, model_name, options.reading.seq_len));
     out.rows = std::move(set.rows);
     out.questions = std::move(set.questions);
     out.report = std::move(set.report);
+    out.seq_len = sequence_length(lengths, {&out.rows});
   } else {
     DataOptions reading = options.reading;
     reading.use = DataUse::kRows;
     if (is_answered(options.metric)) reading.loss_on = LossOn::kLastAnswer;
     TRY_ASSIGN(DataSet set, load_data(paths, tokenizer, model_name, reading, team));
     out.report = std::move(set.report);
+    out.seq_len = sequence_length(lengths, {&set.train, &set.held_out});
     if (is_answered(options.metric)) TRY(check_answerable(out.report, eval_metric_name(options.metric)));
     out.rows = reading.held_out > 0 ? std::move(set.held_out) : std::move(set.train);
     if (out.rows.rows.empty()) return nothing_left("nothing is held out of this data", describe_report(out.report));
@@ -106,8 +111,8 @@ class Evaluation {
 
   Result<EvalReport> run(const Answerer& answerer) {
     ScoreOptions scoring;
-    scoring.packing.seq_len = options_.reading.seq_len;
-    scoring.rows_per_pass = std::max<int64_t>(512, options_.reading.seq_len);
+    scoring.packing.seq_len = data_.seq_len;
+    scoring.rows_per_pass = std::max<int64_t>(512, data_.seq_len);
     scoring.progress = [&](int64_t done, int64_t total) { return progress("scoring", done, total); };
     TRY_ASSIGN(const auto scores, score_rows(pass_, data_.rows.rows, scoring));
     if (options_.metric == EvalMetric::kChoice) return choose(scores);

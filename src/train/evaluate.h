@@ -39,8 +39,9 @@ std::string normal_answer(std::string_view text);
 
 struct EvalOptions {
   EvalMetric metric = EvalMetric::kLoss;
-  // As for training: seq_len, format, mask. With `held_out` above 0 only the rows are used that a run with the same
-  // data, part and seed holds out. kExact and kContains look at the last answer of a row; kChoice has its own rows.
+  // As for training: row_lengths(), format, mask. With `held_out` above 0 only the rows are used that a run with the
+  // same data, part and seed holds out. kExact and kContains look at the last answer of a row; kChoice has its own
+  // rows.
   DataOptions reading;
   int64_t rows_max = 0;  // only the first so many rows or questions; 0: all
 };
@@ -49,6 +50,7 @@ struct EvalData {
   TokenRows rows;
   std::vector<ChoiceQuestion> questions;  // of kChoice
   DataReport report;
+  int64_t seq_len = 0;  // positions of a sequence that holds each
 
   // Rows, or questions.
   int64_t size(EvalMetric metric) const {

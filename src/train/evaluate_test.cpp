@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
 
 #include "data/byte_tokenizer.h"
 #include "model/forward.h"
 #include "model/gradient_fixture.h"
+#include "train/learn_data.h"
 #include "train/score.h"
 #include "train/trainer_fixture.h"
 
@@ -77,6 +81,35 @@ const std::string kRows =
 
 int64_t trained(const TokenRow& row) { return std::count(row.trained.begin(), row.trained.end(), uint8_t{1}); }
 
+// Where no length is asked for, eval has the rows that learn has.
+TEST(RowLengths, AreThoseOfTheModelOrAsAskedFor) {
+  const auto lengths = [](std::optional<int64_t> asked, int64_t context) {
+    const RowLengths out = row_lengths(asked, context);
+    return std::pair(out.most, out.window);
+  };
+  EXPECT_EQ(lengths({}, 8192), std::pair(int64_t{2048}, int64_t{512}));
+  EXPECT_EQ(lengths({}, 600), std::pair(int64_t{600}, int64_t{512}));
+  EXPECT_EQ(lengths({}, 256), std::pair(int64_t{256}, int64_t{256}));
+  EXPECT_EQ(lengths(64, 8192), std::pair(int64_t{64}, int64_t{64}));
+  TokenRows rows;
+  rows.rows.resize(1);
+  rows.rows[0].tokens.assign(601, 1);
+  EXPECT_EQ(sequence_length({2048, 512}, {&rows}), 1024);
+  EXPECT_EQ(sequence_length({600, 512}, {&rows}), 600);
+  EXPECT_EQ(sequence_length({2048, 512}, {}), 512);
+}
+
+TEST_F(Evaluate, SequencesAreAsLongAsTheRowsNeed) {
+  EvalOptions short_windows = options(EvalMetric::kLoss);
+  short_windows.reading.window = 4;
+  const EvalData data = load(std::string(kRows), short_windows);
+  int64_t longest = 0;
+  for (const TokenRow& row : data.rows.rows) longest = std::max(longest, row.positions());
+  EXPECT_GE(data.seq_len, longest);
+  EXPECT_LT(data.seq_len, std::min<int64_t>(2 * longest, kContext + 1));
+  EXPECT_TRUE(run(data, short_windows).ok());
+}
+
 // Each log p is rounded to float once, by at most 2^-24 of its size, which is below 16; both sums are double.
 TEST_F(Evaluate, TheLossIsThatOfServing) {
   for (const bool adapted : {false, true}) {
@@ -138,6 +171,7 @@ TEST_F(Evaluate, AccuracyOfTheLossCountsTheLikeliestTokens) {
   auto forward = Forward::create(*learner_.model, learner_.kernels, learner_.team, {kContext, 1, 1}).value();
   auto cache = KvCache::create(*learner_.model, kContext, kKvF16).value();
   EvalData data;
+  data.seq_len = kContext;
   TokenRow row;
   row.tokens = {65};
   row.trained = {0};

@@ -12,8 +12,6 @@ namespace andiron {
 
 namespace {
 
-constexpr int64_t kUsualLength = 512, kLongestLength = 2048;
-
 void add_files(const DataReport& report, const char* use, std::vector<DataFileRecord>& to) {
   for (const DataFile& file : report.files) {
     to.push_back({file.path, use, std::string(data_format_name(file.format)), file.hash, file.bytes, file.rows,
@@ -43,6 +41,18 @@ int64_t longest_row(const TokenRows& rows) {
 
 }  // namespace
 
+RowLengths row_lengths(std::optional<int64_t> asked, int64_t context) {
+  constexpr int64_t kLongest = 2048, kUsual = 512;
+  return {asked.value_or(std::min(kLongest, context)), asked.value_or(std::min(kUsual, context))};
+}
+
+int64_t sequence_length(const RowLengths& lengths, std::initializer_list<const TokenRows*> sides) {
+  int64_t longest = 0, out = lengths.window;
+  for (const TokenRows* rows : sides) longest = std::max(longest, longest_row(*rows));
+  while (out < std::min(longest, lengths.most)) out = std::min(2 * out, lengths.most);
+  return out;
+}
+
 Result<LearnData> read_learn_data(const LearnOptions& o, const StudiedFiles& studied, const Tokenizer& tokenizer,
                                   int64_t context, const std::function<bool(int64_t)>& fits, ThreadTeam& team) {
   if (o.seq_len && *o.seq_len > context) {
@@ -53,11 +63,12 @@ Result<LearnData> read_learn_data(const LearnOptions& o, const StudiedFiles& stu
   DataOptions reading = o.reading;
   reading.use = use_of(o.loss);
   reading.seed = o.seed;
-  reading.window = o.seq_len.value_or(std::min(kUsualLength, context));
-  reading.seq_len = o.seq_len.value_or(std::min(kLongestLength, context));
-  while (!o.seq_len && reading.seq_len > reading.window && !fits(reading.seq_len)) {
-    reading.seq_len = std::max(reading.window, reading.seq_len / 2);
+  RowLengths lengths = row_lengths(o.seq_len, context);
+  while (lengths.most > lengths.window && !fits(lengths.most)) {
+    lengths.most = std::max(lengths.window, lengths.most / 2);
   }
+  reading.seq_len = lengths.most;
+  reading.window = lengths.window;
   TRY_ASSIGN(out.set, load_data(o.data, tokenizer, o.base_path, reading, team));
   add_files(out.set.report, "train", out.files);
   reading.use = DataUse::kRows;
@@ -71,9 +82,7 @@ Result<LearnData> read_learn_data(const LearnOptions& o, const StudiedFiles& stu
   if (!studied.rows.empty()) TRY(add({studied.rows}, "study", out.set.train));
   if (!studied.held_out.empty()) TRY(add({studied.held_out}, "study held out", out.set.held_out));
   if (!o.replay.empty()) TRY(add(o.replay, "replay", out.set.train));
-  const int64_t longest = std::max(longest_row(out.set.train), longest_row(out.set.held_out));
-  out.seq_len = reading.window;
-  while (out.seq_len < longest) out.seq_len = std::min(2 * out.seq_len, reading.seq_len);
+  out.seq_len = sequence_length(lengths, {&out.set.train, &out.set.held_out});
   reading.seq_len = reading.window = out.seq_len;
   if (o.general.empty()) {
     out.general = built_in_general(tokenizer, out.seq_len);

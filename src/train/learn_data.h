@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,15 @@
 
 namespace andiron {
 
+struct RowLengths {
+  int64_t most = 0;    // positions of a row
+  int64_t window = 0;  // of the rows that texts are cut into
+};
+// `asked` for, or 2048 and 512, within the model's context.
+RowLengths row_lengths(std::optional<int64_t> asked, int64_t context);
+// Positions of a sequence: those of a window, or as many as the longest row needs.
+int64_t sequence_length(const RowLengths& lengths, std::initializer_list<const TokenRows*> sides);
+
 struct LearnData {
   DataSet set;  // studied and replayed rows stand behind the others
   TokenRows general;
@@ -29,8 +39,8 @@ struct StudiedFiles {
   std::string rows, held_out;
 };
 
-// `context`: of the model. Without options.seq_len, sequences have 512 positions, or as many as the longest row needs,
-// up to 2048, to the context, and to what `fits` the memory (asked for lengths above 512 alone).
+// `context`: of the model. Sequences are as row_lengths() and sequence_length() say, but no longer than `fits` the
+// memory (asked for lengths above a window's alone).
 Result<LearnData> read_learn_data(const LearnOptions& options, const StudiedFiles& studied, const Tokenizer& tokenizer,
                                   int64_t context, const std::function<bool(int64_t seq_len)>& fits, ThreadTeam& team);
 
