@@ -27,6 +27,8 @@
 #include "model/quant_mix.h"
 #include "ops/op_clock.h"
 #include "train/memory_estimate.h"
+#include "train/pass_plan.h"
+#include "train/score.h"
 #include "train/subject.h"
 #include "train/trainer.h"
 
@@ -92,14 +94,14 @@ Result<std::unique_ptr<TrainRunner>> TrainRunner::create(const Machine& machine,
   TrainerOptions trainer;
   trainer.sequences = options.batch;
   trainer.packing.seq_len = options.sequence;
-  trainer.rows_per_pass = std::max<int64_t>(512, options.sequence);
+  trainer.rows_per_pass = andiron::rows_per_pass(options.sequence);
   trainer.schedule.kind = Schedule::Kind::kConstant;
   trainer.schedule.peak = 1e-4;
   trainer.schedule.steps = INT64_MAX;
   r.rows_ = std::min(trainer.rows_per_pass, options.batch * options.sequence);
   trainer.rows_per_pass = r.rows_;
   const auto asked = static_cast<uint64_t>(options.memory_gib * 1073741824.0);
-  const uint64_t memory = asked != 0 ? asked : memory_available_bytes() / 10 * 6;
+  const uint64_t memory = memory_wanted(asked);
   MemoryInput needed;
   needed.weight_bytes = model->weight_bytes();
   needed.parameters = r.parameters_;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/strings.h"
+#include "text/byte_level.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -17,10 +18,9 @@ inline Tokenizer byte_tokenizer(std::string chat_template = std::string(kChatmlT
   TokenizerSpec spec;
   spec.source = "test";
   std::string letter;
-  for (uint32_t byte = 0; byte < 256; ++byte) {  // GPT-2's byte alphabet
+  for (uint32_t byte = 0; byte < 256; ++byte) {
     letter.clear();
-    const bool itself = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
-    append_utf8(letter, itself ? byte : byte <= 32 ? byte + 256 : byte == 173 ? 323 : byte + 162);
+    append_utf8(letter, byte_level_character(static_cast<uint8_t>(byte)));
     spec.tokens.push_back(letter);
   }
   spec.types.assign(256, TokenType::kNormal);

@@ -6,15 +6,15 @@
 
 #include "base/json.h"
 #include "base/strings.h"
+#include "text/byte_level.h"
 
 namespace andiron {
 
 inline std::string byte_tokenizer_json() {
   Json vocabulary = Json::object();
-  for (uint32_t byte = 0; byte < 256; ++byte) {  // GPT-2's byte alphabet
+  for (uint32_t byte = 0; byte < 256; ++byte) {
     std::string letter;
-    const bool itself = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
-    append_utf8(letter, itself ? byte : byte <= 32 ? byte + 256 : byte == 173 ? 323 : byte + 162);
+    append_utf8(letter, byte_level_character(static_cast<uint8_t>(byte)));
     vocabulary.set(letter, static_cast<int64_t>(byte));
   }
   return R"({"version": "1.0", "added_tokens": [{"id": 256, "content": "<|end|>", "single_word": false,

@@ -96,8 +96,7 @@ Result<EvalData> load_eval_data(const std::vector<std::string>& paths, const Tok
 
 Result<std::unique_ptr<TrainPass>> make_eval_pass(const Model& model, const KernelTable& kernels, ThreadTeam& team,
                                                   int64_t seq_len) {
-  constexpr int64_t kRows = 512;  // more are hardly faster
-  return TrainPass::create(model, model.weights(), kernels, team, {std::max(kRows, seq_len), 0});
+  return TrainPass::create(model, model.weights(), kernels, team, {rows_per_pass(seq_len), 0});
 }
 
 namespace {
@@ -112,7 +111,7 @@ class Evaluation {
   Result<EvalReport> run(const Answerer& answerer) {
     ScoreOptions scoring;
     scoring.packing.seq_len = data_.seq_len;
-    scoring.rows_per_pass = std::max<int64_t>(512, data_.seq_len);
+    scoring.rows_per_pass = rows_per_pass(data_.seq_len);
     scoring.progress = [&](int64_t done, int64_t total) { return progress("scoring", done, total); };
     TRY_ASSIGN(const auto scores, score_rows(pass_, data_.rows.rows, scoring));
     if (options_.metric == EvalMetric::kChoice) return choose(scores);

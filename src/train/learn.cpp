@@ -15,6 +15,7 @@
 #include "train/planner.h"
 #include "train/run_folder.h"
 #include "train/run_loop.h"
+#include "train/score.h"
 #include "train/subject.h"
 #include "train/trainer.h"
 
@@ -61,7 +62,6 @@ class Run {
   Status study_documents();
   Status read_data();
   Status check_same_data() const;
-  int64_t rows_per_pass(int64_t seq_len) const { return std::max<int64_t>(512, seq_len); }
   Status choose_pass();
   Status make_pass();
   TrainerOptions trainer_options() const;

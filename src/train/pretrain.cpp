@@ -21,6 +21,7 @@
 #include "train/planner.h"
 #include "train/run_folder.h"
 #include "train/run_loop.h"
+#include "train/score.h"
 #include "train/trainer.h"
 
 namespace andiron {
@@ -73,7 +74,6 @@ class Pretraining {
 
  private:
   int64_t sequences_per_step() const { return std::max<int64_t>(1, c_.batch / c_.seq_len); }
-  int64_t rows_per_pass() const { return std::max<int64_t>(512, c_.seq_len); }
   TrainData train_data() const { return {nullptr, &store_.held_out, nullptr, rows_.get()}; }
   TrainSubject subject() {
     return {weights_->parameters(), [this] { weights_->repack(team_); }, nullptr};
@@ -289,7 +289,7 @@ Status Pretraining::make_pass() {
   wishes.optimizer_bytes = Optimizer::bytes_needed(parameters_of(*fresh_), c_.optimizer, team_.size());
   TrainerOptions options;
   options.packing.seq_len = c_.seq_len;
-  options.rows_per_pass = rows_per_pass();
+  options.rows_per_pass = rows_per_pass(c_.seq_len);
   wishes.rows = Trainer::rows_needed(train_data(), options);
   wishes.checkpointing = o_.checkpointing;
   wishes.memory_bytes = o_.memory_bytes;
@@ -306,7 +306,7 @@ TrainerOptions Pretraining::trainer_options() const {
   out.sequences = sequences_per_step();
   out.packing.seq_len = c_.seq_len;
   out.prompt_loss = {static_cast<float>(c_.prompt_weight), tokenizer_->bos()};
-  out.rows_per_pass = rows_per_pass();
+  out.rows_per_pass = rows_per_pass(c_.seq_len);
   out.schedule.kind = c_.schedule;
   out.schedule.peak = c_.lr;
   out.schedule.floor_share = c_.lr > 0 ? c_.min_lr.value_or(c_.lr / 10) / c_.lr : 0;
@@ -406,7 +406,7 @@ Status Pretraining::plan() {
   if (!o_.resume) {
     steps_ = 1;
     TrainerOptions few = trainer_options();
-    few.sequences = std::min<int64_t>(few.sequences, std::max<int64_t>(1, 4 * rows_per_pass() / c_.seq_len));
+    few.sequences = std::min<int64_t>(few.sequences, std::max<int64_t>(1, 4 * rows_per_pass(c_.seq_len) / c_.seq_len));
     TRY_ASSIGN(tokens_per_s, measure_speed(*pass_, subject(), train_data(), few, team_, events_));
     TRY(choose_steps(tokens_per_s));
   }

@@ -28,6 +28,9 @@ struct ScoreOptions {
   std::function<bool(int64_t done, int64_t total)> progress = {};
 };
 
+// Positions that run together where sequences have `seq_len`: more than 512 are hardly faster.
+inline int64_t rows_per_pass(int64_t seq_len) { return seq_len > 512 ? seq_len : 512; }
+
 // Rows that run together, by index.
 std::vector<std::vector<uint32_t>> score_passes(std::span<const int64_t> positions, const ScoreOptions& options);
 
