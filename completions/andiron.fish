@@ -186,7 +186,6 @@ complete -c andiron -n '__fish_seen_subcommand_from learn' -l replay -x -d 'More
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l general -x -d 'A text to see what is forgotten (default - a built-in one)'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l kl -x -d 'Weight of the pull to the base on the general text'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l no-pack -d 'One row to a sequence'
-complete -c andiron -n '__fish_seen_subcommand_from learn' -l by-length -d 'Rows of similar length in a batch, batches in random order; no faster, as nothing is padded'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l steps -x -d 'Optimiser steps (default - from the epochs)'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l epochs -x -d 'Passes over the data'
 complete -c andiron -n '__fish_seen_subcommand_from learn' -l seq-len -x -d 'Tokens of a sequence'

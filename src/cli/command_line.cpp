@@ -363,8 +363,6 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
   add_number(sub, "--kl", o.learn.kl_weight,
              "Weight of the pull to the base on the general text (4 with what the model brings)");
   sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");
-  sub->add_flag("--by-length", o.learn.by_length,
-                "Rows of similar length in a batch, batches in random order; no faster, as nothing is padded");
 }
 
 void add_learn_run(App* sub, LearnCommandOptions& o) {

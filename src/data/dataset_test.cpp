@@ -216,7 +216,7 @@ TEST_F(LoadData, RealSamplesPackIntoBatches) {
   std::vector<int64_t> positions;
   for (const TokenRow& row : data->train.rows) positions.push_back(row.positions());
   int64_t trained = 0;
-  for (const auto& batch : plan_epoch(positions, {.seq_len = 1024, .sequences = 4}, 0)) {
+  for (const auto& batch : plan_epoch(positions, {.seq_len = 1024}, 0)) {
     std::vector<const TokenRow*> rows;
     for (const uint32_t row : batch) rows.push_back(&data->train.rows[row]);
     const PackedBatch packed = pack_rows(rows);

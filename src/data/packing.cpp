@@ -69,25 +69,15 @@ bool goes_on(const TokenRow& row, int32_t bos) {
 
 std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
                                               uint64_t epoch) {
-  ANDIRON_CHECK(options.seq_len > 0 && options.sequences > 0);
-  const bool random = options.order != PackOptions::Order::kGiven;
+  ANDIRON_CHECK(options.seq_len > 0);
+  const bool random = options.order == PackOptions::Order::kShuffled;
   std::vector<uint32_t> rows(positions.size());
   std::iota(rows.begin(), rows.end(), 0U);
   if (random) shuffle(rows, RandomStream(options.seed, kRowStream + epoch));
-  if (options.order == PackOptions::Order::kByLength) {
-    std::stable_sort(rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) { return positions[a] < positions[b]; });
-  }
   std::vector<Bin> bins = make_bins(rows, positions, options);
-  const RandomStream batch_random(options.seed, kBatchStream + epoch);
-  // Bins come longest rows first within a window: shuffled before they are put together, unless like shall meet like.
-  if (options.order == PackOptions::Order::kShuffled) shuffle(bins, batch_random);
-  std::vector<std::vector<uint32_t>> batches;
-  for (size_t i = 0; i < bins.size(); ++i) {
-    if (i % static_cast<size_t>(options.sequences) == 0) batches.emplace_back();
-    batches.back().insert(batches.back().end(), bins[i].begin(), bins[i].end());
-  }
-  if (options.order == PackOptions::Order::kByLength) shuffle(batches, batch_random);
-  return batches;
+  // They come longest rows first within a window.
+  if (random) shuffle(bins, RandomStream(options.seed, kBatchStream + epoch));
+  return bins;
 }
 
 std::vector<std::vector<uint32_t>> join_sequences(std::span<const std::vector<uint32_t>> sequences,

@@ -17,18 +17,16 @@ namespace andiron {
 
 struct PackOptions {
   int64_t seq_len = 512;  // positions of a sequence
-  int64_t sequences = 1;  // sequences of a batch; the last batch of an epoch may have fewer
   bool pack = true;       // false: a sequence is one row
   enum class Order : uint8_t {
     kShuffled,
-    kByLength,  // batches of rows of similar length; the batches in random order
-    kGiven,     // as they come, for measuring
+    kGiven,  // as they come, for measuring
   };
   Order order = Order::kShuffled;
   uint64_t seed = 0;
 };
 
-// The batches of an epoch as indexes of rows, sequence after sequence; every row is in exactly one. `positions` holds
+// The sequences of an epoch as indexes of rows; every row is in exactly one. `positions` holds
 // the lengths (TokenRow::positions, or of a pair the sum of both); a row longer than a sequence has one to itself.
 std::vector<std::vector<uint32_t>> plan_epoch(std::span<const int64_t> positions, const PackOptions& options,
                                               uint64_t epoch);

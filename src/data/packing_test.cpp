@@ -35,7 +35,7 @@ int64_t length_of(const std::vector<uint32_t>& batch, const std::vector<int64_t>
 
 TEST(PlanEpoch, EveryRowIsInOneBatchAndNoSequenceOverflows) {
   const auto lengths = random_lengths(3001, 200);
-  for (const auto order : {PackOptions::Order::kShuffled, PackOptions::Order::kByLength, PackOptions::Order::kGiven}) {
+  for (const auto order : {PackOptions::Order::kShuffled, PackOptions::Order::kGiven}) {
     for (const bool pack : {true, false}) {
       const Batches batches = plan_epoch(lengths, {.seq_len = 256, .pack = pack, .order = order}, 3);
       auto rows = all_rows(batches);
@@ -62,7 +62,7 @@ TEST(PlanEpoch, SequencesAreNearlyFull) {
 
 TEST(PlanEpoch, DependsOnSeedAndEpochAndNothingElse) {
   const auto lengths = random_lengths(500, 100);
-  const PackOptions options{.seq_len = 128, .sequences = 4, .seed = 11};
+  const PackOptions options{.seq_len = 128, .seed = 11};
   const Batches first = plan_epoch(lengths, options, 0);
   EXPECT_EQ(plan_epoch(lengths, options, 0), first);
   EXPECT_NE(plan_epoch(lengths, options, 1), first);
@@ -83,25 +83,10 @@ TEST(PlanEpoch, LengthDoesNotSayWhenARowComes) {
   EXPECT_LT(long_in_first_half, 350);
 }
 
-TEST(PlanEpoch, ByLengthPutsLikeBesideLike) {
-  const auto lengths = random_lengths(1000, 300);
-  const PackOptions options{.seq_len = 300, .sequences = 10, .pack = false, .order = PackOptions::Order::kByLength};
-  const Batches batches = plan_epoch(lengths, options, 0);
-  ASSERT_EQ(batches.size(), 100U);
-  bool ascending = true;
-  for (size_t i = 0; i < batches.size(); ++i) {
-    const auto [low, high] = std::minmax_element(batches[i].begin(), batches[i].end(),
-                                                 [&](uint32_t a, uint32_t b) { return lengths[a] < lengths[b]; });
-    EXPECT_LE(lengths[*high] - lengths[*low], 30);  // even lengths over 300 in 100 batches: 3 on average
-    ascending = ascending && (i == 0 || lengths[batches[i - 1][0]] <= lengths[*low]);
-  }
-  EXPECT_FALSE(ascending) << "the batches come in random order";
-}
-
 TEST(PlanEpoch, GivenOrderIsKept) {
   const std::vector<int64_t> lengths = {5, 5, 1, 20, 3, 3};
-  const PackOptions options{.seq_len = 10, .sequences = 2, .order = PackOptions::Order::kGiven};
-  EXPECT_EQ(plan_epoch(lengths, options, 0), (Batches{{0, 1, 2}, {3, 4, 5}}));
+  const PackOptions options{.seq_len = 10, .order = PackOptions::Order::kGiven};
+  EXPECT_EQ(plan_epoch(lengths, options, 0), (Batches{{0, 1}, {2}, {3}, {4, 5}}));
   EXPECT_TRUE(plan_epoch({}, options, 0).empty());
 }
 

@@ -14,9 +14,7 @@ std::vector<int64_t> row_positions(const TokenRows& rows) {
   return out;
 }
 
-MemoryRows::MemoryRows(const TokenRows& rows, const PackOptions& options) : rows_(rows), options_(options) {
-  options_.sequences = 1;
-}
+MemoryRows::MemoryRows(const TokenRows& rows, const PackOptions& options) : rows_(rows), options_(options) {}
 
 void MemoryRows::plan(int64_t epoch) {
   epoch_begin_ = epoch == 0 ? 0 : epoch_begin_ + static_cast<int64_t>(plan_.size());

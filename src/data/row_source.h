@@ -31,7 +31,7 @@ class RowSource {
   RowSource() = default;
 };
 
-// Rows in memory (not owned), planned by plan_epoch(); of `options` `sequences` does not count.
+// Rows in memory (not owned), planned by plan_epoch().
 class MemoryRows : public RowSource {
  public:
   MemoryRows(const TokenRows& rows, const PackOptions& options);

@@ -116,7 +116,6 @@ Result<std::vector<TokenChunk>> ShardWriter::finish() {
 
 ShardRows::ShardRows(const ShardOptions& made, std::vector<TokenChunk> chunks, const ShardRowsOptions& options)
     : made_(made), chunks_(std::move(chunks)), options_(options) {
-  options_.packing.sequences = 1;
   options_.packing.order = PackOptions::Order::kShuffled;
 }
 

@@ -230,7 +230,6 @@ TrainerOptions Run::trainer_options() const {
   out.sequences = plan_.batch * plan_.grad_accum;
   out.packing.seq_len = data_.seq_len;
   out.packing.pack = o_.pack;
-  out.packing.order = o_.by_length ? PackOptions::Order::kByLength : PackOptions::Order::kShuffled;
   out.packing.seed = o_.seed;
   out.rows_per_pass = rows_per_pass(data_.seq_len);
   out.schedule.kind = o_.schedule;

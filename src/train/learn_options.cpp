@@ -104,7 +104,9 @@ void counting_fields(Options& o, Fields&& at) {
   at("study", o.study);
   at("kl", o.kl_weight);
   at("pack", o.pack);
-  at("by_length", o.by_length);
+  bool by_length =
+      false;  // an order that is no more: the name stays, so that checkpoints that have it are gone on with
+  at("by_length", by_length);
   at("steps", o.steps);
   at("epochs", o.epochs);
   at("seq_len", o.seq_len);
@@ -248,6 +250,9 @@ Result<LearnOptions> resumed_options(const LearnOptions& given, const RunRecord&
     if (saved == nullptr || text == saved->dump() || (!given_so && text == usual.find(key)->dump())) continue;
     return make_error("{}: the run to go on with has {}, and {} was asked for; leave it out, or begin another run",
                       flag_of(key), saved->dump(), text);
+  }
+  if (record.options.member("by_length").bool_or(false)) {
+    return make_error("{}: the run was begun with --by-length, which is no more; begin another run", source);
   }
   LearnOptions out = given;
   std::string wrong;

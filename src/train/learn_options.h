@@ -65,7 +65,6 @@ struct LearnOptions {
   std::optional<int64_t> steps, seq_len, batch, grad_accum;
   std::optional<double> epochs;
   bool pack = true;
-  bool by_length = false;
   Schedule::Kind schedule = Schedule::Kind::kCosine;
   std::optional<double> rate;  // default: 2e-4 for adapters (of models below 100M parameters 1e-3), 2e-5 for all
                                // weights, a tenth for preferences

@@ -526,6 +526,11 @@ TEST(LearnOptionsJson, IsReadBack) {
   const auto parsed = parse_run_record(run_record_json(old).dump(), "run.json");
   ASSERT_TRUE(parsed.ok());
   EXPECT_EQ(resumed_options(other, *parsed, "run.json")->study, StudyMode::kOff);
+  EXPECT_FALSE(record.options.find("by_length")->as_bool()) << "as checkpoints have it that are older than its end";
+  for (Json::Member& member : old.options.members()) {
+    if (member.first == "by_length") member.second = Json(true);
+  }
+  EXPECT_FALSE(resumed_options(other, old, "run.json").ok());
   record.options = Json::object();
   record.options.set("method", "alchemy");
   EXPECT_FALSE(resumed_options(LearnOptions{}, record, "run.json").ok());

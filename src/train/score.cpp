@@ -10,7 +10,6 @@ namespace andiron {
 std::vector<std::vector<uint32_t>> score_passes(std::span<const int64_t> positions, const ScoreOptions& options) {
   PackOptions packing = options.packing;
   packing.order = PackOptions::Order::kGiven;
-  packing.sequences = 1;
   return join_sequences(plan_epoch(positions, packing, 0), positions, options.rows_per_pass);
 }
 

@@ -57,7 +57,6 @@ inline Json order_of(const TokenRows& rows, const TrainerOptions& options) {
   std::vector<int64_t> positions;
   for (const TokenRow& row : rows.rows) positions.push_back(row.positions());
   PackOptions packing = options.packing;
-  packing.sequences = 1;
   Json order = Json::array();
   uint64_t epoch = 0;
   auto sequences = plan_epoch(positions, packing, epoch);

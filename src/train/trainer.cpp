@@ -181,8 +181,7 @@ Result<Trainer::PassLoss> Trainer::preference_pass(const TokenRows& rows, std::s
   for (size_t i = 0; i < indexes.size(); ++i) {
     if (options_.loss == LossKind::kKto) {
       const bool desirable = rows.desirable[indexes[i]] != 0;
-      const LabelLoss one = kto_loss(answers[i], desirable, z, options_.beta,
-                                     desirable ? options_.desirable_weight : options_.undesirable_weight);
+      const LabelLoss one = kto_loss(answers[i], desirable, z, options_.beta, 1);
       const double reward = options_.beta * (answers[i].logp - answers[i].reference) - z;
       out.loss += weight * one.loss;
       out.margin += weight * (desirable ? reward : -reward);

@@ -37,10 +37,8 @@ struct TrainerOptions {
   LossKind loss = LossKind::kNextToken;
   PromptLoss prompt_loss;       // of the next-token loss, in steps; what is measured has none
   double beta = 0.1;            // of DPO, ORPO and KTO
-  double desirable_weight = 1;  // KTO's weights of good and bad answers
-  double undesirable_weight = 1;
   int64_t sequences = 4;        // of one optimiser step, over all its passes
-  PackOptions packing;          // seq_len, order, seed; `sequences` is set here
+  PackOptions packing;          // seq_len, order, seed
   int64_t rows_per_pass = 512;  // positions that run together; at least one sequence does
   Schedule schedule;
   OptimizerOptions optimizer;
