@@ -86,7 +86,7 @@ TEST(PlanEpoch, LengthDoesNotSayWhenARowComes) {
 TEST(PlanEpoch, GivenOrderIsKept) {
   const std::vector<int64_t> lengths = {5, 5, 1, 20, 3, 3};
   const PackOptions options{.seq_len = 10, .order = PackOptions::Order::kGiven};
-  EXPECT_EQ(plan_epoch(lengths, options, 0), (Batches{{0, 1, 2}, {3}, {4, 5}}));
+  EXPECT_EQ(plan_epoch(lengths, options, 0), (Batches{{0, 1}, {2}, {3}, {4, 5}}));
   EXPECT_TRUE(plan_epoch({}, options, 0).empty());
 }
 

@@ -337,7 +337,7 @@ TEST_F(LearnTest, SequencesAreAsLongAsTheRowsNeed) {
 }
 
 TEST_F(LearnTest, CountsTheTokensOfTheRowsThatAreMeasured) {
-  options_.reading.held_out = 0.5;
+  options_.reading.held_out = 0.2;
   options_.held_out_rows = 2;
   const LearnResult result = ran(options_);
   EXPECT_EQ(result.record.held_out_rows, 2);
