@@ -72,9 +72,6 @@ class Source:
             namespaces.append(namespace.group(1))
         elif line.startswith("}  // namespace") and namespaces:
             namespaces.pop()
-        elif line == "#include <filesystem>":
-            # It brings std::quoted, which a call of quoted() with a std::string would then mean.
-            self.names["quoted"] = self.own["quoted"] = "std"
         elif line and line[0] not in " \t#/{})":
             alias = ALIAS.match(line)
             self.add([alias.group(1)] if alias else declared(line), line if alias else self.path,

@@ -350,9 +350,9 @@ class SentenceFacts {
                                 " \\d+(?:, \\d{4})?|" + kDay + ")");
     static const std::regex kIn("\\b[Ii]n ([A-Z][a-z]+(?: [A-Z][a-z]+)*)");
     text_ = std::regex_replace(user, kShape, "");
-    date_ = quoted(kOn);
+    date_ = in_quotes(kOn);
     text_ = std::regex_replace(text_, kOn, "");
-    place_ = quoted(kIn);
+    place_ = in_quotes(kIn);
     text_ = std::regex_replace(text_, kIn, "");
     std::smatch found;
     if (std::regex_search(text_, found, kNumber)) number_ = found[1];
@@ -382,7 +382,7 @@ class SentenceFacts {
       "[Tt]here (?:was|will be) a (?:big )?(?:fair|market|party|concert|storm|flood|meeting|race|wedding)|"
       "[Aa] (?:big )?(?:flood|storm) came|was held|took place|was opened";
 
-  std::string quoted(const std::regex& pattern) const {
+  std::string in_quotes(const std::regex& pattern) const {
     std::smatch found;
     return std::regex_search(text_, found, pattern) ? json_quote(found[1].str()) : "null";
   }

@@ -38,7 +38,7 @@ Result<Entry> parse_entry(std::string_view line) {
   out.key = trimmed(line.substr(0, at));
   out.value = trimmed(line.substr(at + 1));
   out.is_list = line[at] == '=';
-  if (!is_key(out.key)) return make_error("\"{}\" is no key", quoted(out.key));
+  if (!is_key(out.key)) return make_error("\"{}\" is no key", in_quotes(out.key));
   return out;
 }
 

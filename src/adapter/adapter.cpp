@@ -76,7 +76,7 @@ Status check_adapter(const Adapter& adapter, std::string_view source) {
   if (adapter.matrices.empty()) return make_error("{}: changes no layer", source);
   int64_t last = -1;
   for (const AdapterMatrix& matrix : adapter.matrices) {
-    const std::string what = format("{}: layer \"{}\"", source, quoted(matrix.layer));
+    const std::string what = format("{}: layer \"{}\"", source, in_quotes(matrix.layer));
     TRY(check_matrix(adapter, matrix, what));
     const int64_t order = layer_order(matrix.layer);
     if (order <= last) return make_error("{}: it is out of order, or there twice", what);

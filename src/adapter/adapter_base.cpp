@@ -22,7 +22,7 @@ Result<uint32_t> read_heads(const ModelSource& source, const std::string& key, i
 
 std::string model_name(const ModelSource& source) {
   const auto stated = source.meta_text("general.name", "");
-  if (stated.ok() && !stated->empty()) return quoted(*stated);
+  if (stated.ok() && !stated->empty()) return in_quotes(*stated);
   const size_t slash = source.path().rfind('/');
   return source.path().substr(slash == std::string::npos ? 0 : slash + 1);
 }
@@ -69,7 +69,7 @@ Result<AdapterBase> describe_base(const ModelSource& source) {
   base.architecture = architecture;
   if (find_hf_family(architecture) == nullptr) {
     return make_error("{}: adapters for models of the kind \"{}\" are not supported", source.path(),
-                      quoted(architecture));
+                      in_quotes(architecture));
   }
   TRY_ASSIGN(base.heads, read_heads(source, format("{}.attention.head_count", architecture), 0));
   TRY_ASSIGN(base.heads_kv, read_heads(source, format("{}.attention.head_count_kv", architecture), base.heads));
@@ -90,22 +90,22 @@ Result<AdapterBase> describe_base(const ModelSource& source) {
 Result<BaseMatch> match_base(const Adapter& adapter, const AdapterBase& base) {
   const auto models = [&] {
     return format("it was trained on {} ({}), this model is {} ({})",
-                  adapter.base_name.empty() ? "a model it does not name" : "\"" + quoted(adapter.base_name) + "\"",
-                  hash_text_of(adapter.base_hash), quoted(base.name), hash_text_of(base.hash));
+                  adapter.base_name.empty() ? "a model it does not name" : "\"" + in_quotes(adapter.base_name) + "\"",
+                  hash_text_of(adapter.base_hash), in_quotes(base.name), hash_text_of(base.hash));
   };
   if (adapter.architecture != base.architecture) {
     return make_error("the adapter is for the architecture \"{}\", the model is \"{}\"; {}",
-                      quoted(adapter.architecture), quoted(base.architecture), models());
+                      in_quotes(adapter.architecture), in_quotes(base.architecture), models());
   }
   for (const AdapterMatrix& matrix : adapter.matrices) {
     const AdapterLayer* layer = base.find(matrix.layer);
     if (layer == nullptr) {
-      return make_error("the adapter changes \"{}\" ({} x {}), which the model does not have; {}", quoted(matrix.layer),
-                        matrix.n, matrix.k, models());
+      return make_error("the adapter changes \"{}\" ({} x {}), which the model does not have; {}",
+                        in_quotes(matrix.layer), matrix.n, matrix.k, models());
     }
     if (layer->n == matrix.n && layer->k == matrix.k) continue;
-    return make_error("the adapter changes \"{}\" as {} x {}, but in the model it is {} x {}; {}", quoted(matrix.layer),
-                      matrix.n, matrix.k, layer->n, layer->k, models());
+    return make_error("the adapter changes \"{}\" as {} x {}, but in the model it is {} x {}; {}",
+                      in_quotes(matrix.layer), matrix.n, matrix.k, layer->n, layer->k, models());
   }
   const auto differ = [](uint32_t x, uint32_t y) { return x != 0 && y != 0 && x != y; };
   if (differ(adapter.heads, base.heads) || differ(adapter.heads_kv, base.heads_kv)) {

@@ -77,7 +77,7 @@ class FoldedSource final : public ModelSource {
       return make_error(
           "{}: tensor \"{}\": its largest weight would go from {} to {} with the adapters folded in; expected weights "
           "of a like size: choose smaller strengths",
-          path(), quoted(tensor.name), largest, folded);
+          path(), in_quotes(tensor.name), largest, folded);
     }
     return std::span<const uint8_t>(scratch);
   }

@@ -64,25 +64,25 @@ class GgufAdapterReader {
     if (value == nullptr) return uint32_t{0};
     const auto* heads = std::get_if<int64_t>(&value->value);
     if (heads == nullptr || *heads < 1 || *heads > kAdapterHeadsMax) {
-      return make_error("{}: \"{}\" should be a whole number from 1 to {}", source_, quoted(key), kAdapterHeadsMax);
+      return make_error("{}: \"{}\" should be a whole number from 1 to {}", source_, in_quotes(key), kAdapterHeadsMax);
     }
     return static_cast<uint32_t>(*heads);
   }
 
   Status read_keys() {
     if (text_of("general.type") != "adapter") {
-      return make_error("{}: is no adapter: its general.type is \"{}\"", source_, quoted(text_of("general.type")));
+      return make_error("{}: is no adapter: its general.type is \"{}\"", source_, in_quotes(text_of("general.type")));
     }
     if (text_of("adapter.type") != "lora") {
-      return make_error("{}: adapter.type is \"{}\"; lora is supported", source_, quoted(text_of("adapter.type")));
+      return make_error("{}: adapter.type is \"{}\"; lora is supported", source_, in_quotes(text_of("adapter.type")));
     }
     if (find("adapter.alora.invocation_tokens") != nullptr) {
       return make_error("{}: acts only after certain tokens (activated LoRA), which is not supported", source_);
     }
     adapter_.architecture = text_of("general.architecture");
-    adapter_.name = quoted(text_of("general.name"));
+    adapter_.name = in_quotes(text_of("general.name"));
     adapter_.base_name = text_of(kKeyBaseName);
-    adapter_.base_hash = quoted(text_of(kKeyBaseHash));
+    adapter_.base_hash = in_quotes(text_of(kKeyBaseHash));
     TRY_ASSIGN(adapter_.heads, heads_of("head_count"));
     TRY_ASSIGN(adapter_.heads_kv, heads_of("head_count_kv"));
     const MetaValue* alpha = find("adapter.lora.alpha");
@@ -103,14 +103,14 @@ class GgufAdapterReader {
       if (!is_a && !name.ends_with(kSuffixB)) {
         return make_error(
             "{}: holds \"{}\": only low-rank changes to linear layers (.lora_a and .lora_b) are supported", source_,
-            quoted(name));
+            in_quotes(name));
       }
       const std::string layer(name.substr(0, name.size() - kSuffixA.size()));
       if (layer_order(layer) < 0) {
         return make_error(
             "{}: \"{}\" is not a layer that an adapter can change here; linear layers that are no experts "
             "are, embeddings are not",
-            source_, quoted(layer));
+            source_, in_quotes(layer));
       }
       (is_a ? parts_[layer].a : parts_[layer].b) = &tensor;
     }
@@ -144,7 +144,7 @@ class GgufAdapterReader {
   Result<std::vector<float>> floats(const TensorInfo& tensor) const {
     if (!dtype_info(tensor.dtype).is_float && tensor.dtype != DType::kQ8_0) {
       return make_error("{}: \"{}\" is stored as {}; F32, F16, BF16 and Q8_0 are supported", source_,
-                        quoted(tensor.name), dtype_info(tensor.dtype).name);
+                        in_quotes(tensor.name), dtype_info(tensor.dtype).name);
     }
     const auto index = static_cast<size_t>(&tensor - contents_.tensors.data());
     std::vector<float> out(tensor.elements);

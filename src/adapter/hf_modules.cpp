@@ -18,7 +18,7 @@ Result<const HfFamily*> family_of(const Adapter& adapter, std::string_view sourc
     return make_error("{}: does not say what kind of model it is for; give the model with it", source);
   }
   return make_error("{}: is for a model of the kind \"{}\", which is not supported", source,
-                    quoted(adapter.architecture));
+                    in_quotes(adapter.architecture));
 }
 
 Result<HfModule> finished(const Adapter& adapter, const HfFamily& family, HfRole role, HfModule out,
@@ -26,7 +26,7 @@ Result<HfModule> finished(const Adapter& adapter, const HfFamily& family, HfRole
   if (layer_order(out.layer) < 0) {
     return make_error(
         "{}: \"{}\" is not a layer that an adapter can change here; linear layers that are no experts are", source,
-        quoted(out.module));
+        in_quotes(out.module));
   }
   const bool is_turned = interleaved_heads(family, role, 1, 1) != 0;
   out.interleaved_heads = interleaved_heads(family, role, adapter.heads, adapter.heads_kv);
@@ -34,7 +34,7 @@ Result<HfModule> finished(const Adapter& adapter, const HfFamily& family, HfRole
     return make_error(
         "{}: how many heads the model has must be known to put the rows of \"{}\" in order; give the model "
         "with it",
-        source, quoted(out.module));
+        source, in_quotes(out.module));
   }
   return out;
 }
@@ -49,7 +49,7 @@ Result<HfModule> module_to_layer(const Adapter& adapter, std::string_view module
   any.experts = kHfExpertsMax;
   const auto name = translate_hf_name(any, format("{}{}", module, kWeight), source);
   if (!name.ok() || !name->gguf.ends_with(kWeight)) {
-    return make_error("{}: \"{}\" is not a module that models of the kind {} have", source, quoted(module),
+    return make_error("{}: \"{}\" is not a module that models of the kind {} have", source, in_quotes(module),
                       family->gguf);
   }
   std::string layer = name->gguf.substr(0, name->gguf.size() - kWeight.size());
@@ -68,8 +68,8 @@ Result<std::vector<float>> turn_rows(const HfModule& module, std::vector<float> 
   if (module.interleaved_heads == 0) return values;
   const auto rows = static_cast<uint64_t>(n);
   if (rows == 0 || rows % (uint64_t{2} * module.interleaved_heads) != 0) {
-    return make_error("{}: \"{}\" with {} rows cannot be split into {} heads of pairs", source, quoted(module.module),
-                      n, module.interleaved_heads);
+    return make_error("{}: \"{}\" with {} rows cannot be split into {} heads of pairs", source,
+                      in_quotes(module.module), n, module.interleaved_heads);
   }
   const uint64_t per_head = rows / module.interleaved_heads;
   const uint64_t width = values.size() / rows;

@@ -187,7 +187,7 @@ class Merger {
 };
 
 std::string name_of(const Adapter& adapter, size_t index) {
-  return adapter.name.empty() ? format("adapter {}", index + 1) : format("\"{}\"", quoted(adapter.name));
+  return adapter.name.empty() ? format("adapter {}", index + 1) : format("\"{}\"", in_quotes(adapter.name));
 }
 
 Status check_options(std::span<const WeightedAdapter> parts, const MergeOptions& options) {
@@ -222,8 +222,8 @@ Status check_parts(std::span<const WeightedAdapter> parts) {
                         name);
     }
     if (adapter.architecture != first.architecture) {
-      return make_error("{}: is for {}, but {} is for {}", name, quoted(adapter.architecture), name_of(first, 0),
-                        quoted(first.architecture));
+      return make_error("{}: is for {}, but {} is for {}", name, in_quotes(adapter.architecture), name_of(first, 0),
+                        in_quotes(first.architecture));
     }
     const auto differ = [](uint32_t x, uint32_t y) { return x != 0 && y != 0 && x != y; };
     if (differ(adapter.heads, first.heads) || differ(adapter.heads_kv, first.heads_kv)) {
@@ -297,7 +297,7 @@ Result<MergeMethod> merge_method_from_name(std::string_view name) {
   for (const auto& [known, method] : kMethods) {
     if (known == name) return method;
   }
-  return make_error("\"{}\" is no way of merging; linear, cat, ties, dare, dare-ties and svd are", quoted(name));
+  return make_error("\"{}\" is no way of merging; linear, cat, ties, dare, dare-ties and svd are", in_quotes(name));
 }
 
 std::string_view merge_method_name(MergeMethod method) { return kMethods[static_cast<size_t>(method)].first; }

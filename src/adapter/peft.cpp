@@ -82,8 +82,8 @@ class PeftReader {
       adapter_.heads_kv = base->heads_kv;
     }
     for (const auto& [key, text] : contents_.metadata) {
-      if (key == kKeyName) adapter_.name = quoted(text);
-      if (key == kKeyBaseHash) adapter_.base_hash = quoted(text);
+      if (key == kKeyName) adapter_.name = in_quotes(text);
+      if (key == kKeyBaseHash) adapter_.base_hash = in_quotes(text);
       if (key == kKeyArchitecture) adapter_.architecture = text;
       if (key != kKeyHeads && key != kKeyHeadsKv) continue;
       TRY_ASSIGN((key == kKeyHeads ? adapter_.heads : adapter_.heads_kv), heads_of(text, key));
@@ -101,14 +101,14 @@ class PeftReader {
         return make_error(
             "{}: holds \"{}\": only low-rank changes to linear layers (lora_A, lora_B and "
             "lora_magnitude_vector) are supported, no embeddings, norms, biases or whole modules",
-            source_, quoted(name));
+            source_, in_quotes(name));
       }
       const std::string_view module = name.substr(kPrefix.size(), name.size() - kPrefix.size() - suffix->text.size());
       Parts& parts = parts_[std::string(module)];
       const SafeTensor*& part = suffix->part == Part::kA   ? parts.a
                                 : suffix->part == Part::kB ? parts.b
                                                            : parts.magnitude;
-      if (part != nullptr) return make_error("{}: \"{}\" is there in two spellings", source_, quoted(name));
+      if (part != nullptr) return make_error("{}: \"{}\" is there in two spellings", source_, in_quotes(name));
       part = &tensor;
     }
     return {};
@@ -116,7 +116,8 @@ class PeftReader {
 
   Status read_matrix(const std::string& module, const Parts& parts) {
     const auto missing = [&](std::string_view there, std::string_view lacking) {
-      return make_error("{}: \"{}\" has {} but no {}; the file is incomplete", source_, quoted(module), there, lacking);
+      return make_error("{}: \"{}\" has {} but no {}; the file is incomplete", source_, in_quotes(module), there,
+                        lacking);
     };
     if (parts.a == nullptr) return missing(parts.b == nullptr ? "a magnitude" : "lora_B", "lora_A");
     if (parts.b == nullptr) return missing("lora_A", "lora_B");
@@ -142,15 +143,15 @@ class PeftReader {
     const auto &a = parts.a->shape, &b = parts.b->shape;
     if (a.size() != 2 || b.size() != 2 || a[0] != b[1]) {
       return make_error("{}: \"{}\": lora_A is {} and lora_B is {}; r x inputs and outputs x r are expected", source_,
-                        quoted(module), shape_text(parts.a->shape), shape_text(parts.b->shape));
+                        in_quotes(module), shape_text(parts.a->shape), shape_text(parts.b->shape));
     }
     const double rank = config_.rank_pattern.find(module).value_or(static_cast<double>(config_.rank));
     if (static_cast<double>(a[0]) != rank) {
       return make_error("{}: \"{}\": lora_A is {}, but adapter_config.json says that its rank is {}", source_,
-                        quoted(module), shape_text(parts.a->shape), rank);
+                        in_quotes(module), shape_text(parts.a->shape), rank);
     }
     if (parts.magnitude != nullptr && parts.magnitude->shape != std::vector<uint64_t>{b[0]}) {
-      return make_error("{}: \"{}\": lora_magnitude_vector is {}, lora_B is {}", source_, quoted(module),
+      return make_error("{}: \"{}\": lora_magnitude_vector is {}, lora_B is {}", source_, in_quotes(module),
                         shape_text(parts.magnitude->shape), shape_text(parts.b->shape));
     }
     out.r = static_cast<int64_t>(a[0]);  // the bytes are there: none of these is near overflowing

@@ -103,16 +103,16 @@ class ConfigReader {
     const Json& type = json_.member("peft_type");
     if (type.text_or("") != "LORA") {
       return make_error("{}: the peft_type is {}; LORA is supported", source_,
-                        type.is_string() ? "\"" + quoted(type.as_string()) + "\"" : "not stated");
+                        type.is_string() ? "\"" + in_quotes(type.as_string()) + "\"" : "not stated");
     }
     if (const Json& saved = json_.member("modules_to_save"); is_set(saved)) {
       return make_error(
           "{}: modules_to_save is {}: whole trained modules cannot be taken, only low-rank changes to "
           "linear layers",
-          source_, quoted(saved.dump()));
+          source_, in_quotes(saved.dump()));
     }
     if (const Json& bias = json_.member("bias"); is_set(bias) && bias.text_or("") != "none") {
-      return make_error("{}: bias is {}: trained biases are not supported", source_, quoted(bias.dump()));
+      return make_error("{}: bias is {}: trained biases are not supported", source_, in_quotes(bias.dump()));
     }
     constexpr std::array<std::string_view, 9> kUnsupported = {"fan_in_fan_out",    "lora_bias",
                                                               "layer_replication", "trainable_token_indices",
@@ -134,7 +134,7 @@ class ConfigReader {
     return make_error(
         "{}: init_lora_weights is {}: such a start changes the base model too; save the adapter with "
         "PEFT's path_initial_model_for_weight_conversion",
-        source_, quoted(start.dump()));
+        source_, in_quotes(start.dump()));
   }
 
   const Json& json_;
@@ -161,17 +161,17 @@ Result<ModulePattern> ModulePattern::read(const Json* member, std::string_view w
   size_t regexes = 0;
   for (const auto& [key, value] : member->members()) {
     if (!value.is_number() || !std::isfinite(static_cast<float>(value.as_double()))) {
-      return make_error("{}: the value of \"{}\" is not a number", what, quoted(key));
+      return make_error("{}: the value of \"{}\" is not a number", what, in_quotes(key));
     }
     Entry entry{.key = key, .regex = {}, .is_whole = key.starts_with('^'), .value = value.as_double()};
     if (entry.is_whole) entry.key.erase(0, 1);
     if (entry.key.ends_with('$') && !entry.key.ends_with("\\$")) entry.key.pop_back();
     if (!is_plain(entry.key)) {
       if (entry.key.size() > kPatternBytesMax || ++regexes > kRegexesMax) {
-        return make_error("{}: \"{}\" is too long, or one regular expression too many", what, quoted(key));
+        return make_error("{}: \"{}\" is too long, or one regular expression too many", what, in_quotes(key));
       }
       auto regex = Regex::compile(format("{}(?:{})$", entry.is_whole ? "" : "(?:.*\\.)?", entry.key));
-      if (!regex.ok()) return make_error("{}: \"{}\": {}", what, quoted(key), regex.error().message);
+      if (!regex.ok()) return make_error("{}: \"{}\": {}", what, in_quotes(key), regex.error().message);
       entry.regex = std::move(*regex);
     }
     out.entries_.push_back(std::move(entry));

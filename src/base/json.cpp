@@ -154,7 +154,7 @@ class Parser {
     names.reserve(members.size());
     for (const auto& [key, value] : members) names.push_back(key);
     if (const auto name = NameIndex(std::move(names)).duplicate()) {
-      return fail(format("the member \"{}\" appears twice", quoted(*name)));
+      return fail(format("the member \"{}\" appears twice", in_quotes(*name)));
     }
     return {};
   }

@@ -44,7 +44,7 @@ std::string counted(int64_t count, std::string_view noun) {
   return format("{} {}{}", human_count(count), noun, count == 1 ? "" : "s");
 }
 
-std::string quoted(std::string_view text, size_t limit) {
+std::string in_quotes(std::string_view text, size_t limit) {
   std::string out;
   size_t at = 0;
   while (at < text.size()) {
@@ -71,7 +71,7 @@ Result<T> parse_number(std::string_view text, std::string_view what, const char*
   T value{};
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || end != text.data() + text.size()) {
-    return make_error("{}: expected {}, got \"{}\"", what, kind, quoted(text));
+    return make_error("{}: expected {}, got \"{}\"", what, kind, in_quotes(text));
   }
   return value;
 }

@@ -41,7 +41,7 @@ std::string counted(int64_t count, std::string_view noun);
 
 // Text for an error message: control characters and bytes that are not UTF-8 escaped as \xNN,
 // cut to `limit` bytes with "..." when longer. Untrusted text reaches a terminal only through this.
-std::string quoted(std::string_view text, size_t limit = 80);
+std::string in_quotes(std::string_view text, size_t limit = 80);
 
 // Whole number or decimal in full; anything left over is an error naming `what`.
 Result<int64_t> parse_int(std::string_view text, std::string_view what);

@@ -41,13 +41,13 @@ TEST(HumanSeconds, TakesTwoUnits) {
 }
 
 TEST(Strings, QuotedTextCannotReachATerminal) {
-  EXPECT_EQ(quoted("plain caf\xc3\xa9"), "plain caf\xc3\xa9");
-  EXPECT_EQ(quoted("\x1b[2J\n\x7f"), "\\x1b[2J\\x0a\\x7f");
-  EXPECT_EQ(quoted("\xc2\x9b"), "\\xc2\\x9b") << "C1 controls too";
-  EXPECT_EQ(quoted("a\xff"), "a\\xff");
-  EXPECT_EQ(quoted(std::string_view("\0", 1)), "\\x00");
-  EXPECT_EQ(quoted("abcdef", 3), "abc...");
-  EXPECT_EQ(quoted("abc", 3), "abc");
+  EXPECT_EQ(in_quotes("plain caf\xc3\xa9"), "plain caf\xc3\xa9");
+  EXPECT_EQ(in_quotes("\x1b[2J\n\x7f"), "\\x1b[2J\\x0a\\x7f");
+  EXPECT_EQ(in_quotes("\xc2\x9b"), "\\xc2\\x9b") << "C1 controls too";
+  EXPECT_EQ(in_quotes("a\xff"), "a\\xff");
+  EXPECT_EQ(in_quotes(std::string_view("\0", 1)), "\\x00");
+  EXPECT_EQ(in_quotes("abcdef", 3), "abc...");
+  EXPECT_EQ(in_quotes("abc", 3), "abc");
 }
 
 TEST(Strings, ParsesWholeNumbers) {

@@ -43,7 +43,7 @@ Status check_adapter_name(std::string_view name) {
   return make_error(
       "\"{}\" cannot be the name of an adapter; letters, digits, \".\", \"_\" and \"-\" can, and no dot "
       "first; \"none\" and \"base\" mean no adapter",
-      andiron::quoted(name));
+      andiron::in_quotes(name));
 }
 
 Result<std::string> adapter_folder(std::string_view name) {
@@ -69,10 +69,10 @@ Result<StackEntry> parse_adapter(const std::string& text) {
   if (!std::filesystem::exists(name, error)) {
     if (const size_t colon = text.rfind(':'); colon != std::string::npos) {
       TRY_ASSIGN(const double strength, parse_double(std::string_view(text).substr(colon + 1),
-                                                     format("the strength in \"{}\"", andiron::quoted(text))));
+                                                     format("the strength in \"{}\"", andiron::in_quotes(text))));
       entry.strength = static_cast<float>(strength);
       if (!std::isfinite(entry.strength)) {
-        return make_error("the strength in \"{}\" is not a finite number", andiron::quoted(text));
+        return make_error("the strength in \"{}\" is not a finite number", andiron::in_quotes(text));
       }
       name = text.substr(0, colon);
     }
@@ -81,14 +81,14 @@ Result<StackEntry> parse_adapter(const std::string& text) {
   if (std::filesystem::exists(name, error)) return entry;
   if (!is_name(name)) {
     return make_error("\"{}\": expected the name of an adapter, a PEFT folder or a GGUF adapter; there is none such",
-                      andiron::quoted(name));
+                      andiron::in_quotes(name));
   }
   TRY_ASSIGN(entry.path, adapter_folder(name));
   if (std::filesystem::exists(entry.path, error)) return entry;
   return make_error(
       "{}: there is no adapter of this name, nor such a file or folder; andiron adapters list shows what "
       "there is",
-      andiron::quoted(name));
+      andiron::in_quotes(name));
 }
 
 Result<std::vector<StackEntry>> parse_adapters(const std::vector<std::string>& texts) {
@@ -102,7 +102,7 @@ Result<std::vector<StackEntry>> parse_adapters(const std::vector<std::string>& t
 
 Result<Adapter> read_named_adapter(const std::string& text, const std::string& model) {
   TRY_ASSIGN(const StackEntry entry, parse_adapter(text));
-  if (entry.strength != 1) return make_error("{}: expected an adapter without a strength", andiron::quoted(text));
+  if (entry.strength != 1) return make_error("{}: expected an adapter without a strength", andiron::in_quotes(text));
   if (!model.empty()) {
     TRY_ASSIGN(const std::string file, model_path(model));
     TRY_ASSIGN(const auto source, open_model_source(file));
@@ -138,7 +138,7 @@ Result<std::vector<StackEntry>> parse_stack(const std::string& text) {
   if (file_exists(text)) return parse_adapters({text});
   for (size_t at = 0; at <= text.size();) {
     const size_t end = std::min(text.find('+', at), text.size());
-    if (end == at) return make_error("\"{}\": expected an adapter on both sides of every +", andiron::quoted(text));
+    if (end == at) return make_error("\"{}\": expected an adapter on both sides of every +", andiron::in_quotes(text));
     TRY_ASSIGN(StackEntry entry, parse_adapter(text.substr(at, end - at)));
     out.push_back(std::move(entry));
     at = end + 1;

@@ -176,7 +176,7 @@ Result<std::string> read_input(const std::string& path) {
 Result<LogitBias> parse_bias(const std::string& text) {
   const size_t equals = text.rfind('=');
   if (equals == std::string::npos || equals == 0) {
-    return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", andiron::quoted(text));
+    return make_error("--logit-bias {}: expected TOKEN=NUMBER, such as 13=-1.5 or 13=-inf", andiron::in_quotes(text));
   }
   LogitBias bias;
   const std::string_view number = std::string_view(text).substr(equals + 1);
@@ -186,11 +186,11 @@ Result<LogitBias> parse_bias(const std::string& text) {
     TRY_ASSIGN(const double value, parse_double(number, "--logit-bias"));
     bias.bias = static_cast<float>(value);
     if (!std::isfinite(bias.bias))
-      return make_error("--logit-bias {}: expected a finite number or -inf", andiron::quoted(text));
+      return make_error("--logit-bias {}: expected a finite number or -inf", andiron::in_quotes(text));
   }
   TRY_ASSIGN(const int64_t token, parse_int(std::string_view(text).substr(0, equals), "--logit-bias"));
   if (token < 0 || token > INT32_MAX)
-    return make_error("--logit-bias {}: expected a token's number", andiron::quoted(text));
+    return make_error("--logit-bias {}: expected a token's number", andiron::in_quotes(text));
   bias.token = static_cast<int32_t>(token);
   return bias;
 }
@@ -203,7 +203,7 @@ Result<SamplerOptions> resolve_sampling(const AnswerOptions& options, const Toke
   for (const std::string& text : options.bias) {
     TRY_ASSIGN(const LogitBias bias, parse_bias(text));
     if (bias.token >= tokenizer.vocab_size()) {
-      return make_error("--logit-bias {}: expected a token from 0 to {}", andiron::quoted(text),
+      return make_error("--logit-bias {}: expected a token from 0 to {}", andiron::in_quotes(text),
                         tokenizer.vocab_size() - 1);
     }
     sampling.logit_bias.push_back(bias);
@@ -234,7 +234,7 @@ Result<std::unique_ptr<DraftSource>> make_draft_source(const GlobalOptions& glob
     return make_error(
         "{}: this draft model has another vocabulary (token {} is \"{}\", the model's is \"{}\"); a "
         "draft model must share the model's vocabulary",
-        options.draft, id, andiron::quoted(other->piece(id)), andiron::quoted(tokenizer.piece(id)));
+        options.draft, id, andiron::in_quotes(other->piece(id)), andiron::in_quotes(tokenizer.piece(id)));
   }
   TRY_ASSIGN(auto draft, DraftModel::create(loaded.model, *machine.kernels, *machine.team, context));
   return std::unique_ptr<DraftSource>(std::move(draft));

@@ -41,12 +41,12 @@ std::string or_dash(const std::string& text) { return text.empty() ? "-" : text;
 
 std::vector<std::string> list_row(const AdapterFacts& facts) {
   return {facts.name,
-          or_dash(quoted(facts.base, 40)),
-          or_dash(quoted(facts.method, 20)),
+          or_dash(in_quotes(facts.base, 40)),
+          or_dash(in_quotes(facts.method, 20)),
           facts.rank > 0 ? format("{}", facts.rank) : "-",
           facts.bytes > 0 ? human_bytes(facts.bytes) : "-",
-          or_dash(quoted(facts.date, 20)),
-          or_dash(quoted(facts.verdict, 20)),
+          or_dash(in_quotes(facts.date, 20)),
+          or_dash(in_quotes(facts.verdict, 20)),
           or_dash(loss_text(facts))};
 }
 

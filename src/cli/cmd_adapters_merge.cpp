@@ -117,7 +117,7 @@ Result<std::vector<Part>> parts_for(const GlobalOptions& global, const AdapterMe
     TRY_ASSIGN(const BaseMatch match, match_base(part.adapter, base));
     if (match != BaseMatch::kOther) continue;
     notes.push_back(format("{}: made on other weights ({}, hash {}) than these (hash {}); it fits in shape", part.path,
-                           part.adapter.base_name.empty() ? "unnamed" : quoted(part.adapter.base_name),
+                           part.adapter.base_name.empty() ? "unnamed" : in_quotes(part.adapter.base_name),
                            part.adapter.base_hash, base.hash));
   }
   say_notes(global, notes);

@@ -42,7 +42,7 @@ std::vector<Kind> kinds_of(const Adapter& adapter) {
 }
 
 void print_adapter(const Adapter& adapter, uint64_t bytes) {
-  say("base", format("{}, {}", adapter.base_name.empty() ? "not named" : quoted(adapter.base_name),
+  say("base", format("{}, {}", adapter.base_name.empty() ? "not named" : in_quotes(adapter.base_name),
                      adapter.base_hash.empty() ? "hash unknown" : format("hash {}", adapter.base_hash)));
   std::string heads;
   if (adapter.heads > 0) heads = format(", {} heads, {} of keys", adapter.heads, adapter.heads_kv);

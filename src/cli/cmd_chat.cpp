@@ -282,7 +282,7 @@ void Chat::edit(const std::string& text) {
 void Chat::drop(const std::string& count) {
   const auto wanted = count.empty() ? Result<int64_t>(1) : parse_int(count, "/drop");
   if (!wanted.ok() || *wanted < 1) {
-    say(format("/drop {}: expected how many exchanges to forget, such as /drop 2", quoted(count)));
+    say(format("/drop {}: expected how many exchanges to forget, such as /drop 2", in_quotes(count)));
     return;
   }
   const size_t exchanges = conversation_.exchanges();
@@ -383,7 +383,7 @@ bool Chat::obey(const std::string& line) {
   } else if (name == "/clear") {
     conversation_.clear();
   } else {
-    say(format("{} is not a command; /help lists them.", quoted(name)));
+    say(format("{} is not a command; /help lists them.", in_quotes(name)));
   }
   return true;
 }

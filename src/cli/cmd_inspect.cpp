@@ -145,7 +145,7 @@ Json inspect_json(const ModelSource& source, const Tokenizer& tokenizer, const F
 void line(const char* label, const std::string& text) { std::fprintf(stdout, "%-13s %s\n", label, text.c_str()); }
 
 std::string token_note(const Tokenizer& tokenizer, int32_t id) {
-  return id == kNoToken ? "none" : format("{} \"{}\"", id, quoted(tokenizer.piece(id), 40));
+  return id == kNoToken ? "none" : format("{} \"{}\"", id, in_quotes(tokenizer.piece(id), 40));
 }
 
 void print_template(const std::string& source) {
@@ -158,7 +158,7 @@ void print_template(const std::string& source) {
   size_t at = 0;
   for (int i = 0; i < kLines && at < source.size(); ++i) {
     const size_t end = std::min(source.find('\n', at), source.size());
-    std::fprintf(stdout, "              | %s\n", quoted(std::string_view(source).substr(at, end - at), 100).c_str());
+    std::fprintf(stdout, "              | %s\n", in_quotes(std::string_view(source).substr(at, end - at), 100).c_str());
     at = end + 1;
   }
 }
@@ -173,9 +173,9 @@ void print_shape(const ModelConfig& c) {
 
 void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Facts& f, bool tensors) {
   line("file", printable(source.path()));
-  line("name", f.config.name.empty() ? "(not said)" : quoted(f.config.name));
-  line("architecture", quoted(f.config.architecture));
-  line("licence", f.licence.empty() ? "(not said)" : quoted(f.licence));
+  line("name", f.config.name.empty() ? "(not said)" : in_quotes(f.config.name));
+  line("architecture", in_quotes(f.config.architecture));
+  line("licence", f.licence.empty() ? "(not said)" : in_quotes(f.licence));
   line("parameters", human_count(static_cast<int64_t>(f.parameters)));
   print_shape(f.config);
   line("context", format("{} tokens as trained", human_count(f.config.context)));
@@ -196,7 +196,7 @@ void print_text(const ModelSource& source, const Tokenizer& tokenizer, const Fac
   if (!f.speed_note.empty()) line("", f.speed_note);
   if (!tensors) return;
   for (const TensorInfo& tensor : source.tensors()) {
-    std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", quoted(tensor.name).c_str(),
+    std::fprintf(stdout, "%-32s %-7s %-20s %10s\n", in_quotes(tensor.name).c_str(),
                  std::string(dtype_info(tensor.dtype).name).c_str(), shape_text(tensor.shape).c_str(),
                  human_bytes(tensor.bytes).c_str());
   }

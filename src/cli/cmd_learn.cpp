@@ -169,7 +169,7 @@ Result<std::vector<std::string>> paths_of(const RunRecord& record, std::string_v
     if (file.use != use) continue;
     if (!file_exists(file.path)) {
       return make_error("{}: it names the data {}, which is not there, seen from this folder; give MODEL and DATA",
-                        source, andiron::quoted(file.path));
+                        source, andiron::in_quotes(file.path));
     }
     paths.push_back(file.path);
   }
@@ -194,7 +194,7 @@ Result<LearnCommandOptions> completed(const LearnCommandOptions& given, const st
     const auto file = model_path(o.model);
     if (!file.ok() || !file_exists(*file)) {
       return make_error("{}: it names the model {}, which is not there, seen from this folder; give MODEL", source,
-                        andiron::quoted(o.model));
+                        andiron::in_quotes(o.model));
     }
   }
   std::string said = format("going on with {}", o.model);

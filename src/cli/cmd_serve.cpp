@@ -47,7 +47,7 @@ Result<std::string> unit_path(const std::string& path) {
   std::error_code error;
   std::string whole = fs::absolute(path, error).lexically_normal().string();
   if (error || whole.find_first_of(":\n") != std::string::npos) {
-    return make_error("{}: a systemd unit cannot name this path", andiron::quoted(path));
+    return make_error("{}: a systemd unit cannot name this path", andiron::in_quotes(path));
   }
   return whole;
 }

@@ -44,7 +44,7 @@ Result<int> tokenize_command(const GlobalOptions&, const TokenizeOptions& option
     return 0;
   }
   for (const int32_t id : ids) {
-    std::fprintf(stdout, "%8d  \"%s\"\n", id, quoted(tokenizer->piece(id), SIZE_MAX).c_str());
+    std::fprintf(stdout, "%8d  \"%s\"\n", id, in_quotes(tokenizer->piece(id), SIZE_MAX).c_str());
   }
   return 0;
 }

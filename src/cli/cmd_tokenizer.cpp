@@ -38,7 +38,7 @@ Result<int32_t> role_id(const std::vector<std::string>& special, const std::stri
   if (token.empty()) return kNoToken;
   const auto found = std::find(special.begin(), special.end(), token);
   if (found != special.end()) return static_cast<int32_t>(found - special.begin());
-  return make_error("{} {}: it is none of the special tokens; say --special too", option, quoted(token));
+  return make_error("{} {}: it is none of the special tokens; say --special too", option, in_quotes(token));
 }
 
 Status set_roles(const TokenizerTrainOptions& o, const std::vector<std::string>& special, TokenizerSpec& spec) {
@@ -62,8 +62,8 @@ struct OutFiles {
   static Result<OutFiles> create(const std::string& out, bool force) {
     const std::string path = is_folder(out) ? format("{}/{}", out, kFileName) : out;
     if (!path.ends_with(kFileName)) {
-      return make_error("--out {}: expected a folder that is there, or a file's name that ends in {}", quoted(out, 200),
-                        kFileName);
+      return make_error("--out {}: expected a folder that is there, or a file's name that ends in {}",
+                        in_quotes(out, 200), kFileName);
     }
     const std::string config_path = path.substr(0, path.size() - kFileName.size()) + "tokenizer_config.json";
     for (const std::string& name : {path, config_path}) {
@@ -242,7 +242,7 @@ void print_spec(const TokenizerSpec& spec) {
     role(spec.bos, spec.add_bos ? "begins every text" : "begins texts");
     role(spec.eos, "ends texts");
     role(spec.pad, "fills up");
-    say(count == 1 ? "special" : "", format("{} {}{}", id, quoted(spec.tokens[id]), roles));
+    say(count == 1 ? "special" : "", format("{} {}{}", id, in_quotes(spec.tokens[id]), roles));
   }
   if (count > kShown) say("", format("and {} more", human_count(count - kShown)));
   say("template", spec.chat_template.empty() ? "none" : human_bytes(spec.chat_template.size()));

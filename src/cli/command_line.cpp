@@ -476,7 +476,7 @@ std::vector<std::string> command_names(const App& app) {
 std::string no_such_command(const App& app, const std::string& path, const std::string& word) {
   const std::vector<std::string> names = command_names(app);
   const std::string_view nearest = nearest_name(word, names);  // one of them
-  return format("{}: there is no command \"{}\"{} andiron help{} lists them all", path, andiron::quoted(word),
+  return format("{}: there is no command \"{}\"{} andiron help{} lists them all", path, andiron::in_quotes(word),
                 nearest.empty() ? ";" : format("; did you mean \"{}\"?", nearest),
                 std::string_view(path).substr(app.get_name() == path ? path.size() : path.find(' ')));
 }
@@ -495,7 +495,7 @@ std::string command_mistake(const App& app) {
       std::find_if(left.begin(), left.end(), [](const std::string& one) { return !one.starts_with('-'); });
   if (word == left.end() && topic == &app) {
     return format("andiron: there is no option \"{}\", and no command; andiron help lists both",
-                  andiron::quoted(left.front()));
+                  andiron::in_quotes(left.front()));
   }
   if (word == left.end() || command_names(*topic).empty()) return "";
   return no_such_command(*topic, path, *word);

@@ -40,7 +40,7 @@ inline CLI::Validator whole(int64_t low, int64_t high) {
   const auto check = [=](std::string& text) -> std::string {
     const auto value = parse_int(text, "");
     if (!value.ok() || *value < low || *value > high) {
-      return format("expected a whole number from {} to {}, got \"{}\"", low, high, andiron::quoted(text));
+      return format("expected a whole number from {} to {}, got \"{}\"", low, high, andiron::in_quotes(text));
     }
     text = std::to_string(*value);
     return "";

@@ -24,7 +24,8 @@ Result<std::vector<int32_t>> ids_of_object(std::string_view text, int64_t vocabu
   }
   std::vector<int32_t> ids;
   for (const Json& item : list.items()) {
-    if (!item.is_int()) return make_error("{}: expected whole numbers in \"ids\", got {}", what, quoted(item.dump()));
+    if (!item.is_int())
+      return make_error("{}: expected whole numbers in \"ids\", got {}", what, in_quotes(item.dump()));
     TRY_ASSIGN(const int32_t id, checked_id(item.as_int(), vocabulary, what));
     ids.push_back(id);
   }

@@ -51,7 +51,7 @@ std::string Progress::line(uint64_t done, uint64_t total, std::string_view detai
   } else if (rate > 0) {
     text += format(", {}/s, {} left", amount(unit_, rate), human_seconds(static_cast<double>(total - done) / rate));
   }
-  if (!detail.empty()) text += format("  {}", quoted(detail));
+  if (!detail.empty()) text += format("  {}", in_quotes(detail));
   return text;
 }
 

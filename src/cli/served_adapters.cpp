@@ -49,12 +49,12 @@ Result<AdapterSource> served_adapters(const std::vector<std::string>& named, con
     TRY_ASSIGN(const StackEntry entry, parse_adapter(text));
     if (entry.strength != 1) {
       return make_error("--adapter {}: expected an adapter without a strength, which requests say themselves",
-                        andiron::quoted(text));
+                        andiron::in_quotes(text));
     }
     const std::string name = model_name_of(entry.path);
     if (!paths->emplace(name, entry.path).second) {
       return make_error("--adapter {}: there is another of the name \"{}\", by which requests would ask for both",
-                        andiron::quoted(text), name);
+                        andiron::in_quotes(text), name);
     }
   }
   AdapterSource source;

@@ -223,7 +223,7 @@ class Conversation {
     for (size_t i = 0; calls != nullptr && i < calls->items().size(); ++i) {
       const Json* name = calls->items()[i].find("function")->find("name");
       if (shown.find(name->as_string()) != std::string::npos) continue;
-      return make_error("it calls {}, which the model's template does not show", quoted(name->as_string()));
+      return make_error("it calls {}, which the model's template does not show", in_quotes(name->as_string()));
     }
     return {};
   }

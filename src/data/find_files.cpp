@@ -27,7 +27,7 @@ class Walker {
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
       entries.push_back(it->path());
       if (entries.size() + found_.size() > kMaxFiles) {
-        return make_error("{}: more than {} files; give a smaller folder", quoted(folder.string(), 200), kMaxFiles);
+        return make_error("{}: more than {} files; give a smaller folder", in_quotes(folder.string(), 200), kMaxFiles);
       }
     }
     if (error) skipped_.add(folder.string(), 0, format("cannot read the folder: {}", error.message()));
@@ -102,7 +102,7 @@ Result<std::vector<FoundFile>> find_files(const std::vector<std::string>& paths,
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     if (!fs::exists(status)) {
-      return make_error("{}: {}", quoted(path, 200), error ? error.message() : "no such file or folder");
+      return make_error("{}: {}", in_quotes(path, 200), error ? error.message() : "no such file or folder");
     }
     if (fs::is_directory(status)) {
       TRY(Walker(found, skipped).walk(path, 0));
@@ -114,12 +114,12 @@ Result<std::vector<FoundFile>> find_files(const std::vector<std::string>& paths,
 }
 
 std::string why_not_text(std::string_view bytes, std::string_view path) {
-  if (bytes.starts_with("\x1f\x8b")) return format("compressed: unpack it first: gunzip -k '{}'", quoted(path, 200));
+  if (bytes.starts_with("\x1f\x8b")) return format("compressed: unpack it first: gunzip -k '{}'", in_quotes(path, 200));
   for (const Magic& magic : kMagics) {
     if (bytes.starts_with(magic.bytes)) return std::string(magic.what);
   }
   if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) {
-    return format("UTF-16: convert it first: iconv -f UTF-16 -t UTF-8 '{}' > NEW", quoted(path, 200));
+    return format("UTF-16: convert it first: iconv -f UTF-16 -t UTF-8 '{}' > NEW", in_quotes(path, 200));
   }
   if (bytes.substr(0, 64 << 10).find('\0') != std::string_view::npos) return "a binary file";
   return "";

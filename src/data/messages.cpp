@@ -38,7 +38,7 @@ Status check_content(const Json& content) {
     const Json& type = part.member("type");
     if (!type.is_string()) return make_error("a content part has no \"type\"");
     if (type.as_string() != "text") {
-      return make_error("a content part is \"{}\"; only text can be trained on", quoted(type.as_string()));
+      return make_error("a content part is \"{}\"; only text can be trained on", in_quotes(type.as_string()));
     }
     if (!part.member("text").is_string()) return make_error("a content part of type text has no text");
   }
@@ -80,7 +80,7 @@ class MessageReader {
   // Everything but what is for the trainer stays, so that templates see what a client would send.
   Result<Json> read_openai(const Json& message, const std::string& role) {
     if (std::find(std::begin(kRoles), std::end(kRoles), role) == std::end(kRoles)) {
-      return make_error("the role \"{}\" is unknown", quoted(role));
+      return make_error("the role \"{}\" is unknown", in_quotes(role));
     }
     const Json& content = message.member("content");
     const Json& calls = message.member("tool_calls");
@@ -105,7 +105,7 @@ class MessageReader {
   Result<Json> read_sharegpt(const Json& message, const std::string& from) {
     const auto known = std::find_if(std::begin(kShareGptRoles), std::end(kShareGptRoles),
                                     [&](const auto& pair) { return pair.first == from; });
-    if (known == std::end(kShareGptRoles)) return make_error("the role \"{}\" is unknown", quoted(from));
+    if (known == std::end(kShareGptRoles)) return make_error("the role \"{}\" is unknown", in_quotes(from));
     const Json& value = message.member("value");
     if (!value.is_string()) return make_error("a message from {} has no \"value\" as text", from);
     if (known->second == "tool") {

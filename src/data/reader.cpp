@@ -35,7 +35,7 @@ std::string member_names(const Json& record) {
   std::string names;
   for (const auto& [name, value] : record.members()) {
     if (names.size() > 200) return names + "...";
-    names += (names.empty() ? "\"" : ", \"") + quoted(name, 40) + "\"";
+    names += (names.empty() ? "\"" : ", \"") + in_quotes(name, 40) + "\"";
   }
   return names;
 }
@@ -174,7 +174,7 @@ Status DataReader::read(const std::vector<std::string>& paths, std::optional<Dat
   for (const FoundFile& file : found) {
     TRY(check_stop());
     const auto refuse = [&](std::string reason) -> Status {
-      if (file.given) return make_error("{}: {}", quoted(file.path, 200), reason);
+      if (file.given) return make_error("{}: {}", in_quotes(file.path, 200), reason);
       report_.skipped.add(file.path, 0, std::move(reason));
       return {};
     };

@@ -259,7 +259,7 @@ Result<size_t> right_choice(const Json& record, const Example& example, const st
     if (found != names->end()) return static_cast<size_t>(found - names->begin());
   }
   return make_error("\"answer\" is \"{}\", which is none of the choices nor a letter of one",
-                    quoted(answer->as_string()));
+                    in_quotes(answer->as_string()));
 }
 
 // A preference pair is a question with two choices.

@@ -32,7 +32,7 @@ int64_t sum(const std::vector<DataFile>& files, int64_t (*count)(const DataFile&
 void describe(const RowProblems& problems, std::vector<std::string>& out) {
   for (const RowProblem& problem : problems.examples) {
     const std::string line = problem.line > 0 ? format(":{}", problem.line) : "";
-    out.push_back(format("    {}{}: {}", quoted(problem.file, 200), line, problem.reason));
+    out.push_back(format("    {}{}: {}", in_quotes(problem.file, 200), line, problem.reason));
   }
   const auto shown = static_cast<int64_t>(problems.examples.size());
   if (problems.count > shown) out.push_back(format("    and {} more", human_count(problems.count - shown)));
@@ -65,7 +65,7 @@ Result<DataFormat> parse_data_format(std::string_view name) {
     if (known == name) return format;
     names += (names.empty() ? "" : ", ") + std::string(known);
   }
-  return make_error("\"{}\" is no data format; there are {}", quoted(name), names);
+  return make_error("\"{}\" is no data format; there are {}", in_quotes(name), names);
 }
 
 void RowProblems::add(std::string file, int64_t line, std::string reason) {
@@ -86,7 +86,7 @@ int64_t DataReport::duplicates() const {
 std::vector<std::string> describe_files(const DataReport& report) {
   std::vector<std::string> out;
   for (const DataFile& file : report.files) {
-    std::string line = format("{}: {}, {}, {}", quoted(file.path, 200), data_format_name(file.format),
+    std::string line = format("{}: {}, {}, {}", in_quotes(file.path, 200), data_format_name(file.format),
                               human_bytes(file.bytes), counted(file.rows, "row"));
     if (file.duplicates > 0) line += format(", {} of them seen before", human_count(file.duplicates));
     if (file.bad.count > 0) line += format(", {} of them bad:", human_count(file.bad.count));

@@ -97,7 +97,7 @@ Result<Inputs> hash_inputs(const std::vector<std::string>& paths, std::string_vi
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const auto read_as = format_of(file, text, o.format);
     if (!read_as.ok() && !file.given) continue;  // likewise
-    if (!read_as.ok()) return make_error("{}: {}", quoted(file.path, 200), read_as.error().message);
+    if (!read_as.ok()) return make_error("{}: {}", in_quotes(file.path, 200), read_as.error().message);
     out.files.push_back({file.path, std::string(data_format_name(*read_as)), content_hash(text), text.size()});
     TRY((*mapped)->check_intact());
     hash.add_text(out.files.back().format);

@@ -20,7 +20,7 @@ constexpr std::string_view kCountsSuffix = ".counts";
 // The numbers of an F32 tensor.
 Result<std::vector<float>> read_floats(const ModelSource& source, const TensorInfo& tensor) {
   if (tensor.dtype != DType::kF32) {
-    return make_error("{}: tensor {} is {}; expected F32", source.path(), quoted(tensor.name),
+    return make_error("{}: tensor {} is {}; expected F32", source.path(), in_quotes(tensor.name),
                       dtype_info(tensor.dtype).name);
   }
   std::vector<uint8_t> scratch;
@@ -33,7 +33,7 @@ Result<std::vector<float>> read_floats(const ModelSource& source, const TensorIn
 Result<Importance::Entry> read_entry(const ModelSource& source, const TensorInfo& sums, std::string_view name) {
   const TensorInfo* counts = source.find_tensor(std::string(name) + std::string(kCountsSuffix));
   if (counts == nullptr || counts->elements != sums.rows()) {
-    return make_error("{}: {} needs a tensor {}{} of {} numbers", source.path(), quoted(sums.name), quoted(name),
+    return make_error("{}: {} needs a tensor {}{} of {} numbers", source.path(), in_quotes(sums.name), in_quotes(name),
                       kCountsSuffix, sums.rows());
   }
   TRY_ASSIGN(const auto sum_values, read_floats(source, sums));
@@ -43,7 +43,7 @@ Result<Importance::Entry> read_entry(const ModelSource& source, const TensorInfo
   entry.sums.assign(sum_values.begin(), sum_values.end());
   for (const float count : count_values) {
     if (!(count >= 0 && count < 1e15f)) {
-      return make_error("{}: {} holds the count {}; expected a number of rows", source.path(), quoted(counts->name),
+      return make_error("{}: {} holds the count {}; expected a number of rows", source.path(), in_quotes(counts->name),
                         count);
     }
     entry.counts.push_back(static_cast<int64_t>(count));
@@ -107,7 +107,7 @@ Result<bool> Importance::lookup(std::string_view name, int64_t expert, int64_t c
     return make_error(
         "the importance matrix has {} x {} numbers for {}, but the tensor needs {} columns (expert {}); "
         "it was made for another model",
-        entry.counts.size(), entry.columns, quoted(name), columns, expert);
+        entry.counts.size(), entry.columns, in_quotes(name), columns, expert);
   }
   if (entry.counts[index] == 0) return false;
   const auto from = entry.sums.begin() + static_cast<std::ptrdiff_t>(index) * columns;

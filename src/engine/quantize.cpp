@@ -157,7 +157,7 @@ Result<TensorPlan> plan_one(const TensorInfo& tensor, const QuantContext& contex
   const TensorInfo* same = options.formats_of->find_tensor(tensor.name);
   if (same != nullptr) return TensorPlan{same->dtype, std::nullopt};
   return make_error("{}: has no tensor \"{}\" to take the number format of", options.formats_of->path(),
-                    quoted(tensor.name));
+                    in_quotes(tensor.name));
 }
 
 // What each tensor becomes.

@@ -62,7 +62,7 @@ class GgufReader {
     TRY_ASSIGN(const std::string_view magic, in_.take_text(4, "the magic number"));
     if (magic != "GGUF") {
       return make_error("{}: not a GGUF file: it starts with \"{}\" where \"GGUF\" is expected", source_,
-                        quoted(magic));
+                        in_quotes(magic));
     }
     TRY_ASSIGN(out_.version, in_.read<uint32_t>("the version"));
     if ((out_.version & 0xffff) == 0 && out_.version != 0) {
@@ -102,7 +102,7 @@ class GgufReader {
       const bool printable = std::all_of(key.begin(), key.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
       if (key.empty() || key.size() > kKeyBytesMax || !printable) {
         return make_error("{}: key {} is \"{}\"; a name of 1 to {} printable ASCII characters is expected", source_, i,
-                          quoted(key), kKeyBytesMax);
+                          in_quotes(key), kKeyBytesMax);
       }
       keys.push_back(key);
       MetaEntry entry;
@@ -119,7 +119,7 @@ class GgufReader {
     TRY_ASSIGN(const uint32_t number, in_.read<uint32_t>(key));
     if (number > static_cast<uint32_t>(MetaType::kFloat64)) {
       return make_error("{}: the value of \"{}\" has type {}, which GGUF does not define (0 to 12)", source_,
-                        quoted(key), number);
+                        in_quotes(key), number);
     }
     return static_cast<MetaType>(number);
   }
@@ -146,10 +146,10 @@ class GgufReader {
     TRY_ASSIGN(entry.type, read_type(entry.key));
     if (entry.type == MetaType::kArray) {
       return make_error("{}: \"{}\" is a list of lists, which no model needs and is not supported", source_,
-                        quoted(entry.key));
+                        in_quotes(entry.key));
     }
     TRY_ASSIGN(const uint64_t count, in_.read<uint64_t>(entry.key));
-    const std::string what = format("items in \"{}\"", quoted(entry.key));
+    const std::string what = format("items in \"{}\"", in_quotes(entry.key));
     TRY(check_count(count, kItemsMax - items_count_, item_bytes_min(entry.type), what));
     items_count_ += count;
     switch (entry.type) {
@@ -180,7 +180,7 @@ class GgufReader {
     } else if constexpr (std::is_same_v<T, bool>) {
       TRY_ASSIGN(const uint8_t flag, in_.read<uint8_t>(key));
       // gguf.md: anything but 0 and 1 is invalid.
-      if (flag > 1) return make_error("{}: \"{}\" holds {} where 0 or 1 is expected", source_, quoted(key), flag);
+      if (flag > 1) return make_error("{}: \"{}\" holds {} where 0 or 1 is expected", source_, in_quotes(key), flag);
       return flag == 1;
     } else if constexpr (std::is_same_v<T, double>) {
       return type == MetaType::kFloat32 ? read_as<T, float>(key) : read_as<T, double>(key);
@@ -202,7 +202,7 @@ class GgufReader {
     }
     TRY_ASSIGN(const uint64_t value, in_.read<uint64_t>(key));
     if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
-      return make_error("{}: \"{}\" is {}, larger than any number here may be", source_, quoted(key), value);
+      return make_error("{}: \"{}\" is {}, larger than any number here may be", source_, in_quotes(key), value);
     }
     return static_cast<int64_t>(value);
   }
@@ -234,20 +234,21 @@ class GgufReader {
       TRY_ASSIGN(const std::string_view name, read_text("a tensor's name"));
       if (name.empty() || name.size() > kNameBytesMax) {
         return make_error("{}: tensor {} has a name of {} bytes (\"{}\"); 1 to {} are expected", source_, i,
-                          name.size(), quoted(name), kNameBytesMax);
+                          name.size(), in_quotes(name), kNameBytesMax);
       }
       names.push_back(name);
       TRY(read_tensor(name));
     }
     const auto twice = NameIndex(std::move(names)).duplicate();
-    if (twice) return make_error("{}: the tensor \"{}\" appears twice", source_, quoted(*twice));
+    if (twice) return make_error("{}: the tensor \"{}\" appears twice", source_, in_quotes(*twice));
     return {};
   }
 
   Status read_tensor(std::string_view name) {
     TRY_ASSIGN(const uint32_t dimensions, in_.read<uint32_t>(name));
     if (dimensions == 0 || dimensions > 4) {
-      return make_error("{}: tensor \"{}\" has {} dimensions; 1 to 4 are expected", source_, quoted(name), dimensions);
+      return make_error("{}: tensor \"{}\" has {} dimensions; 1 to 4 are expected", source_, in_quotes(name),
+                        dimensions);
     }
     std::vector<uint64_t> shape(dimensions);
     for (uint32_t d = 0; d < dimensions; ++d) {
@@ -270,7 +271,7 @@ class GgufReader {
       supported += info.name;
     }
     return make_error("{}: tensor \"{}\" is stored as type {}, which is not supported; use a model in one of {}",
-                      source_, quoted(name), type, supported);
+                      source_, in_quotes(name), type, supported);
   }
 
   // Turns offsets within the data section into offsets within the file, and checks that they fit.
@@ -288,13 +289,13 @@ class GgufReader {
       uint64_t& offset = out_.offsets[i];
       if (offset % out_.alignment != 0) {
         return make_error("{}: tensor \"{}\" lies at offset {}, which is not a multiple of {}", source_,
-                          quoted(tensor.name), offset, out_.alignment);
+                          in_quotes(tensor.name), offset, out_.alignment);
       }
       if (offset > data_bytes || tensor.bytes > data_bytes - offset) {
         return make_error(
             "{}: tensor \"{}\" needs {} bytes at offset {} of the tensor data, which has {}; the file is damaged or "
             "cut short",
-            source_, quoted(tensor.name), tensor.bytes, offset, data_bytes);
+            source_, in_quotes(tensor.name), tensor.bytes, offset, data_bytes);
       }
       offset += data_start;
     }
@@ -309,8 +310,8 @@ class GgufReader {
       const TensorInfo& before = out_.tensors[order[i - 1]];
       const TensorInfo& after = out_.tensors[order[i]];
       if (out_.offsets[order[i]] - out_.offsets[order[i - 1]] < before.bytes) {
-        return make_error("{}: the tensors \"{}\" and \"{}\" overlap", source_, quoted(before.name),
-                          quoted(after.name));
+        return make_error("{}: the tensors \"{}\" and \"{}\" overlap", source_, in_quotes(before.name),
+                          in_quotes(after.name));
       }
     }
     return {};

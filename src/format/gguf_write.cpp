@@ -93,11 +93,11 @@ Status put_metadata(Bytes& out, std::span<const MetaEntry> metadata, const std::
   for (const MetaEntry& entry : metadata) {
     if (is_writers_own(entry.key)) continue;
     if (entry.key.empty() || !seen.insert(entry.key).second) {
-      return make_error("{}: cannot write the key \"{}\": it is empty or appears twice", path, quoted(entry.key));
+      return make_error("{}: cannot write the key \"{}\": it is empty or appears twice", path, in_quotes(entry.key));
     }
     out.put_text(entry.key);
     if (!std::visit([&](const auto& value) { return put_value(out, entry.type, value); }, entry.value.value)) {
-      return make_error("{}: cannot write \"{}\": its value does not fit GGUF type {}", path, quoted(entry.key),
+      return make_error("{}: cannot write \"{}\": its value does not fit GGUF type {}", path, in_quotes(entry.key),
                         static_cast<uint32_t>(entry.type));
     }
   }
@@ -112,7 +112,7 @@ Status put_tensors(Bytes& out, std::span<const TensorInfo> tensors, uint64_t ali
   for (const TensorInfo& tensor : tensors) {
     if (tensor.name.empty() || tensor.name.size() > 64 || !seen.insert(tensor.name).second) {
       return make_error("{}: cannot write the tensor \"{}\": names are 1 to 64 bytes and unique", path,
-                        quoted(tensor.name));
+                        in_quotes(tensor.name));
     }
     TRY_ASSIGN(TensorInfo info, make_tensor_info(tensor.name, tensor.dtype, tensor.shape, path));
     out.put_text(info.name);
@@ -177,7 +177,7 @@ Status GgufWriter::append(std::span<const uint8_t> bytes) {
 Status GgufWriter::finish(Existing existing) {
   if (current_ < tensors_.size()) {
     return make_error("{}: tensor \"{}\" got {} of its {} bytes; the file is not written", path_,
-                      quoted(tensors_[current_].name), written_, tensors_[current_].bytes);
+                      in_quotes(tensors_[current_].name), written_, tensors_[current_].bytes);
   }
   return file_.commit(existing);
 }

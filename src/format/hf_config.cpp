@@ -111,7 +111,7 @@ Result<const HfFamily*> find_family(const Members& members) {
   std::string supported;
   for (const HfFamily& family : kFamilies) supported += family.classes.substr(1);
   supported.pop_back();
-  return make_error("{}: the architecture is \"{}\"; supported are {}", members.source(), quoted(said), supported);
+  return make_error("{}: the architecture is \"{}\"; supported are {}", members.source(), in_quotes(said), supported);
 }
 
 class ConfigReader {
@@ -147,7 +147,8 @@ class ConfigReader {
     const std::string name = act->is_string() ? act->as_string() : "";
     const bool known = gemma() ? name == "gelu_pytorch_tanh" || name == "gelu" : name == "silu" || name == "swish";
     if (known) return {};
-    return make_error("{}: the activation \"{}\" is not the one of {}", in_.source(), quoted(name), out_.family->gguf);
+    return make_error("{}: the activation \"{}\" is not the one of {}", in_.source(), in_quotes(name),
+                      out_.family->gguf);
   }
 
   Status read_sizes() {
@@ -246,7 +247,7 @@ class ConfigReader {
         const std::string name = type.is_string() ? type.as_string() : "";
         if (name != "sliding_attention" && name != "full_attention") {
           return make_error("{}: a layer has the type \"{}\"; sliding_attention and full_attention are supported",
-                            in_.source(), quoted(name));
+                            in_.source(), in_quotes(name));
         }
         is_local.push_back(name == "sliding_attention");
       }
@@ -314,7 +315,7 @@ class ConfigReader {
     if (name == "yarn") return read_yarn(*rope);
     if (name == "llama3") return read_llama3(*rope);
     return make_error("{}: the rope type \"{}\" is not supported for {}; default, linear, yarn and llama3 are",
-                      in_.source(), quoted(name), out_.family->gguf);
+                      in_.source(), in_quotes(name), out_.family->gguf);
   }
 
   Status read_yarn(const Json& rope) {
@@ -375,7 +376,7 @@ class ConfigReader {
     if (name == "default") return {};
     if (name != "longrope" && name != "su" && name != "yarn") {
       return make_error("{}: the rope type \"{}\" is not supported for phi3; default and longrope are", in_.source(),
-                        quoted(name));
+                        in_quotes(name));
     }
     const double scale = context_ / original;
     double attention = 1;

@@ -125,7 +125,7 @@ bool is_ignored(std::string_view name) {
 Result<HfName> translate_hf_name(const HfConfig& config, std::string_view full_name, std::string_view source) {
   if (is_ignored(full_name)) return HfName{{}, HfRole::kIgnored};
   const auto unknown = [&] {
-    return make_error("{}: the tensor \"{}\" is not one that {} with {} layers has", source, quoted(full_name),
+    return make_error("{}: the tensor \"{}\" is not one that {} with {} layers has", source, in_quotes(full_name),
                       config.family->gguf, config.blocks);
   };
   std::string storage;
@@ -167,7 +167,7 @@ Result<GgufName> translate_gguf_name(const HfFamily& family, std::string_view fu
   const Pair* pair = layer ? find_layer_pair(family, name, &Pair::gguf) : nullptr;
   if (pair == nullptr) {
     return make_error("{}: \"{}\" has no counterpart in a Hugging Face model of the family {}", source,
-                      quoted(full_name), family.gguf);
+                      in_quotes(full_name), family.gguf);
   }
   return GgufName{format("model.layers.{}.{}{}", *layer, pair->hf, suffix), pair->role};
 }

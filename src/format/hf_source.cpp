@@ -140,14 +140,15 @@ class HfSource : public ModelSource {
     const auto dtype = entry.tensor->dtype();
     if (!dtype) {
       return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", entry.file->path(),
-                        quoted(entry.tensor->name), entry.tensor->dtype_name);
+                        in_quotes(entry.tensor->name), entry.tensor->dtype_name);
     }
     recipe.parts = {entry};
     recipe.stored = *dtype;
     recipe.interleaved_heads = interleaved_heads(*config_.family, name.role, config_.heads, config_.heads_kv);
     recipe.is_shifted = config_.family->shifts_norms && name.role == HfRole::kNorm;
     if (recipe.is_shifted && entry.tensor->shape.size() != 1) {
-      return make_error("{}: tensor \"{}\" should have one dimension", entry.file->path(), quoted(entry.tensor->name));
+      return make_error("{}: tensor \"{}\" should have one dimension", entry.file->path(),
+                        in_quotes(entry.tensor->name));
     }
     return recipe;
   }
@@ -157,7 +158,7 @@ class HfSource : public ModelSource {
     const uint64_t rows = tensor.shape.empty() ? 0 : tensor.shape[0];
     if (tensor.shape.size() <= 2 && rows != 0 && rows % (uint64_t{2} * recipe.interleaved_heads) == 0) return {};
     return make_error("{}: tensor \"{}\" with {} rows cannot be split into {} heads of pairs", file,
-                      quoted(tensor.name), rows, recipe.interleaved_heads);
+                      in_quotes(tensor.name), rows, recipe.interleaved_heads);
   }
 
   Status add_expert(const HfName& name, const SafetensorsFolder::Entry& entry,
@@ -167,7 +168,7 @@ class HfSource : public ModelSource {
     if (is_new) {
       TRY_ASSIGN(Recipe recipe, make_recipe(name, entry));
       if (tensor.shape.size() != 2) {
-        return make_error("{}: tensor \"{}\" should be a matrix", entry.file->path(), quoted(tensor.name));
+        return make_error("{}: tensor \"{}\" should be a matrix", entry.file->path(), in_quotes(tensor.name));
       }
       const std::vector<uint64_t> shape = {config_.experts, tensor.shape[0], tensor.shape[1]};
       TRY_ASSIGN(TensorInfo info, make_tensor_info(name.gguf, recipe.stored, shape, entry.file->path()));
@@ -180,7 +181,7 @@ class HfSource : public ModelSource {
     if (tensor.dtype() != recipe.stored || tensor.shape.size() != 2 || tensor.shape[0] != stack.shape[1] ||
         tensor.shape[1] != stack.shape[2]) {
       return make_error("{}: tensor \"{}\" differs in shape or type from the other experts", entry.file->path(),
-                        quoted(tensor.name));
+                        in_quotes(tensor.name));
     }
     if (recipe.parts[name.expert].tensor != nullptr) {
       return make_error("{}: expert {} of \"{}\" appears twice", path(), name.expert, name.gguf);

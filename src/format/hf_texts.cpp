@@ -121,7 +121,7 @@ class TextReader {
       if (!name.is_string() || !text.is_string()) return wrong();
       if (!is_plain(name.as_string())) {
         return make_error("{}: a chat template has the name \"{}\"; letters, digits, '_' and '-' are expected", path,
-                          quoted(name.as_string()));
+                          in_quotes(name.as_string()));
       }
       const bool is_default = name.as_string() == "default";
       add(is_default ? "tokenizer.chat_template" : "tokenizer.chat_template." + name.as_string(), text.as_string());

@@ -30,7 +30,7 @@ MetaEntry MetaEntry::texts(std::string key, MetaValue::Texts values) {
 
 Result<TensorInfo> make_tensor_info(std::string name, DType dtype, std::vector<uint64_t> shape,
                                     std::string_view source) {
-  const std::string what = format("{}: tensor \"{}\"", source, quoted(name));
+  const std::string what = format("{}: tensor \"{}\"", source, in_quotes(name));
   if (shape.empty() || shape.size() > 4) {
     return make_error("{}: expected 1 to 4 dimensions, got {}", what, shape.size());
   }
@@ -57,27 +57,27 @@ Status ModelSource::set_contents(std::vector<MetaEntry> metadata, std::vector<Te
   metadata_index_ = NameIndex(std::move(keys));
   tensors_index_ = NameIndex(std::move(names));
   if (const auto key = metadata_index_.duplicate()) {
-    return make_error("{}: the key \"{}\" appears twice", path_, quoted(*key));
+    return make_error("{}: the key \"{}\" appears twice", path_, in_quotes(*key));
   }
   if (const auto name = tensors_index_.duplicate()) {
-    return make_error("{}: the tensor \"{}\" appears twice", path_, quoted(*name));
+    return make_error("{}: the tensor \"{}\" appears twice", path_, in_quotes(*name));
   }
   return {};
 }
 
 Result<size_t> ModelSource::check_rows(const TensorInfo& tensor, uint64_t first, uint64_t count) const {
   const auto found = tensors_index_.find(tensor.name);
-  if (!found) return make_error("{}: has no tensor \"{}\"", path_, quoted(tensor.name));
+  if (!found) return make_error("{}: has no tensor \"{}\"", path_, in_quotes(tensor.name));
   const uint64_t rows = tensors_[*found].rows();
   if (first > rows || count > rows - first) {
-    return make_error("{}: tensor \"{}\" has {} rows; {} from row {} on were asked for", path_, quoted(tensor.name),
+    return make_error("{}: tensor \"{}\" has {} rows; {} from row {} on were asked for", path_, in_quotes(tensor.name),
                       rows, count, first);
   }
   return *found;
 }
 
 Result<std::string> ModelSource::side_file(std::string_view name) const {
-  return make_error("{}: has no file \"{}\" beside it", path_, quoted(name));
+  return make_error("{}: has no file \"{}\" beside it", path_, in_quotes(name));
 }
 
 const MetaValue* ModelSource::find_meta(std::string_view key) const {

@@ -39,7 +39,7 @@ Result<uint64_t> expected_bytes(std::string_view dtype_name, std::span<const uin
   const auto type = std::find_if(kElementTypes.begin(), kElementTypes.end(),
                                  [&](const ElementType& t) { return t.name == dtype_name; });
   if (type == kElementTypes.end()) {
-    return make_error("{}: its element type \"{}\" is not known", what, quoted(dtype_name));
+    return make_error("{}: its element type \"{}\" is not known", what, in_quotes(dtype_name));
   }
   uint64_t elements = 1;
   for (const uint64_t dimension : shape) {
@@ -80,7 +80,7 @@ class HeaderReader {
     if (!value.is_object()) return make_error("{}: \"__metadata__\" is not an object", source_);
     for (const auto& [key, text] : value.members()) {
       if (!text.is_string()) {
-        return make_error("{}: \"__metadata__\" holds \"{}\", which is not a text", source_, quoted(key));
+        return make_error("{}: \"__metadata__\" holds \"{}\", which is not a text", source_, in_quotes(key));
       }
       out_.metadata.emplace_back(key, text.as_string());
     }
@@ -89,7 +89,7 @@ class HeaderReader {
 
   Status read_tensor(const std::string& name, const Json& value) {
     const auto fail = [&](std::string_view what) {
-      return make_error("{}: tensor \"{}\": {}", source_, quoted(name), what);
+      return make_error("{}: tensor \"{}\": {}", source_, in_quotes(name), what);
     };
     const Json& dtype = value.member("dtype");
     const Json& shape = value.member("shape");
@@ -117,7 +117,7 @@ class HeaderReader {
           format("it lies at {} to {} of {} bytes of data; the file is damaged or cut short", begin, end, data_bytes));
     }
     TRY_ASSIGN(const uint64_t expected,
-               expected_bytes(tensor.dtype_name, tensor.shape, format("{}: tensor \"{}\"", source_, quoted(name))));
+               expected_bytes(tensor.dtype_name, tensor.shape, format("{}: tensor \"{}\"", source_, in_quotes(name))));
     if (end - begin != expected) {
       return fail(format("its shape and type need {} bytes, but {} are given to it", expected, end - begin));
     }
@@ -141,7 +141,7 @@ class HeaderReader {
     for (const SafeTensor* tensor : order) {
       if (tensor->offset != at) {
         return make_error("{}: tensor \"{}\" begins at byte {} of the file where {} is expected; tensors {}", source_,
-                          quoted(tensor->name), tensor->offset, at,
+                          in_quotes(tensor->name), tensor->offset, at,
                           tensor->offset < at ? "overlap" : "leave a gap between them");
       }
       at += tensor->bytes;
@@ -202,8 +202,8 @@ Result<std::vector<float>> floats_of(const SafeTensor& tensor, std::span<const u
                                      std::string_view source) {
   const auto dtype = tensor.dtype();
   if (!dtype) {
-    return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", source, quoted(tensor.name),
-                      quoted(tensor.dtype_name));
+    return make_error("{}: tensor \"{}\" is stored as {}; F32, F16 and BF16 are supported", source,
+                      in_quotes(tensor.name), in_quotes(tensor.dtype_name));
   }
   std::vector<float> out(bytes.size() / dtype_info(*dtype).block_bytes);
   widen_elements(*dtype, bytes, out);
@@ -221,7 +221,7 @@ Status write_safetensors(const std::string& path, std::span<const SafetensorsOut
   }
   uint64_t offset = 0;
   for (const SafetensorsOut& tensor : tensors) {
-    const std::string what = format("{}: tensor \"{}\"", path, quoted(tensor.name));
+    const std::string what = format("{}: tensor \"{}\"", path, in_quotes(tensor.name));
     if (!seen.insert(tensor.name).second) return make_error("{}: the name is taken", what);
     const DTypeInfo& info = dtype_info(tensor.dtype);
     if (tensor.dtype_name.empty() && !info.is_float)

@@ -49,7 +49,7 @@ Result<SafetensorsFolder> open_indexed(const std::string& folder, const std::str
     const SafeTensor* tensor = found->second->find(tensor_name);
     if (tensor == nullptr) {
       return make_error("{}: has no tensor \"{}\", though {} says so; the two do not belong together",
-                        found->second->path(), quoted(tensor_name), index_path);
+                        found->second->path(), in_quotes(tensor_name), index_path);
     }
     out.tensors.push_back({found->second, tensor});
   }
@@ -70,7 +70,7 @@ Result<std::vector<std::pair<std::string, std::string>>> read_safetensors_index(
       return make_error(
           "{}: tensor \"{}\" is said to be in {}; the name of a .safetensors file in the same folder is "
           "expected",
-          source, quoted(tensor), file.is_string() ? quoted(file.as_string()) : "something not a name");
+          source, in_quotes(tensor), file.is_string() ? in_quotes(file.as_string()) : "something not a name");
     }
     out.emplace_back(tensor, file.as_string());
   }

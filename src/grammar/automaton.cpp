@@ -233,7 +233,7 @@ class AutomatonCompiler {
       starts_[rule] = static_cast<uint32_t>(first);
       if (!build(rule, inlined)) {
         return make_error("{}: rule \"{}\" is too large to be followed; fewer or smaller repetitions help",
-                          grammar_.source, quoted(grammar_.rules[rule].name));
+                          grammar_.source, in_quotes(grammar_.rules[rule].name));
       }
       for (size_t state = first; state < drafts_.size(); ++state) {
         for (const Call& call : drafts_[state].calls) open.push_back(call.rule);

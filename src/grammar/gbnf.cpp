@@ -70,7 +70,7 @@ class Parser {
     if (done()) return make_error("{}: expected {}, but the grammar ends", place(), what);
     size_t end = at_;
     next_code_point(text_, end);
-    return make_error("{}: expected {}, got '{}'", place(), what, quoted(text_.substr(at_, end - at_)));
+    return make_error("{}: expected {}, got '{}'", place(), what, in_quotes(text_.substr(at_, end - at_)));
   }
 
   // White space and comments; line ends too where `lines`.

@@ -86,7 +86,7 @@ class LeftCorner {
         for (auto at = begin; at != path.end(); ++at) chain += grammar_.rules[at->rule].name + " -> ";
         const std::string& name = grammar_.rules[rule].name;
         return make_error("{}: rule \"{}\" is left-recursive ({}): it comes to itself before any character",
-                          grammar_.source, quoted(name), quoted(chain + name, 400));
+                          grammar_.source, in_quotes(name), in_quotes(chain + name, 400));
       }
     }
     return {};
@@ -163,7 +163,7 @@ Status check_grammar(const Grammar& grammar) {
   }
   for (const GrammarRule& rule : grammar.rules) {
     if (rule.body != GrammarRule::kNone) continue;
-    return make_error("{}: rule \"{}\" is used but not defined", grammar.source, quoted(rule.name));
+    return make_error("{}: rule \"{}\" is used but not defined", grammar.source, in_quotes(rule.name));
   }
   return LeftCorner(grammar).check();
 }

@@ -57,11 +57,11 @@ class SchemaCompiler {
  private:
   template <typename... Args>
   Error fail(const std::string& path, fmt::format_string<Args...> pattern, Args&&... args) const {
-    return make_error("{}, {}: {}", grammar_.source, quoted(path, 200),
+    return make_error("{}, {}: {}", grammar_.source, in_quotes(path, 200),
                       andiron::format(pattern, std::forward<Args>(args)...));
   }
   Error refuse(const std::string& path, std::string_view key, std::string_view why) const {
-    return fail(path, "the keyword \"{}\" cannot be carried by a grammar{}{}", quoted(key), why.empty() ? "" : ": ",
+    return fail(path, "the keyword \"{}\" cannot be carried by a grammar{}{}", in_quotes(key), why.empty() ? "" : ": ",
                 why);
   }
 
@@ -162,7 +162,7 @@ class SchemaCompiler {
       }
     }
     if (at == nullptr || !pointer.empty()) {
-      return fail(path, "\"$ref\" points to {}, which is not there", quoted(reference.as_string()));
+      return fail(path, "\"$ref\" points to {}, which is not there", in_quotes(reference.as_string()));
     }
     return at;
   }
@@ -234,7 +234,7 @@ class SchemaCompiler {
       const Json::Array one = {*type};
       for (const Json& name : type->is_array() ? type->items() : one) {
         const auto known = std::find(kTypes.begin(), kTypes.end(), name.text_or(""));
-        if (known == kTypes.end()) return fail(path, "{} is not a type", quoted(name.dump()));
+        if (known == kTypes.end()) return fail(path, "{} is not a type", in_quotes(name.dump()));
         out.push_back(*known);
       }
       if (out.empty()) return fail(path, "no type is left");
@@ -357,7 +357,7 @@ class SchemaCompiler {
     if (!value.is_string()) return fail(path, "\"{}\" must be a text", asked);
     std::optional<std::string_view> text = value.as_string();
     if (pattern == nullptr) text = format_pattern(value.as_string());
-    if (!text) return refuse(path, "format", format("the format {} is not known", quoted(value.as_string())));
+    if (!text) return refuse(path, "format", format("the format {} is not known", in_quotes(value.as_string())));
     const auto inner = json_pattern(grammar_, *text);
     if (!inner.ok()) return refuse(path, asked, inner.error().message);
     return grammar_.sequence({grammar_.text("\""), *inner, grammar_.text("\"")});
@@ -421,7 +421,7 @@ class SchemaCompiler {
   Result<uint32_t> required_value(const Json& schema, const std::string& name, const std::string& path) {
     const Json* given = schema.find("additionalProperties");
     if (given != nullptr && !given->bool_or(true)) {
-      return fail(path, "the property \"{}\" is required, but additionalProperties forbids it", quoted(name));
+      return fail(path, "the property \"{}\" is required, but additionalProperties forbids it", in_quotes(name));
     }
     const Json any(true);
     return this->schema(given == nullptr ? any : *given, path + "/additionalProperties");

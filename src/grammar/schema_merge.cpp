@@ -78,7 +78,7 @@ Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
     if (is({"minimum", "exclusiveMinimum", "minLength", "minItems"})) return a_less ? b : a;
     if (is({"maximum", "exclusiveMaximum", "maxLength", "maxItems"})) return a_less ? a : b;
   }
-  return make_error("the keyword \"{}\" is asked for twice, and the two cannot be merged", quoted(key));
+  return make_error("the keyword \"{}\" is asked for twice, and the two cannot be merged", in_quotes(key));
 }
 
 // additionalProperties looks at the properties beside it only: where it is given, the other may have no more of them.
@@ -89,7 +89,7 @@ Status check_closed(const Json& closed, const Json& other) {
   if (properties == nullptr || !properties->is_object()) return {};
   for (const auto& [name, schema] : properties->members()) {
     if (closed.member("properties").find(name) != nullptr) continue;
-    return make_error("additionalProperties beside a property \"{}\" from elsewhere cannot be merged", quoted(name));
+    return make_error("additionalProperties beside a property \"{}\" from elsewhere cannot be merged", in_quotes(name));
   }
   return {};
 }

@@ -132,10 +132,10 @@ std::optional<HttpFault> Connection::check_head() {
   if (auto fault = check_site(head, route)) return fault;
   if (auto fault = check_key(head, policy, route)) return fault;
   if (route != nullptr) return check_content(head, *route);
-  if (current_.match.allowed.empty()) return HttpFault{404, format("there is no \"{}\" here", quoted(head.path))};
+  if (current_.match.allowed.empty()) return HttpFault{404, format("there is no \"{}\" here", in_quotes(head.path))};
   return HttpFault{
       405,
-      format("{} is not among what \"{}\" takes: {}", head.method, quoted(head.path), current_.match.allowed),
+      format("{} is not among what \"{}\" takes: {}", head.method, in_quotes(head.path), current_.match.allowed),
       "",
       "",
       {{"allow", current_.match.allowed}}};

@@ -165,7 +165,7 @@ class FormReader {
     if (name == "content-transfer-encoding") {
       const std::string coding = lowered(value);
       if (coding != "7bit" && coding != "8bit" && coding != "binary") {
-        return fault(format("the content-transfer-encoding \"{}\" is not taken; send it as it is", quoted(value)));
+        return fault(format("the content-transfer-encoding \"{}\" is not taken; send it as it is", in_quotes(value)));
       }
     }
     return std::nullopt;

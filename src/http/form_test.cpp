@@ -16,7 +16,7 @@ std::string read(std::string_view body, std::string_view boundary = "x", const L
   if (const auto* fault = std::get_if<HttpFault>(&parts)) return format("{} {}", fault->status, fault->message);
   std::string out;
   for (const FormPart& part : std::get<std::vector<FormPart>>(parts)) {
-    out += format("{}={}{}{}\n", part.name, andiron::quoted(part.value),
+    out += format("{}={}{}{}\n", part.name, andiron::in_quotes(part.value),
                   part.is_file ? format(" file \"{}\"", part.file_name) : "",
                   part.content_type.empty() ? "" : " " + part.content_type);
   }
@@ -118,8 +118,8 @@ TEST(Form, AnythingElseIsRefused) {
       {form(disposition("name=a") + "\r\nX: a\nContent-Type: b"), "characters that none may have"}};
   for (const auto& [body, says] : cases) {
     const std::string said = read(body);
-    EXPECT_TRUE(said.starts_with("400 ")) << quoted(body) << ": " << said;
-    EXPECT_NE(said.find(says), std::string::npos) << quoted(body) << ": " << said;
+    EXPECT_TRUE(said.starts_with("400 ")) << in_quotes(body) << ": " << said;
+    EXPECT_NE(said.find(says), std::string::npos) << in_quotes(body) << ": " << said;
   }
 }
 

@@ -88,14 +88,15 @@ std::optional<HttpFault> check_sender(const RequestHead& head, const SecurityPol
         403,
         format("the Host header names \"{}\", which is not this server; where it is behind a proxy, start it "
                "with --own-name NAME",
-               quoted(name)),
+               in_quotes(name)),
         "", "wrong_host"};
   }
   const std::string_view origin = head.header("origin");
   const bool has_origin =
       std::any_of(head.headers.begin(), head.headers.end(), [](const auto& field) { return field.first == "origin"; });
   if (has_origin && !is_own_origin(origin, name, policy)) {
-    return HttpFault{403, format("requests from the site \"{}\" are not answered", quoted(origin)), "", "wrong_origin"};
+    return HttpFault{403, format("requests from the site \"{}\" are not answered", in_quotes(origin)), "",
+                     "wrong_origin"};
   }
   return std::nullopt;
 }
@@ -126,17 +127,17 @@ std::optional<HttpFault> check_content(const RequestHead& head, const Route& rou
   const std::string_view coding = head.header("content-encoding");
   if (!coding.empty() && lowered(coding) != "identity") {
     return HttpFault{415,
-                     format("a body in the content-encoding \"{}\" is not taken; send it as it is", quoted(coding))};
+                     format("a body in the content-encoding \"{}\" is not taken; send it as it is", in_quotes(coding))};
   }
   if (is_json(type) || (type.empty() && !head.has_body)) return std::nullopt;
   if (route.body == BodyKind::kForm) {
     if (form_boundary(type)) return std::nullopt;
     return HttpFault{415, format("the body must be a form and say so: content-type: multipart/form-data; boundary=..., "
                                  "or JSON: application/json, not \"{}\"",
-                                 quoted(type))};
+                                 in_quotes(type))};
   }
   return HttpFault{
-      415, format("the body must be JSON and say so: content-type: application/json, not \"{}\"", quoted(type))};
+      415, format("the body must be JSON and say so: content-type: application/json, not \"{}\"", in_quotes(type))};
 }
 
 bool is_loopback(std::string_view address) {
@@ -152,7 +153,7 @@ Status check_may_listen(const std::string& address, const SecurityPolicy& policy
       "other machines could reach {}, and without an API key anyone there could use this server: write a key of your "
       "own into a file that only you can read (umask 077; openssl rand -hex 32 > FILE) and start with --api-key-file "
       "FILE, or listen at 127.0.0.1",
-      quoted(address));
+      in_quotes(address));
 }
 
 namespace {
@@ -172,12 +173,13 @@ Result<std::string> read_api_key(const std::string& path) {
   struct stat facts {};
   const mode_t others = is_credential(path) ? 007 : 077;
   if (::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) && (facts.st_mode & others) != 0) {
-    return make_error("{}: others can read this API key; chmod 600 it, and change it if they may have", quoted(path));
+    return make_error("{}: others can read this API key; chmod 600 it, and change it if they may have",
+                      in_quotes(path));
   }
   const std::string key(trimmed(text));
   const bool visible = std::all_of(key.begin(), key.end(), [](char c) { return c > 0x20 && c < 0x7f; });
   if (key.size() < 16 || key.size() > 512 || !visible) {
-    return make_error("{}: an API key is one line of 16 to 512 visible characters, without spaces", quoted(path));
+    return make_error("{}: an API key is one line of 16 to 512 visible characters, without spaces", in_quotes(path));
   }
   return key;
 }

@@ -35,7 +35,8 @@ Result<tcp::acceptor> listen_at(asio::io_context& io, const std::string& address
                                 boost::system::error_code& error) {
   boost::system::error_code wrong;
   const auto numbers = asio::ip::make_address(address, wrong);
-  if (wrong) return make_error("{}: expected localhost or an address in numbers, such as 127.0.0.1", quoted(address));
+  if (wrong)
+    return make_error("{}: expected localhost or an address in numbers, such as 127.0.0.1", in_quotes(address));
   const tcp::endpoint endpoint(numbers, port);
   tcp::acceptor acceptor(io);
   acceptor.open(endpoint.protocol(), error);

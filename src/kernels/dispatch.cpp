@@ -65,7 +65,7 @@ Result<const KernelTable*> select_kernels(std::string_view name) {
     have += (have.empty() ? "" : ", ") + std::string(isa_name(isa));
   }
   const bool known = std::find(kNames.begin(), kNames.end(), name) != kNames.end();
-  if (!known) return make_error("instruction set \"{}\": expected scalar, avx2, avx512 or amx", quoted(name));
+  if (!known) return make_error("instruction set \"{}\": expected scalar, avx2, avx512 or amx", in_quotes(name));
   return make_error("instruction set {}: this machine does not have it; it has {}", name, have);
 }
 

@@ -15,7 +15,7 @@ Result<std::shared_ptr<const AdapterWeights>> load_adapter(const std::string& pa
   TRY_ASSIGN(const BaseMatch match, match_base(adapter, base));
   if (match == BaseMatch::kOther) {
     notes.push_back(format("{}: made on other weights ({}) than these; it fits in shape and may still help", path,
-                           adapter.base_name.empty() ? "unnamed" : quoted(adapter.base_name)));
+                           adapter.base_name.empty() ? "unnamed" : in_quotes(adapter.base_name)));
   }
   TRY_ASSIGN(auto weights, AdapterWeights::create(adapter, model, kernels, team, form));
   return std::shared_ptr<const AdapterWeights>(std::move(weights));

@@ -41,7 +41,7 @@ Status AdapterWeights::add_matrix(const Adapter& adapter, const AdapterMatrix& f
   });
   if (found == matrices.end() || found->n != from.n || found->k != from.k) {
     return make_error("{}: it changes \"{}\" of {} x {}, which {} does not have; it was made for another model",
-                      adapter.path, quoted(from.layer), from.n, from.k, model_->source().path());
+                      adapter.path, in_quotes(from.layer), from.n, from.k, model_->source().path());
   }
   Matrix matrix;
   matrix.id = static_cast<size_t>(found - matrices.begin());

@@ -26,7 +26,7 @@ constexpr int64_t kExpertsMax = 1024;
 std::string describe(const MetaValue& value) {
   if (const auto* number = std::get_if<int64_t>(&value.value)) return format("{}", *number);
   if (const auto* number = std::get_if<double>(&value.value)) return format("{}", *number);
-  if (const auto* text = std::get_if<std::string_view>(&value.value)) return format("\"{}\"", quoted(*text));
+  if (const auto* text = std::get_if<std::string_view>(&value.value)) return format("\"{}\"", in_quotes(*text));
   return value.is_array() ? "a list" : "true or false";
 }
 
@@ -167,7 +167,7 @@ Status read_rope_scaling(const ConfigReader& in, const ModelConfig& config, Rope
     out.magnitude = magnitude * attention;
   } else if (type != "none" && type != "longrope") {  // longrope's factors are tensors, see rope.cpp
     return make_error("{}: rotary scaling of type \"{}\" is not supported; none, linear, yarn and longrope are",
-                      in.source().path(), quoted(type));
+                      in.source().path(), in_quotes(type));
   }
   return {};
 }

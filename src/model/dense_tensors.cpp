@@ -71,7 +71,7 @@ std::string dense_architectures() {
 Result<std::vector<DenseTensor>> dense_tensors(const DenseShape& shape) {
   const HfFamily* family = dense_family(shape.architecture);
   if (family == nullptr) {
-    return make_error("the architecture \"{}\" is not one of those without experts: {}", quoted(shape.architecture),
+    return make_error("the architecture \"{}\" is not one of those without experts: {}", in_quotes(shape.architecture),
                       dense_architectures());
   }
   const auto width = static_cast<uint64_t>(shape.width), vocabulary = static_cast<uint64_t>(shape.vocabulary);

@@ -35,7 +35,7 @@ Status FloatWeights::read_matrix(const ModelSource& source, const MatrixInfo& in
     return make_error(
         "{}: the tensor \"{}\" is {}, and quantised numbers cannot be trained; train an adapter on this "
         "model, or open its original in F32, F16 or BF16",
-        source.path(), quoted(info.tensor), dtype_info(tensor.dtype).name);
+        source.path(), in_quotes(info.tensor), dtype_info(tensor.dtype).name);
   }
   Matrix matrix;
   matrix.info = &info;

@@ -79,7 +79,7 @@ uint64_t kv_bytes_per_position(const ModelConfig& config, KvFormat format) {
 Result<KvFormat> kv_format_from_name(std::string_view name) {
   if (name == "f16") return kKvF16;
   if (name == "q8_0") return kKvQ8_0;
-  return make_error("\"{}\" is not a format of the key and value cache; f16 and q8_0 are", quoted(name));
+  return make_error("\"{}\" is not a format of the key and value cache; f16 and q8_0 are", in_quotes(name));
 }
 
 }  // namespace andiron

@@ -35,7 +35,7 @@ Result<const Family*> family_of(const ModelSource& source) {
     supported += format("{}{}", supported.empty() ? "" : ", ", name);
   }
   return make_error("{}: the architecture \"{}\" is not supported; supported are {}", source.path(),
-                    quoted(architecture), supported);
+                    in_quotes(architecture), supported);
 }
 
 }  // namespace

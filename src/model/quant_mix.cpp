@@ -155,7 +155,7 @@ Result<QuantType> quant_type_from_name(std::string_view name) {
     if (type.name == upper) return type;
     names += (names.empty() ? "" : " ") + std::string(type.name);
   }
-  return make_error("type \"{}\" is not known; expected one of: {}", quoted(name), names);
+  return make_error("type \"{}\" is not known; expected one of: {}", in_quotes(name), names);
 }
 
 std::string_view file_type_name(const ModelSource& source) {

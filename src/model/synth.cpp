@@ -302,7 +302,7 @@ Result<const Shape*> find_shape(const std::string& name) {
   if (shape != std::end(kShapes)) return shape;
   std::string known;
   for (const std::string_view each : synthetic_shapes()) known += format("{}{}", known.empty() ? "" : ", ", each);
-  return make_error("\"{}\" is not a synthetic shape; {} are", quoted(name), known);
+  return make_error("\"{}\" is not a synthetic shape; {} are", in_quotes(name), known);
 }
 }  // namespace
 

@@ -122,7 +122,7 @@ Status check_all_used(const WeightsToLoad& load) {
   for (const TensorInfo& tensor : load.source.tensors()) {
     if (!tensor.name.starts_with("blk.") || load.used.count(&tensor) > 0 || is_known_ballast(tensor.name)) continue;
     return make_error("{}: the tensor \"{}\" has no place in a {} of {} layers; this variant is not supported",
-                      load.source.path(), quoted(tensor.name), load.config.architecture, load.config.blocks);
+                      load.source.path(), in_quotes(tensor.name), load.config.architecture, load.config.blocks);
   }
   return {};
 }

@@ -22,7 +22,7 @@ std::string list_of(std::span<const std::string_view> words) {
 std::string shown(const Json& value) {
   if (value.is_array()) return format("a list of {}", value.items().size());
   if (value.is_object()) return "an object";
-  if (value.is_string()) return format("\"{}\"", quoted(value.as_string(), kShownBytes));
+  if (value.is_string()) return format("\"{}\"", in_quotes(value.as_string(), kShownBytes));
   return value.dump();
 }
 
@@ -38,7 +38,7 @@ FieldReader::FieldReader(const Json& object, const ApiTable& table, std::optiona
     const std::string& name = member.first;
     const auto known = std::find_if(table.fields.begin(), table.fields.end(),
                                     [&](const ApiField& field) { return field.name == name; });
-    const std::string where = place(quoted(name, kShownBytes));
+    const std::string where = place(in_quotes(name, kShownBytes));
     if (known == table.fields.end()) {
       fail(refuse(where, "unknown_parameter", "\"{}\" is not a field of {}", where, table.name));
     } else if (known->use == FieldUse::kRefused && !member.second.is_null()) {

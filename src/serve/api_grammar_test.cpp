@@ -250,9 +250,9 @@ TEST(ApiGrammar, LargeSchemasAreRefused) {
     EXPECT_FALSE(planned.ok());
     return planned.ok() ? ApiError() : planned.error();
   };
-  const ApiError schema = error(
-      ask_with(R"(, "response_format": {"type": "json_schema", "json_schema": {"schema": )" + large + "}}"),
-      plain_call_style());
+  const ApiError schema =
+      error(ask_with(R"(, "response_format": {"type": "json_schema", "json_schema": {"schema": )" + large + "}}"),
+            plain_call_style());
   EXPECT_EQ(schema.param, "response_format");
   EXPECT_NE(schema.message.find("at most 262144 can be read"), std::string::npos) << schema.message;
   const auto tools = [&](const std::string& parameters, int count) {

@@ -29,7 +29,7 @@ std::optional<ApiError> parse_adapter(std::string_view text, const std::string& 
   }
   return refuse(place, "invalid_value",
                 "\"{}\": the strength of the adapter \"{}\" must be a number from -{} to {}, not \"{}\"", place,
-                quoted(out.name), kStrengthMax, kStrengthMax, quoted(text.substr(colon + 1)));
+                in_quotes(out.name), kStrengthMax, kStrengthMax, in_quotes(text.substr(colon + 1)));
 }
 
 // An item of "adapters": a name, or {"name", "scale"}.
@@ -261,7 +261,7 @@ void check_tool_choice(ChatAsk& ask, const std::string& place, std::optional<Api
   });
   if (known) return;
   error = refuse(place, "invalid_value", "\"{}\" names the tool \"{}\", which is not among the request's tools", place,
-                 quoted(ask.tool_choice.name));
+                 in_quotes(ask.tool_choice.name));
 }
 
 std::optional<std::string> read_text_content(const Json& content, std::span<const std::string_view> types,

@@ -18,7 +18,7 @@ constexpr std::string_view kFileFields[] = {"file", "purpose"};
 ApiError wrong_purpose(std::string_view purpose) {
   return refuse("purpose", "invalid_value",
                 "\"purpose\" must be \"fine-tune\", not \"{}\": files are kept here to be learned from",
-                andiron::quoted(purpose));
+                andiron::in_quotes(purpose));
 }
 
 ApiResult<FileAsk> parse_file_form(const std::vector<FormPart>& form) {
@@ -34,7 +34,7 @@ ApiResult<FileAsk> parse_file_form(const std::vector<FormPart>& form) {
       return refuse(name, "unsupported_parameter", "\"{}\" is not supported: {}", name, refused->reason);
     }
     if (std::find(std::begin(kFileFields), std::end(kFileFields), part.name) == std::end(kFileFields)) {
-      return refuse(part.name, "unknown_parameter", "\"{}\" is not a field of a file", andiron::quoted(part.name));
+      return refuse(part.name, "unknown_parameter", "\"{}\" is not a field of a file", andiron::in_quotes(part.name));
     }
     bool& seen = part.name == "file" ? has_file : has_purpose;
     if (std::exchange(seen, true)) {
@@ -229,22 +229,24 @@ ApiResult<PageAsk> parse_page(const HttpRequest& request, std::span<const std::s
   for (const auto& [name, value] : request.query) {
     const bool known = name == "limit" || name == "after" || std::find(more.begin(), more.end(), name) != more.end();
     if (!known)
-      return refuse(name, "unknown_parameter", "\"{}\" is not a parameter of {}", andiron::quoted(name), request.path);
+      return refuse(name, "unknown_parameter", "\"{}\" is not a parameter of {}", andiron::in_quotes(name),
+                    request.path);
     if (name == "after") page.after = value;
     if (name == "limit") {
       const auto limit = parse_int(value, "limit");
       if (!limit.ok() || *limit < 1 || *limit > limit_max) {
         return refuse("limit", "invalid_value", "\"limit\" must be a whole number from 1 to {}, not \"{}\"", limit_max,
-                      andiron::quoted(value));
+                      andiron::in_quotes(value));
       }
       page.limit = *limit;
     }
     if (name == "stream" && value != "true" && value != "false") {
-      return refuse("stream", "invalid_value", "\"stream\" must be true or false, not \"{}\"", andiron::quoted(value));
+      return refuse("stream", "invalid_value", "\"stream\" must be true or false, not \"{}\"",
+                    andiron::in_quotes(value));
     }
     if (name == "stream") page.stream = value == "true";
     if (name == "order" && value != "asc" && value != "desc") {
-      return refuse("order", "invalid_value", "\"order\" must be asc or desc, not \"{}\"", andiron::quoted(value));
+      return refuse("order", "invalid_value", "\"order\" must be asc or desc, not \"{}\"", andiron::in_quotes(value));
     }
     if (name == "order") page.ascending = value == "asc";
     if (name == "purpose" && value != "fine-tune") return wrong_purpose(value);
@@ -259,7 +261,7 @@ ApiResult<Json> list_json(std::vector<Json> all, const PageAsk& page) {
                                     [&](const Json& item) { return item.member("id").text_or("") == page.after; });
     if (found == all.end()) {
       return ApiError{
-          404, format("\"after\": there is no \"{}\" here", andiron::quoted(page.after)), "after", "not_found", {}};
+          404, format("\"after\": there is no \"{}\" here", andiron::in_quotes(page.after)), "after", "not_found", {}};
     }
     begin = static_cast<size_t>(found - all.begin()) + 1;
   }

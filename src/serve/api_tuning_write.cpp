@@ -130,7 +130,7 @@ Json tuning_plan_json(const LearnPlan& plan) {
 }
 
 ApiError no_file(std::string_view id, std::string param) {
-  return {404, format("there is no file \"{}\" here", andiron::quoted(id)), std::move(param), "not_found", {}};
+  return {404, format("there is no file \"{}\" here", andiron::in_quotes(id)), std::move(param), "not_found", {}};
 }
 
 }  // namespace andiron

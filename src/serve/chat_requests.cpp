@@ -15,7 +15,7 @@ constexpr std::string_view kSetByStore = "the store sets it";
 constexpr int64_t kConversationsMax = 1000;  // of one list
 
 ApiError missing(std::string_view what, std::string_view id) {
-  return {404, format("there is no {} \"{}\"", what, quoted(id)), "", "not_found", {}};
+  return {404, format("there is no {} \"{}\"", what, in_quotes(id)), "", "not_found", {}};
 }
 
 // An object, taken as it is.
@@ -75,7 +75,7 @@ std::optional<ApiError> check_within(Store& store, std::string_view conversation
   if (!found.ok()) return store_failed(found.error());
   if (found->has_value() && (*found)->conversation == conversation) return std::nullopt;
   return refuse(std::string(param), "invalid_value", "\"{}\" must be a message of this conversation, not \"{}\"", param,
-                quoted(id));
+                in_quotes(id));
 }
 
 // What would make the store refuse a message, so that the answer can tell a wrong request from a failing disk.
@@ -93,7 +93,7 @@ std::optional<ApiError> check_message(Store& store, const Message& message) {
   for (const std::string& hash : message.files) {
     const auto file = store.file(hash);
     if (!file.ok()) return store_failed(file.error());
-    if (!file->has_value()) return refuse("files", "invalid_value", "there is no file \"{}\"", quoted(hash));
+    if (!file->has_value()) return refuse("files", "invalid_value", "there is no file \"{}\"", in_quotes(hash));
   }
   return std::nullopt;
 }
@@ -171,7 +171,7 @@ ApiError store_refused(const Error& error, ApiError refusal) {
 std::optional<ApiError> check_query(const HttpRequest& request, std::initializer_list<std::string_view> known) {
   for (const auto& [name, value] : request.query) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    return refuse(quoted(name), "unknown_parameter", "\"{}\" is not a parameter of this request", quoted(name));
+    return refuse(in_quotes(name), "unknown_parameter", "\"{}\" is not a parameter of this request", in_quotes(name));
   }
   return std::nullopt;
 }
@@ -186,7 +186,7 @@ std::optional<ApiError> read_query(const HttpRequest& request, std::string_view 
     return std::nullopt;
   }
   return refuse(std::string(name), "invalid_value", "\"{}\" must be a whole number from {} to {}, not \"{}\"", name,
-                min, max, quoted(text));
+                min, max, in_quotes(text));
 }
 
 ChatResult list_chats(Store& store, const HttpRequest& request) {

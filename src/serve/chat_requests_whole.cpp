@@ -103,7 +103,8 @@ ChatResult export_chats(Store& store, const HttpRequest& request) {
   for (const std::string& id : ids) {
     const auto there = store.conversation(id);
     if (!there.ok()) return store_failed(there.error());
-    if (!there->has_value()) return refuse("conversation", "not_found", "there is no conversation \"{}\"", quoted(id));
+    if (!there->has_value())
+      return refuse("conversation", "not_found", "there is no conversation \"{}\"", in_quotes(id));
   }
   std::deque<std::string> pieces;
   size_t bytes = 0;

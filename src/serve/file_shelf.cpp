@@ -51,7 +51,7 @@ Status check_name(const std::string& name) {
       std::none_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   if (!name.empty() && name.size() <= FileShelf::kNameBytesMax && shown && is_valid_utf8(name)) return {};
   return make_error("the name of a file must be 1 to {} bytes of text, not \"{}\"", FileShelf::kNameBytesMax,
-                    andiron::quoted(name));
+                    andiron::in_quotes(name));
 }
 
 // What a process that was killed has left: of a file that came, or of one that went (see remove()).
@@ -117,10 +117,10 @@ Result<FileShelf> FileShelf::open(std::string folder) {
 Status FileShelf::check(std::string_view sent_name, std::string_view content) {
   const std::string name = last_part(sent_name);
   TRY(check_name(name));
-  if (is_blank(content)) return make_error("{}: there is nothing in this file", andiron::quoted(name));
+  if (is_blank(content)) return make_error("{}: there is nothing in this file", andiron::in_quotes(name));
   const std::string why = why_not_text(content, name);
   if (why.empty()) return {};
-  return make_error("{}: only text can be learned from, and this is {}", andiron::quoted(name), why);
+  return make_error("{}: only text can be learned from, and this is {}", andiron::in_quotes(name), why);
 }
 
 Result<ShelfFile> FileShelf::add(std::string_view name, std::string_view content) const {

@@ -68,7 +68,7 @@ std::string listed(const std::vector<std::string>& names) {
   const size_t shown = std::min(names.size(), kMost);
   for (size_t i = 0; i < shown; ++i) {
     const bool last = i + 1 == names.size();
-    out += format("{}\"{}\"", i == 0 ? "" : last ? " and " : ", ", quoted(names[i]));
+    out += format("{}\"{}\"", i == 0 ? "" : last ? " and " : ", ", in_quotes(names[i]));
   }
   return shown < names.size() ? format("{} and {} more", out, names.size() - shown) : out;
 }
@@ -168,7 +168,7 @@ std::optional<ApiError> ModelHost::check_model(const ModelChoice& choice) const 
   const std::string adapters =
       names.empty() ? "" : format("; it can wear {}, as in \"{}+{}\"", listed(names), options_.name, names.front());
   return not_found(
-      format("there is no model \"{}\" here; there is \"{}\"{}", quoted(choice.model), options_.name, adapters));
+      format("there is no model \"{}\" here; there is \"{}\"{}", in_quotes(choice.model), options_.name, adapters));
 }
 
 // The adapters and their files as they are now; those of strength 0 are not worn.
@@ -181,7 +181,7 @@ ApiResult<std::vector<ModelHost::Layer>> ModelHost::find_layers(const ModelChoic
     if (!stamps.ok()) {
       const auto names = options_.adapters.names();
       const std::string there = names.empty() ? "none" : listed(names);
-      return not_found(format("there is no adapter \"{}\" here; there {} {}", quoted(adapter.name),
+      return not_found(format("there is no adapter \"{}\" here; there {} {}", in_quotes(adapter.name),
                               names.size() == 1 ? "is" : "are", there));
     }
     layer.stamps = std::move(*stamps);

@@ -104,7 +104,7 @@ class CallGrammar {
     return grammar_.call(add_rules(grammar_, inner));
   }
   Result<uint32_t> arguments(const OfferedTool& tool) {
-    const std::string place = format("the parameters of the tool \"{}\"", quoted(tool.name));
+    const std::string place = format("the parameters of the tool \"{}\"", in_quotes(tool.name));
     return schema(tool.parameters.is_object() ? tool.parameters : any_object(), place);
   }
   static Json any_object() {
@@ -178,7 +178,7 @@ class CallGrammar {
       const Json* definitions = tool.parameters.find(name);
       if (whole.is_object() && definitions != nullptr && whole.find(name) == nullptr) whole.set(name, *definitions);
     }
-    return schema(whole, format("the parameter \"{}\" of the tool \"{}\"", quoted(key), quoted(tool.name)));
+    return schema(whole, format("the parameter \"{}\" of the tool \"{}\"", in_quotes(key), in_quotes(tool.name)));
   }
 
   Grammar& grammar_;

@@ -22,7 +22,7 @@ namespace {
 
 ApiError no_job(std::string_view id) {
   return {404,
-          format("there is no fine-tuning job \"{}\" here", andiron::quoted(id)),
+          format("there is no fine-tuning job \"{}\" here", andiron::in_quotes(id)),
           "fine_tuning_job_id",
           "not_found",
           {}};
@@ -153,7 +153,7 @@ std::optional<ApiError> TrainingJobs::check_ask(const TrainingAsk& ask) const {
   if (ask.model != options_.model_name) {
     return ApiError{404,
                     format("there is no model \"{}\" here to teach; there is \"{}\", without adapters",
-                           andiron::quoted(ask.model), options_.model_name),
+                           andiron::in_quotes(ask.model), options_.model_name),
                     "model",
                     "model_not_found",
                     {}};
@@ -398,7 +398,7 @@ ApiResult<TrainingJob> TrainingJobs::resume(std::string_view id) {
       return conflict(format("only a job that is paused can go on; this one is {}", job.state), "job_not_paused");
     }
     if (job.ask.model != options_.model_name) {
-      return conflict(format("the job teaches \"{}\", which another server has", andiron::quoted(job.ask.model)),
+      return conflict(format("the job teaches \"{}\", which another server has", andiron::in_quotes(job.ask.model)),
                       "model_not_found");
     }
     if (auto error = check_room()) return error;
@@ -468,8 +468,11 @@ ApiResult<TrainingJob> TrainingJobs::discard_model(std::string_view model) {
       return discard(job.id);
     }
   }
-  return ApiError{
-      404, format("there is no \"{}\" that was learned here", andiron::quoted(model)), "model", "model_not_found", {}};
+  return ApiError{404,
+                  format("there is no \"{}\" that was learned here", andiron::in_quotes(model)),
+                  "model",
+                  "model_not_found",
+                  {}};
 }
 
 ApiResult<std::unique_ptr<RunFolder>> TrainingJobs::hold_adapter(const TrainingJob& job) const {

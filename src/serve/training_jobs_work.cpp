@@ -46,7 +46,7 @@ Error error_of(const std::exception_ptr& thrown) {
   } catch (const std::bad_alloc&) {
     return make_error(ErrorKind::kMachine, "there is not enough memory to train");
   } catch (const std::exception& exception) {
-    return make_error("training was ended by a failure of the program: {}", andiron::quoted(exception.what()));
+    return make_error("training was ended by a failure of the program: {}", andiron::in_quotes(exception.what()));
   }
 }
 

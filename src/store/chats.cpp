@@ -92,10 +92,10 @@ Result<std::vector<Message>> read_messages(SqliteConnection& db, const std::stri
 }
 
 Error no_conversation(std::string_view id) {
-  return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", quoted(id));
+  return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", in_quotes(id));
 }
 Error no_message(std::string_view id) {
-  return make_error(ErrorKind::kNotFound, "there is no message \"{}\"", quoted(id));
+  return make_error(ErrorKind::kNotFound, "there is no message \"{}\"", in_quotes(id));
 }
 
 Result<int64_t> conversation_number(SqliteConnection& db, std::string_view id) {
@@ -110,7 +110,7 @@ Result<std::optional<int64_t>> number_within(SqliteConnection& db, int64_t conve
   if (id.empty()) return std::optional<int64_t>();
   TRY_ASSIGN(const auto number,
              db.find_number("SELECT number FROM message WHERE id = ? AND conversation = ?", {id, conversation}));
-  if (!number) return make_error("{} \"{}\" is no message of this conversation", what, quoted(id));
+  if (!number) return make_error("{} \"{}\" is no message of this conversation", what, in_quotes(id));
   return number;
 }
 
@@ -126,7 +126,7 @@ Status attach(SqliteConnection& db, int64_t message, const std::vector<std::stri
   for (const std::string& hash : files) {
     TRY(db.run("INSERT INTO message_file (message, place, file) SELECT ?, ?, number FROM file WHERE hash = ?",
                {message, place++, hash}));
-    if (db.changes() != 1) return make_error("there is no file \"{}\"", quoted(hash));
+    if (db.changes() != 1) return make_error("there is no file \"{}\"", in_quotes(hash));
   }
   return {};
 }
@@ -136,8 +136,8 @@ Status check_edit(SqliteConnection& db, const Message& message) {
   if (message.edit_of.empty()) return {};
   TRY_ASSIGN(const auto original, find_message(db, message.edit_of));
   if (original && original->parent == message.parent && original->role == message.role) return {};
-  return make_error("\"{}\" cannot be an edit of \"{}\": that has another parent or role", quoted(message.id),
-                    quoted(message.edit_of));
+  return make_error("\"{}\" cannot be an edit of \"{}\": that has another parent or role", in_quotes(message.id),
+                    in_quotes(message.edit_of));
 }
 
 // To look at every text for each message that comes would make a long conversation's import quadratic in its bytes: of

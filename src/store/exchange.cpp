@@ -51,7 +51,7 @@ class Exporter {
   }
   Status conversation(const std::string& id) {
     TRY_ASSIGN(const auto conversation, find_conversation(db_, id));
-    if (!conversation) return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", quoted(id));
+    if (!conversation) return make_error(ErrorKind::kNotFound, "there is no conversation \"{}\"", in_quotes(id));
     TRY_ASSIGN(const auto messages, list_messages(db_, id));
     for (const Message& message : messages) {
       for (const std::string& hash : message.files) TRY(file(hash));
@@ -79,7 +79,7 @@ class Exporter {
   Status file(const std::string& hash) {
     if (!files_.insert(hash).second) return {};
     TRY_ASSIGN(const auto file, find_file(db_, hash));
-    if (!file) return make_error("there is no file \"{}\"", quoted(hash));
+    if (!file) return make_error("there is no file \"{}\"", in_quotes(hash));
     return put("file", FileLine{file->hash, file->media, to_base64(file->bytes)});
   }
   template <typename T>
@@ -145,7 +145,7 @@ class Importer {
     if (kind == "run") return read_run(value);
     if (kind == "lesson") return read_lesson(value);
     if (kind == "end") return read_end(value);
-    return make_error("\"{}\" is not known here", quoted(kind));
+    return make_error("\"{}\" is not known here", in_quotes(kind));
   }
 
   Result<ImportReport> finish() {
@@ -176,7 +176,7 @@ class Importer {
     TRY_ASSIGN(const auto bytes, from_base64(file.base64, "the file"));
     TRY_ASSIGN(const auto there, find_file(db_, file.hash));
     TRY_ASSIGN(const std::string hash, put_file(db_, file.media, bytes));
-    if (hash != file.hash) return make_error("the file has the hash {}, not \"{}\"", hash, quoted(file.hash));
+    if (hash != file.hash) return make_error("the file has the hash {}, not \"{}\"", hash, in_quotes(file.hash));
     if (there) return keep();
     ++report_.files;
     return {};

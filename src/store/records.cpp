@@ -56,7 +56,7 @@ Status check_among(std::string_view text, const std::string_view (&words)[kCount
   if (std::find(std::begin(words), std::end(words), text) != std::end(words)) return {};
   std::string known;
   for (const std::string_view word : words) known += (known.empty() ? "" : ", ") + std::string(word);
-  return make_error("{} is \"{}\"; expected one of {}", what, quoted(text), known);
+  return make_error("{} is \"{}\"; expected one of {}", what, in_quotes(text), known);
 }
 
 }  // namespace
@@ -66,7 +66,7 @@ Status check_id(std::string_view id, std::string_view what) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
   if (fine) return {};
-  return make_error("{} is \"{}\"; expected 1 to {} letters, digits, \"-\" and \"_\"", what, quoted(id),
+  return make_error("{} is \"{}\"; expected 1 to {} letters, digits, \"-\" and \"_\"", what, in_quotes(id),
                     StoreLimits::kIdBytes);
 }
 
@@ -134,7 +134,7 @@ Status check_record(const Lesson& lesson) {
 Status check_setting(std::string_view name, const Json& value) {
   if (name.empty()) return make_error("a setting has no name");
   TRY(check_name(name, "the name of the setting"));
-  return check_json(value, format("the setting \"{}\"", quoted(name)));
+  return check_json(value, format("the setting \"{}\"", in_quotes(name)));
 }
 
 Status check_file(std::string_view media, size_t bytes) {

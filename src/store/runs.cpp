@@ -57,7 +57,7 @@ Result<std::optional<StoredRun>> find_run(SqliteConnection& db, std::string_view
 
 Status remove_run(SqliteConnection& db, std::string_view id) {
   TRY_ASSIGN(const auto run, db.find_number("SELECT number FROM run WHERE id = ?", {id}));
-  if (!run) return make_error(ErrorKind::kNotFound, "there is no run \"{}\"", quoted(id));
+  if (!run) return make_error(ErrorKind::kNotFound, "there is no run \"{}\"", in_quotes(id));
   TRY(db.run("DELETE FROM lesson WHERE run = ?", {*run}));
   return db.run("DELETE FROM run WHERE number = ?", {*run});
 }
@@ -151,7 +151,7 @@ Status put_setting(SqliteConnection& db, std::string_view name, const Json& valu
                        {name}));
   if (others + static_cast<int64_t>(name.size() + text.size()) > StoreLimits::kSettingsBytes) {
     return make_error("the setting \"{}\" has {}, and the others {}: all together may have {}; remove some",
-                      quoted(name), human_bytes(text.size()), human_bytes(static_cast<uint64_t>(others)),
+                      in_quotes(name), human_bytes(text.size()), human_bytes(static_cast<uint64_t>(others)),
                       human_bytes(StoreLimits::kSettingsBytes));
   }
   return db.run(

@@ -64,7 +64,7 @@ std::string reason(int code, sqlite3* database) {
 bool SqliteRow::expect(int column, int type, const char* what) {
   if (sqlite3_column_type(statement_, column) == type) return true;
   if (problem_.empty()) {
-    problem_ = format("\"{}\" is not {}", quoted(sqlite3_column_name(statement_, column)), what);
+    problem_ = format("\"{}\" is not {}", in_quotes(sqlite3_column_name(statement_, column)), what);
   }
   return false;
 }

@@ -347,7 +347,7 @@ Status Store::check() {
       problem = row.text(0);
       return Status();
     }));
-    if (problem != "ok") return make_error("{}: damaged: {}", db.path(), andiron::quoted(problem));
+    if (problem != "ok") return make_error("{}: damaged: {}", db.path(), andiron::in_quotes(problem));
     TRY(db.query("PRAGMA foreign_key_check", {}, [&](SqliteRow& row) {
       return make_error("{}: a row of {} refers to something that is not there", db.path(), row.text(0));
     }));

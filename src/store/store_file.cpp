@@ -29,7 +29,7 @@ std::string holder(int fd) {
   char text[32] = {};
   const ssize_t size = ::pread(fd, text, sizeof text - 1, 0);
   const std::string_view digits = trimmed(std::string_view(text, size > 0 ? static_cast<size_t>(size) : 0));
-  return digits.empty() ? "" : format(" (process {})", quoted(digits));
+  return digits.empty() ? "" : format(" (process {})", in_quotes(digits));
 }
 
 // A regular file of the user's under this name, or nothing. `size`: its bytes, -1 for nothing.
@@ -60,7 +60,7 @@ Status check_whole(SqliteConnection& connection) {
   if (problem == "ok") return {};
   return make_error(
       "{}: the database is damaged ({}); it is left as it is: keep a copy, and see what sqlite3's .recover saves",
-      connection.path(), andiron::quoted(problem));
+      connection.path(), andiron::in_quotes(problem));
 }
 
 }  // namespace

@@ -26,16 +26,16 @@ uint64_t key_of(int32_t left, int32_t right) {
 Status check_special_token(std::string_view token) {
   if (token.empty()) return make_error("a special token is empty");
   if (token.size() > WholeTokenFinder::kTextBytesMax) {
-    return make_error("the special token \"{}\" has {} bytes; at most {} are found in texts", quoted(token, 40),
+    return make_error("the special token \"{}\" has {} bytes; at most {} are found in texts", in_quotes(token, 40),
                       token.size(), WholeTokenFinder::kTextBytesMax);
   }
-  if (!is_valid_utf8(token)) return make_error("the special token \"{}\" is not UTF-8", quoted(token));
+  if (!is_valid_utf8(token)) return make_error("the special token \"{}\" is not UTF-8", in_quotes(token));
   std::string byte;
   size_t at = 0;
   next_code_point(token, at);
   if (at == token.size() && append_from_byte_level(byte, token)) {
     return make_error("the special token \"{}\" is the name of a byte in the vocabulary; take a longer one",
-                      quoted(token));
+                      in_quotes(token));
   }
   return {};
 }
@@ -49,12 +49,12 @@ Status validate(const BpeTrainOptions& options) {
         "\"{}\" is no byte-level pre-tokenizer; expected one of GGUF's names (tokenizer.ggml.pre), such as qwen2, "
         "gpt-2, "
         "llama-bpe",
-        quoted(options.pre));
+        in_quotes(options.pre));
   }
   std::set<std::string_view> seen;
   for (const std::string& token : options.special_tokens) {
     TRY(check_special_token(token));
-    if (!seen.insert(token).second) return make_error("the special token \"{}\" is there twice", quoted(token));
+    if (!seen.insert(token).second) return make_error("the special token \"{}\" is there twice", in_quotes(token));
   }
   if (options.count_min < 1) {
     return make_error("pairs that occur {} times cannot be merged; expected 1 or more", options.count_min);

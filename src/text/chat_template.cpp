@@ -67,7 +67,7 @@ Result<Value> messages_value(const Json& messages) {
 
 Status add_trusted(std::vector<std::pair<std::string, Value>>& variables, const std::string& name,
                    const std::string& token) {
-  if (!is_valid_utf8(token)) return make_error("{}: the token's text is not UTF-8", quoted(name));
+  if (!is_valid_utf8(token)) return make_error("{}: the token's text is not UTF-8", in_quotes(name));
   variables.emplace_back(name, jinja::make_string(token));
   return {};
 }
@@ -133,7 +133,7 @@ Result<RenderedPrompt> ChatTemplate::render(const Json& messages, const Json& to
   variables.emplace_back("documents", Value::none());  // transformers always defines it, and tools
   for (const auto& [name, json] : options.variables.members()) {
     auto value = jinja::value_from_json(json, true);
-    if (!value.ok()) return make_error("template variable \"{}\": {}", quoted(name), value.error().message);
+    if (!value.ok()) return make_error("template variable \"{}\": {}", in_quotes(name), value.error().message);
     variables.emplace_back(name, std::move(*value));
   }
   const bool wants_list = options.adapt && capabilities_.needs_tools_list && tools.is_null();

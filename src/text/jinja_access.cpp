@@ -166,7 +166,7 @@ Result<Value> data_attribute(Runtime& runtime, const Value& object, std::string_
 // Names with two underscores around them are Python's own; the sandbox shows them as undefined.
 Result<Value> python_attribute(Runtime& runtime, const Value& object, std::string_view name) {
   if (name.size() > 4 && name.substr(0, 2) == "__" && name.substr(name.size() - 2) == "__") {
-    return runtime.undefined(format("access to '{}' is not allowed", quoted(name)));
+    return runtime.undefined(format("access to '{}' is not allowed", in_quotes(name)));
   }
   TRY_ASSIGN(Value value, data_attribute(runtime, object, name));
   if (!value.is_missing()) return value;

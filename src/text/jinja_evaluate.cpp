@@ -183,7 +183,7 @@ Result<Call> Interpreter::evaluate_arguments(const Arguments& arguments, Frame& 
       if (key.text().size() > kMaxNameBytes) return make_error("an argument's name longer than {}", kMaxNameBytes);
       const auto same = [name = key.view()](const auto& entry) { return entry.first == name; };
       if (std::any_of(call.named.begin(), call.named.end(), same)) {
-        return make_error("the argument '{}' is given twice", quoted(key.view()));
+        return make_error("the argument '{}' is given twice", in_quotes(key.view()));
       }
       call.named.emplace_back(std::string(key.view()), value);
     }
@@ -261,7 +261,7 @@ Status Interpreter::bind_macro(const MacroNode& node, Call& call, Frame& frame) 
   }
   TRY(bind_special(node, call, frame));
   if (!call.named.empty()) {
-    return make_error("the macro '{}' has no parameter '{}'", shown, quoted(call.named[0].first));
+    return make_error("the macro '{}' has no parameter '{}'", shown, in_quotes(call.named[0].first));
   }
   if (node.varargs_slot < 0 && call.positional.size() > node.parameters.size()) {
     return make_error("the macro '{}' takes at most {} arguments, got {}", shown, node.parameters.size(),

@@ -57,7 +57,7 @@ Result<Value> map_attribute(Runtime& runtime, const Value& self, Call& call) {
   const Value attribute = take_named(call, "attribute");
   const Value if_undefined = take_named(call, "default");
   if (!call.named.empty())
-    return failed(runtime, self, format("map has no parameter '{}'", quoted(call.named[0].first)));
+    return failed(runtime, self, format("map has no parameter '{}'", in_quotes(call.named[0].first)));
   TRY_ASSIGN(const AttributePath path, AttributePath::parse(runtime, attribute));
   return lazily(runtime, self, [&](const Value& item, std::vector<Value>& out) -> Status {
     TRY_ASSIGN(Value value, path.get(runtime, item, if_undefined));

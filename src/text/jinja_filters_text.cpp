@@ -235,7 +235,7 @@ Result<Value> xml_attributes(Runtime& runtime, const Value* a) {
     if (value.is_none() || value.is_undefined()) continue;
     if (!key.is_string()) return make_error("xmlattr needs strings as keys");
     if (key.view().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos) {
-      return make_error("'{}' is no name of an attribute", quoted(key.view()));
+      return make_error("'{}' is no name of an attribute", in_quotes(key.view()));
     }
     if (out.size() > 0 || with_space) out.append(" ");
     TRY_ASSIGN(const Value name, escape(runtime, key));

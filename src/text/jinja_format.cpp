@@ -221,7 +221,7 @@ class PercentFormatter {
     if (!argument_.is(Kind::kDict)) return make_error("'%' with names needs a dict");
     const Value* value = argument_.dict().find(reader.text.substr(start, reader.at - 1 - start));
     if (value == nullptr)
-      return make_error("'%' found no key '{}'", quoted(reader.text.substr(start, reader.at - 1 - start)));
+      return make_error("'%' found no key '{}'", in_quotes(reader.text.substr(start, reader.at - 1 - start)));
     keyed_ = *value;
     return {};
   }
@@ -285,7 +285,7 @@ class PercentFormatter {
   Status number(const Value& value, FormatSpec spec, bool is_zero) {
     if (spec.type == 'i' || spec.type == 'u') spec.type = 'd';
     if (std::string_view("doxXeEfFgGc").find(spec.type) == std::string_view::npos) {
-      return bad_pattern(format("unknown conversion '%{}'", quoted(std::string_view(&spec.type, 1))));
+      return bad_pattern(format("unknown conversion '%{}'", in_quotes(std::string_view(&spec.type, 1))));
     }
     if (spec.type == 'c' && value.is_string()) {
       if (value.string().length != 1) return make_error("'%c' needs one character");
@@ -465,7 +465,7 @@ class BraceFormatter {
       value = call_.positional[index];
     } else {
       const Value* found = named_argument(first);
-      if (found == nullptr) return make_error("format() has no argument '{}'", quoted(first));
+      if (found == nullptr) return make_error("format() has no argument '{}'", in_quotes(first));
       value = *found;
     }
     return follow(std::move(value), name.substr(first_end));
@@ -509,7 +509,7 @@ class BraceFormatter {
     const std::string_view allowed = "bcdeEfFgGnosxX%";
     if (spec.type == 's' || (spec.type != '\0' && allowed.find(spec.type) == std::string_view::npos)) {
       return bad_pattern(
-          format("the format code '{}' does not work on a number", quoted(std::string_view(&spec.type, 1))));
+          format("the format code '{}' does not work on a number", in_quotes(std::string_view(&spec.type, 1))));
     }
     if (spec.type == 'n' && value.is_integral()) spec.type = 'd';
     const bool is_whole = value.is_integral() && std::string_view("eEfFgG%").find(spec.type) == std::string_view::npos;

@@ -13,7 +13,7 @@ namespace {
 Result<Value> raise_exception(Runtime& runtime, const Value* a) {
   constexpr size_t kShown = 400;
   TRY_ASSIGN(const Text message, to_text(runtime, a[0]));
-  return make_error("the template refuses: {}", quoted(message.view(), kShown));
+  return make_error("the template refuses: {}", in_quotes(message.view(), kShown));
 }
 
 Result<Value> strftime_now(Runtime& runtime, const Value* a) {

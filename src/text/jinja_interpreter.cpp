@@ -253,7 +253,7 @@ Status Interpreter::assign(const Expr& target, const Value& value, Frame& frame)
 Status Interpreter::assign_attribute(const Expr& target, const Value& value, Frame& frame) {
   const Value& owner = frame.at(target.slot);
   if (!owner.is(Kind::kNamespace)) {
-    return make_error("'{}' is no namespace, so its attributes cannot be set", quoted(target.text));
+    return make_error("'{}' is no namespace, so its attributes cannot be set", in_quotes(target.text));
   }
   const std::string_view name = target.constant.view();
   NamespaceObject& object = owner.name_space();

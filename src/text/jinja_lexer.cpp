@@ -52,7 +52,7 @@ std::string describe(const Token& token) {
     case TokenKind::kName:
     case TokenKind::kOperator: break;
   }
-  return "'" + quoted(token.text) + "'";
+  return "'" + in_quotes(token.text) + "'";
 }
 
 Lexer::Lexer(std::string_view source) : source_(with_unix_line_breaks(source)) {}
@@ -288,7 +288,7 @@ Result<Token> Lexer::lex_number() {
   std::string digits = source_.substr(pos_, end - pos_);
   std::erase(digits, '_');
   auto value = parse_double(digits, "number");
-  if (!value.ok()) return fail("a number too large or too small: " + quoted(digits));
+  if (!value.ok()) return fail("a number too large or too small: " + in_quotes(digits));
   token.real = *value;
   advance(end - pos_);
   return token;
@@ -313,7 +313,7 @@ Result<Token> Lexer::lex_integer(size_t end, int base) {
   token.line = line_;
   const auto [last, code] = std::from_chars(digits.data(), digits.data() + digits.size(), token.integer, base);
   if (code != std::errc() || last != digits.data() + digits.size()) {
-    return fail("a whole number that does not fit 64 bits: " + quoted(source_.substr(pos_, end - pos_), 40));
+    return fail("a whole number that does not fit 64 bits: " + in_quotes(source_.substr(pos_, end - pos_), 40));
   }
   advance(end - pos_);
   return token;
@@ -403,7 +403,7 @@ Result<Token> Lexer::lex_operator() {
   if (found == std::end(kSymbols)) {
     size_t next = pos_;
     next_code_point(source_, next);
-    return fail("unexpected character '" + quoted(source_.substr(pos_, next - pos_)) + "'");
+    return fail("unexpected character '" + in_quotes(source_.substr(pos_, next - pos_)) + "'");
   }
   Token token;
   token.kind = TokenKind::kOperator;

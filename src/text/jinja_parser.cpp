@@ -107,7 +107,7 @@ class Parser : public ExpressionParser {
     if (std::find(std::begin(kRefused), std::end(kRefused), token.text) != std::end(kRefused)) {
       return fail_at(line, format("the tag '{}' is not supported in a chat template", token.text));
     }
-    return fail_at(line, format("unknown tag '{}'", quoted(token.text)));
+    return fail_at(line, format("unknown tag '{}'", in_quotes(token.text)));
   }
 
   // {% print a, b %}
@@ -207,7 +207,7 @@ class Parser : public ExpressionParser {
       TRY_ASSIGN(parameter.name, take_name());
       const auto same = [&](const auto& other) { return other.name == parameter.name; };
       if (std::any_of(macro.parameters.begin(), macro.parameters.end(), same)) {
-        return fail(format("the parameter '{}' appears twice", quoted(parameter.name)));
+        return fail(format("the parameter '{}' appears twice", in_quotes(parameter.name)));
       }
       TRY_ASSIGN(const bool with_default, skip_operator("="));
       if (with_default) {

@@ -187,7 +187,7 @@ Status ExpressionParser::parse_argument(Arguments& arguments) {
       std::string name = current_.text;
       const auto same = [&](const auto& other) { return other.first == name; };
       if (std::any_of(arguments.named.begin(), arguments.named.end(), same)) {
-        return fail(format("the argument '{}' appears twice", quoted(name)));
+        return fail(format("the argument '{}' appears twice", in_quotes(name)));
       }
       TRY(advance());
       TRY(advance());

@@ -152,7 +152,7 @@ Result<Value> Runtime::run(const Builtin& builtin, const Value& self, Call& call
   for (auto& [name, value] : call.named) {
     const auto index = static_cast<size_t>(std::find(names.begin(), names.begin() + count, name) - names.begin());
     if (index == count || builtin.positional_only)
-      return make_error("{}() has no parameter '{}'", builtin.name, quoted(name));
+      return make_error("{}() has no parameter '{}'", builtin.name, in_quotes(name));
     if (!bound[index].is_missing()) return make_error("{}() got '{}' twice", builtin.name, name);
     bound[index] = std::move(value);
   }
@@ -164,13 +164,13 @@ Result<Value> Runtime::run(const Builtin& builtin, const Value& self, Call& call
 
 Result<Value> Runtime::apply_filter(std::string_view name, const Value& subject, Call& call) {
   const Builtin* filter = find_filter(name);
-  if (filter == nullptr) return make_error("there is no filter '{}'", quoted(name));
+  if (filter == nullptr) return make_error("there is no filter '{}'", in_quotes(name));
   return run(*filter, subject, call);
 }
 
 Result<bool> Runtime::apply_test(std::string_view name, const Value& subject, Call& call) {
   const Builtin* test = find_test(name);
-  if (test == nullptr) return make_error("there is no test '{}'", quoted(name));
+  if (test == nullptr) return make_error("there is no test '{}'", in_quotes(name));
   TRY_ASSIGN(const Value result, run(*test, subject, call));
   return truth(result);
 }

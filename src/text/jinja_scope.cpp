@@ -473,7 +473,7 @@ class Resolver {
                             (e.kind == ExprKind::kTest && find_test(e.text) == nullptr);
     if (is_unknown && !is_soft) {
       return fail(e.line,
-                  format("there is no {} '{}'", e.kind == ExprKind::kFilter ? "filter" : "test", quoted(e.text)));
+                  format("there is no {} '{}'", e.kind == ExprKind::kFilter ? "filter" : "test", in_quotes(e.text)));
     }
     Status status;
     for_each_child(e, [&](const Expr& child) {

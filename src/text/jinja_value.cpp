@@ -58,8 +58,8 @@ std::string Value::undefined_hint() const {
   if (!object_) return "the value is undefined";
   const auto& object = static_cast<const UndefinedObject&>(*object_);
   if (!object.message.empty()) return object.message;
-  if (object.owner.empty()) return format("'{}' is undefined", quoted(object.name));
-  return format("'{}' has no attribute '{}'", object.owner, quoted(object.name));
+  if (object.owner.empty()) return format("'{}' is undefined", in_quotes(object.name));
+  return format("'{}' has no attribute '{}'", object.owner, in_quotes(object.name));
 }
 
 uint64_t RangeObject::size() const {

@@ -53,7 +53,7 @@ class RegexCompiler {
 
  private:
   Error fail(std::string_view what) const {
-    return make_error("the regular expression \"{}\" cannot be used: {}", quoted(pattern_, 400), what);
+    return make_error("the regular expression \"{}\" cannot be used: {}", in_quotes(pattern_, 400), what);
   }
 
   uint32_t emit(Instruction instruction) {

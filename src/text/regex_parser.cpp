@@ -71,7 +71,7 @@ class Parser {
 
  private:
   Error fail(std::string_view what) const {
-    return make_error("the regular expression \"{}\" cannot be used: {} (at byte {})", quoted(pattern_, 400), what,
+    return make_error("the regular expression \"{}\" cannot be used: {} (at byte {})", in_quotes(pattern_, 400), what,
                       at_);
   }
 
@@ -274,7 +274,7 @@ class Parser {
       case 'P': return property(letter == 'P');
       case 'x':
       case 'u': return hex_escape(letter);
-      default: return fail(format("the escape \\{} is not supported", quoted(std::string_view(&letter, 1))));
+      default: return fail(format("the escape \\{} is not supported", in_quotes(std::string_view(&letter, 1))));
     }
   }
 
@@ -293,7 +293,7 @@ class Parser {
       name.remove_prefix(1);
     }
     auto set = property_set(name);
-    if (!set) return fail(format("the property {} is not known", quoted(name)));
+    if (!set) return fail(format("the property {} is not known", in_quotes(name)));
     return negated ? set->complement() : *set;
   }
 

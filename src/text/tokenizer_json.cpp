@@ -69,12 +69,12 @@ class Reader {
       return {};
     }
     if (type != "BPE")
-      return fail("the tokenizer model is \"{}\", but only BPE and WordPiece are supported", quoted(type));
+      return fail("the tokenizer model is \"{}\", but only BPE and WordPiece are supported", in_quotes(type));
     spec_.ignore_merges = model_.member("ignore_merges").bool_or(false);
     spec_.fuse_unknown = model_.member("fuse_unk").bool_or(false);
     for (const std::string_view key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
       if (const auto text = model_.member(key).text_or(""); !text.empty()) {
-        return fail("model.{} is \"{}\", but only an empty one is supported", key, quoted(text));
+        return fail("model.{} is \"{}\", but only an empty one is supported", key, in_quotes(text));
       }
     }
     const Json& dropout = model_.member("dropout");
@@ -85,13 +85,13 @@ class Reader {
   // Records that `id` has this text; refuses a second text.
   Status claim(int64_t id, std::string_view text) {
     if (id < 0 || id > kIdMax)
-      return fail("the token \"{}\" has id {}, but ids run from 0 to {}", quoted(text), id, kIdMax);
+      return fail("the token \"{}\" has id {}, but ids run from 0 to {}", in_quotes(text), id, kIdMax);
     const auto index = static_cast<size_t>(id);
     // Beyond this the check for gaps below is bound to fail.
     if (id > static_cast<int64_t>(claimed_) + kGapsMax + vocabulary_size_) return fail_sparse(id);
     if (index >= texts_.size()) texts_.resize(index + 1);
     if (texts_[index].data() != nullptr && texts_[index] != text) {
-      return fail("the tokens \"{}\" and \"{}\" both have id {}", quoted(texts_[index]), quoted(text), id);
+      return fail("the tokens \"{}\" and \"{}\" both have id {}", in_quotes(texts_[index]), in_quotes(text), id);
     }
     if (texts_[index].data() == nullptr) ++claimed_;
     texts_[index] = text;
@@ -106,7 +106,7 @@ class Reader {
     if (!vocab.is_object()) return fail("there is no model.vocab, or it is no object");
     vocabulary_size_ = static_cast<int64_t>(vocab.members().size());
     for (const auto& [text, id] : vocab.members()) {
-      if (!id.is_int()) return fail("the token \"{}\" has an id that is no whole number", quoted(text));
+      if (!id.is_int()) return fail("the token \"{}\" has an id that is no whole number", in_quotes(text));
       TRY(claim(id.as_int(), text));
     }
     return {};
@@ -254,7 +254,7 @@ class Reader {
     if (type == "BertProcessing" || type == "RobertaProcessing") {
       return surround(pair_id(processor.member("cls")), pair_id(processor.member("sep")));
     }
-    if (type != "TemplateProcessing") return fail("the post-processor \"{}\" is not supported", quoted(type));
+    if (type != "TemplateProcessing") return fail("the post-processor \"{}\" is not supported", in_quotes(type));
     return read_template(processor);
   }
 
@@ -278,7 +278,7 @@ class Reader {
       int32_t& place = seen_text ? after : before;
       if (place != kNoToken) return fail("the post-processor puts more than one token on one side of the text");
       place = find(name);
-      if (place == kNoToken) return fail("the post-processor names \"{}\", which is no token", quoted(name));
+      if (place == kNoToken) return fail("the post-processor names \"{}\", which is no token", in_quotes(name));
     }
     return surround(before, after);
   }

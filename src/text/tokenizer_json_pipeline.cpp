@@ -89,7 +89,7 @@ class PipelineReader {
       return {};
     }
     if (is_space_replacement(step)) return {};
-    return make_error("{}: the normalizer {} is not supported", source_, quoted(step.dump(), 300));
+    return make_error("{}: the normalizer {} is not supported", source_, in_quotes(step.dump(), 300));
   }
 
   Status add(Normalization step) {
@@ -110,7 +110,7 @@ class PipelineReader {
     const std::string_view type = step.member("type").text_or("");
     if (spec_.model == TokenizerModel::kWordPiece) {
       if (type == "BertPreTokenizer") return {};
-      return make_error("{}: the pre-tokenizer \"{}\" is not supported with WordPiece", source_, quoted(type));
+      return make_error("{}: the pre-tokenizer \"{}\" is not supported with WordPiece", source_, in_quotes(type));
     }
     if (type == "Split") return read_split(step);
     if (type == "ByteLevel") {
@@ -137,7 +137,7 @@ class PipelineReader {
       add_stage(R"(\s)", Behavior::kRemoved);
       return {};
     }
-    return make_error("{}: the pre-tokenizer {} is not supported", source_, quoted(step.dump(), 300));
+    return make_error("{}: the pre-tokenizer {} is not supported", source_, in_quotes(step.dump(), 300));
   }
 
   void prefix(SpacePrefix prefix, bool if_missing) {
@@ -148,7 +148,7 @@ class PipelineReader {
   Status read_metaspace(const Json& step) {
     const std::string_view replacement = step.member("replacement").text_or("");
     if (!replacement.empty() && replacement != kSpace) {
-      return make_error("{}: Metaspace with the replacement \"{}\" is not supported", source_, quoted(replacement));
+      return make_error("{}: Metaspace with the replacement \"{}\" is not supported", source_, in_quotes(replacement));
     }
     // Before "prepend_scheme" there was only a flag.
     const std::string_view scheme = step.member("prepend_scheme").text_or("");
@@ -158,7 +158,7 @@ class PipelineReader {
     } else if (scheme == "always" || (scheme.empty() && flag)) {
       prefix(SpacePrefix::kEach, true);
     } else if (scheme != "never" && !scheme.empty()) {
-      return make_error("{}: Metaspace with prepend_scheme \"{}\" is not supported", source_, quoted(scheme));
+      return make_error("{}: Metaspace with prepend_scheme \"{}\" is not supported", source_, in_quotes(scheme));
     }
     if (step.member("split").bool_or(true)) add_stage(kSpace, PreStage::Behavior::kMergedWithNext);
     return {};
@@ -192,7 +192,7 @@ class PipelineReader {
     if (name == "MergedWithPrevious") return Behavior::kMergedWithPrevious;
     if (name == "MergedWithNext") return Behavior::kMergedWithNext;
     if (name == "Contiguous") return Behavior::kContiguous;
-    return make_error("{}: a pre-tokenizer with the behavior \"{}\" is not supported", source_, quoted(name));
+    return make_error("{}: a pre-tokenizer with the behavior \"{}\" is not supported", source_, in_quotes(name));
   }
 
   std::string_view source_;

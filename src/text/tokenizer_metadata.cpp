@@ -93,13 +93,13 @@ Result<TokenizerSpec> implied(std::string_view model, std::string_view pre, std:
   }
   if (model != "gpt2" && model != "gemma4") {
     return make_error("{}: tokenizer.ggml.model is \"{}\", but only llama, gpt2, gemma4 and bert are supported", source,
-                      quoted(model));
+                      in_quotes(model));
   }
   spec.model = TokenizerModel::kBpe;
   spec.pre = model == "gemma4" ? "gemma4" : std::string(pre);
   const PreFacts* facts = find_pre_tokenizer(spec.pre);
   if (facts == nullptr) {
-    return make_error("{}: the pre-tokenizer \"{}\" (tokenizer.ggml.pre) is not known here", source, quoted(pre));
+    return make_error("{}: the pre-tokenizer \"{}\" (tokenizer.ggml.pre) is not known here", source, in_quotes(pre));
   }
   spec.stages = facts->stages;
   spec.ignore_merges = facts->ignore_merges;
@@ -122,7 +122,7 @@ Result<PreStage> parse_stage(std::string_view text, std::string_view source) {
   }
   const auto behavior = by_name<PreStage::Behavior>(kBehaviorNames, name);
   if (!behavior || colon == text.size()) {
-    return make_error("{}: {} holds \"{}\", which is no pre-tokenizer step", source, kStagesKey, quoted(text));
+    return make_error("{}: {} holds \"{}\", which is no pre-tokenizer step", source, kStagesKey, in_quotes(text));
   }
   stage.behavior = *behavior;
   stage.pattern = text.substr(colon + 1);
@@ -174,7 +174,7 @@ Status read_merges(const MetadataReader& metadata, TokenizerSpec& spec) {
     const size_t space = merge.find(' ', 1);
     if (space == std::string_view::npos || space + 1 == merge.size()) {
       return make_error("{}: the merge \"{}\" (tokenizer.ggml.merges, index {}) is not two parts with a space between",
-                        spec.source, quoted(merge), spec.merge_left.size());
+                        spec.source, in_quotes(merge), spec.merge_left.size());
     }
     spec.merge_left.push_back(merge.substr(0, space));
     spec.merge_right.push_back(merge.substr(space + 1));
@@ -220,14 +220,15 @@ Status read_own_keys(const MetadataReader& metadata, TokenizerSpec& spec) {
     for (const std::string_view name : *steps) {
       const auto step = by_name<Normalization>(kNormalizationNames, name);
       if (!step)
-        return make_error("{}: {} holds \"{}\", which is not known here", spec.source, kNormalizationKey, quoted(name));
+        return make_error("{}: {} holds \"{}\", which is not known here", spec.source, kNormalizationKey,
+                          in_quotes(name));
       spec.normalizations.push_back(*step);
     }
   }
   if (const auto name = metadata.text(kSpacePrefixKey)) {
     const auto prefix = by_name<SpacePrefix>(kPrefixNames, *name);
     if (!prefix)
-      return make_error("{}: {} is \"{}\", not none, first or each", spec.source, kSpacePrefixKey, quoted(*name));
+      return make_error("{}: {} is \"{}\", not none, first or each", spec.source, kSpacePrefixKey, in_quotes(*name));
     spec.space_prefix = *prefix;
   }
   spec.space_prefix_if_missing = metadata.boolean(kPrefixIfMissingKey).value_or(spec.space_prefix_if_missing);

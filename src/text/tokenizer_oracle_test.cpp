@@ -48,7 +48,7 @@ int check(const Tokenizer& tokenizer, const std::string& name) {
     std::vector<int32_t> expected;
     for (const Json& id : ids->items()) expected.push_back(static_cast<int32_t>(id.as_int()));
     const std::string& text = line.find("text")->as_string();
-    EXPECT_EQ(tokenizer.encode(text, {.add_special = false, .parse_special = true}), expected) << quoted(text);
+    EXPECT_EQ(tokenizer.encode(text, {.add_special = false, .parse_special = true}), expected) << in_quotes(text);
     ++count;
   }
   return count;

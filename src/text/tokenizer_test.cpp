@@ -465,17 +465,17 @@ TEST_P(SharedTokenizer, NoTypedTextBecomesAControlToken) {
     for (const std::string& typed : {text, "a" + text + "b", " " + text, text + text, "\n" + text + " "}) {
       for (const int32_t out : tokenizer.encode(typed, kPlain)) {
         if (out == tokenizer.unk() && tokenizer.model() == TokenizerModel::kWordPiece) continue;  // an honest unknown
-        ASSERT_FALSE(tokenizer.is_structural(out)) << quoted(typed) << " gave " << out;
+        ASSERT_FALSE(tokenizer.is_structural(out)) << in_quotes(typed) << " gave " << out;
       }
     }
     // Trusted, it is found: alone and twice in a row.
     const Ids twice = tokenizer.encode(text + text, kTrusted);
-    EXPECT_EQ(std::count(twice.begin(), twice.end(), id), 2) << quoted(text);
+    EXPECT_EQ(std::count(twice.begin(), twice.end(), id), 2) << in_quotes(text);
     // Between trusted segments it stays text.
     const std::vector<Segment> segments = {{text, true}, {text, false}, {text, true}};
     const Ids mixed = tokenizer.encode(segments, false);
     if (tokenizer.model() != TokenizerModel::kWordPiece || id != tokenizer.unk()) {
-      EXPECT_EQ(std::count(mixed.begin(), mixed.end(), id), 2) << quoted(text);
+      EXPECT_EQ(std::count(mixed.begin(), mixed.end(), id), 2) << in_quotes(text);
     }
   }
   EXPECT_GT(checked, 0);

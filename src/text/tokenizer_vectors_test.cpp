@@ -37,7 +37,7 @@ TEST_P(TokenizerVectors, EveryTextGivesTheOriginalIds) {
     std::istringstream numbers(line);
     std::vector<int32_t> expected;
     for (int32_t id = 0; numbers >> id;) expected.push_back(id);
-    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), expected) << quoted(text);
+    EXPECT_EQ(tokenizer->encode(text, {.add_special = false}), expected) << in_quotes(text);
   }
   EXPECT_EQ(at, texts.size());
 }

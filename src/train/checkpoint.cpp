@@ -84,8 +84,8 @@ Result<Loaded> read_state(std::string_view text, const std::string& path) {
   const Json* trainer = json.find("trainer");
   CheckpointState& state = out.state;
   if (!whole("step", state.step) || !whole("data_position", state.data_position) || !whole("tokens", state.tokens) ||
-      !whole("best_step", state.best_step, -1) || !whole("optimizer_steps", out.optimizer_steps) ||
-      best == nullptr || run == nullptr || trainer == nullptr) {
+      !whole("best_step", state.best_step, -1) || !whole("optimizer_steps", out.optimizer_steps) || best == nullptr ||
+      run == nullptr || trainer == nullptr) {
     return make_error("{}: its description lacks a number, or has one below 0", path);
   }
   if (best->is_number()) state.best_loss = best->as_double();  // null: infinity
@@ -108,7 +108,7 @@ Result<Loaded> load_checked(const std::string& path) {
   TRY(file->file().check_intact());
   if (hash.digits() != *expected) {
     return make_error("{}: damaged: its contents have the hash {}, it was written with {}", path, hash.digits(),
-                      quoted(*expected));
+                      in_quotes(*expected));
   }
   TRY_ASSIGN(Loaded loaded, read_state(*text, path));
   loaded.file = std::move(file);
@@ -121,12 +121,12 @@ std::string first_difference(const Json& there, const Json& here) {
   for (const auto& [key, value] : here.members()) {
     const Json* other = there.find(key);
     if (other != nullptr && other->dump() == value.dump()) continue;
-    return format(": \"{}\" is {} there, {} here", quoted(key), other == nullptr ? "nothing" : quoted(other->dump()),
-                  quoted(value.dump()));
+    return format(": \"{}\" is {} there, {} here", in_quotes(key),
+                  other == nullptr ? "nothing" : in_quotes(other->dump()), in_quotes(value.dump()));
   }
   for (const auto& [key, value] : there.members()) {
     if (here.find(key) == nullptr)
-      return format(": \"{}\" is {} there, nothing here", quoted(key), quoted(value.dump()));
+      return format(": \"{}\" is {} there, nothing here", in_quotes(key), in_quotes(value.dump()));
   }
   return "";
 }
@@ -135,11 +135,11 @@ std::string first_difference(const Json& there, const Json& here) {
 Result<const SafeTensor*> matching(const SafetensorsFile& file, const StateTensor& wanted) {
   const SafeTensor* found = file.find(wanted.name);
   if (found == nullptr) {
-    return make_error("{}: made by another run: it lacks \"{}\"", file.path(), quoted(wanted.name));
+    return make_error("{}: made by another run: it lacks \"{}\"", file.path(), in_quotes(wanted.name));
   }
   if (found->dtype_name != type_of(wanted) || found->shape != wanted.shape || found->bytes != wanted.data.size()) {
     return make_error("{}: made by another run: \"{}\" has {} bytes of {}, {} bytes of {} are expected", file.path(),
-                      quoted(wanted.name), found->bytes, quoted(found->dtype_name), wanted.data.size(),
+                      in_quotes(wanted.name), found->bytes, in_quotes(found->dtype_name), wanted.data.size(),
                       type_of(wanted));
   }
   return found;

@@ -246,7 +246,7 @@ TEST(Checkpoint, SaysSoWhenNoneIsWhole) {
 }
 
 TEST(Checkpoint, NumbersThatCannotBeAreRefused) {
-  for (int64_t CheckpointState::* const number : {&CheckpointState::data_position, &CheckpointState::tokens}) {
+  for (int64_t CheckpointState::*const number : {&CheckpointState::data_position, &CheckpointState::tokens}) {
     const TestFolder folder;
     Checkpoints checkpoints = saved_run(folder.file("c"), {10});
     SmallRun run;

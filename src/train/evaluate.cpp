@@ -38,7 +38,7 @@ Result<EvalMetric> eval_metric_from_name(std::string_view name) {
   for (const auto& [known, metric] : kMetrics) {
     if (known == name) return metric;
   }
-  return make_error("\"{}\" is not a metric; loss, exact, contains and choice are", quoted(name));
+  return make_error("\"{}\" is not a metric; loss, exact, contains and choice are", in_quotes(name));
 }
 
 std::string_view eval_metric_name(EvalMetric metric) { return kMetrics[static_cast<size_t>(metric)].first; }

@@ -33,7 +33,7 @@ Result<E> find_value(const Names<E, N>& names, std::string_view name, std::strin
     if (known == name) return value;
     all += format("{}{}", all.empty() ? "" : ", ", known);
   }
-  return make_error("\"{}\" is not {}; there are {}", quoted(name), what, all);
+  return make_error("\"{}\" is not {}; there are {}", in_quotes(name), what, all);
 }
 
 template <typename E, size_t N>

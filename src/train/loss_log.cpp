@@ -61,7 +61,7 @@ Status each_row(std::string_view text, const std::string& path, F&& f) {
     LossRow row;
     if (!parse_line(text.substr(0, newline), row)) {
       return make_error("{}: line {}: expected a step and six numbers, got \"{}\"", path, number,
-                        quoted(text.substr(0, newline)));
+                        in_quotes(text.substr(0, newline)));
     }
     if (!f(row, text.substr(0, newline + 1))) return {};
     text.remove_prefix(newline + 1);

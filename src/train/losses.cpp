@@ -33,7 +33,7 @@ Result<LossKind> loss_kind_from_name(std::string_view name) {
   for (const auto& [known, kind] : kNames) {
     if (known == name) return kind;
   }
-  return make_error("\"{}\" is not a loss; sft, dpo, orpo and kto are", quoted(name));
+  return make_error("\"{}\" is not a loss; sft, dpo, orpo and kto are", in_quotes(name));
 }
 
 std::string_view loss_kind_name(LossKind kind) { return kNames[static_cast<size_t>(kind)].first; }

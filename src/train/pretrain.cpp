@@ -142,7 +142,7 @@ Status Pretraining::read_record() {
   const std::string path = folder_.file("run.json");
   TRY_ASSIGN(before_, read_run_record(path));
   if (before_->method != "pretrain") {
-    return make_error("{}: the run in this folder is of another kind ({})", o_.out, quoted(before_->method));
+    return make_error("{}: the run in this folder is of another kind ({})", o_.out, in_quotes(before_->method));
   }
   TRY(check_recipe(*before_, o_.out));
   const Json* then = before_->options.find("config");
@@ -156,7 +156,7 @@ Status Pretraining::read_record() {
       const std::string was = then->member(key).dump(), is = now.member(key).dump();
       if (was == is) continue;
       return make_error("{}: the run to go on with has {}, and the configuration says {}; begin another run",
-                        quoted(key), quoted(was), quoted(is));
+                        in_quotes(key), in_quotes(was), in_quotes(is));
     }
   }
   steps_ = steps->as_int();
@@ -243,7 +243,7 @@ Status Pretraining::check_weights(const std::vector<TokenInput>& inputs) const {
     const auto decides = [&](const TokenInput& input) { return weight_of(input.path) == &weight; };
     if (std::any_of(inputs.begin(), inputs.end(), decides)) continue;
     return make_error("data.weights.{}: no file of the data has this name, or each has a longer one there",
-                      quoted(weight.first));
+                      in_quotes(weight.first));
   }
   return {};
 }
@@ -256,7 +256,7 @@ Status Pretraining::check_inputs(const std::string& key, const std::vector<Token
   for (const TokenInput& input : inputs) now.push_back({input.path, "train", input.format, input.hash, input.bytes});
   TRY(check_same_files(before_->data, now));
   return make_error("{}: the run was begun by an andiron ({}) that made tokens otherwise; begin another run", o_.out,
-                    quoted(before_->version));
+                    in_quotes(before_->version));
 }
 
 Status Pretraining::read_data() {

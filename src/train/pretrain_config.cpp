@@ -60,7 +60,7 @@ Status read_tokenizer(TomlTable& t, const std::string& file, FreshModel& model) 
   TRY(t.done());
   for (const auto& [key, path] : {std::pair("file", &model.tokenizer), std::pair("template", &model.chat_template)}) {
     *path = beside(file, *path);
-    if (!path->empty() && !file_exists(*path)) return t.error_at(key, format("there is no {}", quoted(*path, 200)));
+    if (!path->empty() && !file_exists(*path)) return t.error_at(key, format("there is no {}", in_quotes(*path, 200)));
   }
   return {};
 }
@@ -75,7 +75,7 @@ Status read_data(TomlFile& file, PretrainConfig& config) {
   TRY(t.take("split_long", config.split_long));
   TRY(t.done());
   if (loss_on != "answers" && loss_on != "everything") {
-    return t.error_at("loss_on", format("expected \"answers\" or \"everything\", got \"{}\"", quoted(loss_on)));
+    return t.error_at("loss_on", format("expected \"answers\" or \"everything\", got \"{}\"", in_quotes(loss_on)));
   }
   if (loss_on == "everything") config.loss_on = LossOn::kEverything;
   if (loss_on == "everything" && t.has("prompt_weight")) {
@@ -117,7 +117,7 @@ Status read_optimizer(TomlTable& t, OptimizerOptions& optimizer) {
   std::string name = "adamw";
   TRY(t.take("optimizer", name));
   if (name != "adamw" && name != "muon") {
-    return t.error_at("optimizer", format("expected \"adamw\" or \"muon\", got \"{}\"", quoted(name)));
+    return t.error_at("optimizer", format("expected \"adamw\" or \"muon\", got \"{}\"", in_quotes(name)));
   }
   optimizer.muon = name == "muon";
   std::optional<double> momentum;
@@ -151,7 +151,8 @@ Status read_train(TomlTable& t, PretrainConfig& config) {
   TRY(t.take("save_every", config.save_every, {1, kStepsMost}));
   TRY(t.done());
   if (!compute_type(config.compute)) {
-    return t.error_at("compute", format("expected \"f32\", \"bf16\" or \"q8_0\", got \"{}\"", quoted(config.compute)));
+    return t.error_at("compute",
+                      format("expected \"f32\", \"bf16\" or \"q8_0\", got \"{}\"", in_quotes(config.compute)));
   }
   if (config.batch < config.seq_len) {
     return t.error_at("batch",

@@ -93,7 +93,7 @@ Status check_recipe(const RunRecord& record, std::string_view out) {
   return make_error(
       "{}: the run was begun by an andiron ({}) in which the same options give other numbers (recipe {}, here {}); go "
       "on with that one, or begin another run",
-      out, quoted(record.version), record.recipe, kRecipe);
+      out, in_quotes(record.version), record.recipe, kRecipe);
 }
 
 Status check_same_files(const std::vector<DataFileRecord>& before, const std::vector<DataFileRecord>& now) {

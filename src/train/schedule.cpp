@@ -29,7 +29,7 @@ Result<Schedule::Kind> schedule_kind_from_name(std::string_view name) {
        {Schedule::Kind::kCosine, Schedule::Kind::kLinear, Schedule::Kind::kConstant, Schedule::Kind::kWsd}) {
     if (name == schedule_kind_name(kind)) return kind;
   }
-  return make_error("schedule \"{}\": expected cosine, linear, constant or wsd", quoted(name));
+  return make_error("schedule \"{}\": expected cosine, linear, constant or wsd", in_quotes(name));
 }
 
 std::string_view schedule_kind_name(Schedule::Kind kind) {

@@ -40,7 +40,7 @@ Result<std::vector<AdapterLayer>> target_layers(const AdapterBase& base, const s
       return make_error(
           "\"{}\" is not a layer of this model; all, attn_q, attn_k, attn_v, attn_output, ffn_gate, ffn_up, "
           "ffn_down and PEFT's names (q_proj, ...) are, as far as it has them",
-          quoted(target));
+          in_quotes(target));
     }
   }
   for (const AdapterLayer& layer : base.layers) {

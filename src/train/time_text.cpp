@@ -8,7 +8,7 @@ namespace andiron {
 
 Result<double> parse_duration(std::string_view text, std::string_view what) {
   const auto fail = [&] {
-    return make_error("{}: expected a time such as 45m, 2h, 90s or 1h30m, got \"{}\"", what, quoted(text));
+    return make_error("{}: expected a time such as 45m, 2h, 90s or 1h30m, got \"{}\"", what, in_quotes(text));
   };
   static constexpr std::pair<char, double> kUnits[] = {{'h', 3600}, {'m', 60}, {'s', 1}};
   constexpr double kSecondsMax = 365 * 24 * 3600.0;
@@ -40,7 +40,7 @@ Result<double> seconds_until(std::string_view text, int64_t now, std::string_vie
   const int minute =
       colon == std::string_view::npos || text.size() - colon != 3 ? -1 : number(text.substr(colon + 1), 60);
   if (hour < 0 || minute < 0) {
-    return make_error("{}: expected a time of day such as 22:30, got \"{}\"", what, quoted(text));
+    return make_error("{}: expected a time of day such as 22:30, got \"{}\"", what, in_quotes(text));
   }
   const auto begin = static_cast<std::time_t>(now);
   for (int day = 0; day < 3; ++day) {  // today's, else tomorrow's; in the night the clocks change perhaps the next
@@ -54,7 +54,7 @@ Result<double> seconds_until(std::string_view text, int64_t now, std::string_vie
     const std::time_t then = std::mktime(&local);
     if (then != -1 && then > begin) return static_cast<double>(then - begin);
   }
-  return make_error("{}: cannot tell when it will be \"{}\"", what, quoted(text));
+  return make_error("{}: cannot tell when it will be \"{}\"", what, in_quotes(text));
 }
 
 }  // namespace andiron

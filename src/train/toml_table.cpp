@@ -45,12 +45,12 @@ const TomlTable::Value* TomlTable::use(std::string_view key) {
 
 Error TomlTable::error_at(std::string_view key, std::string_view message) const {
   const Value* value = find(key);
-  return make_error("{}:{}: {}.{}: {}", file_, value != nullptr ? value->line : line_, name_, quoted(key), message);
+  return make_error("{}:{}: {}.{}: {}", file_, value != nullptr ? value->line : line_, name_, in_quotes(key), message);
 }
 
 Error TomlTable::wrong(const Value& value, std::string_view expected) const {
   std::string came = value.kind;
-  if (const auto* text = std::get_if<std::string>(&value.value)) came = format("\"{}\"", quoted(*text));
+  if (const auto* text = std::get_if<std::string>(&value.value)) came = format("\"{}\"", in_quotes(*text));
   if (const auto* flag = std::get_if<bool>(&value.value)) came = *flag ? "true" : "false";
   if (const auto* whole = std::get_if<int64_t>(&value.value)) came = format("{}", *whole);
   if (const auto* number = std::get_if<double>(&value.value)) came = format("{}", *number);
@@ -140,7 +140,7 @@ Result<TomlFile> TomlFile::parse(std::string_view text, const std::string& file)
   const toml::parse_result parsed = toml::parse(text, file);
   if (!parsed) {
     const auto& error = parsed.error();
-    return make_error("{}:{}: {}", file, error.source().begin.line, quoted(error.description(), 200));
+    return make_error("{}:{}: {}", file, error.source().begin.line, in_quotes(error.description(), 200));
   }
   TomlFile out;
   out.file_ = file;
@@ -185,12 +185,12 @@ Status TomlFile::done() const {
   for (const auto& [name, table] : tables_) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     if (!name.empty()) {
-      return make_error("{}:{}: there is no table [{}]; there are {}", file_, table.line_, quoted(name),
+      return make_error("{}:{}: there is no table [{}]; there are {}", file_, table.line_, in_quotes(name),
                         listed(known_));
     }
     if (!table.values_.empty()) {
       return make_error("{}:{}: \"{}\" stands in no table; there are {}", file_, table.values_.front().line,
-                        quoted(table.values_.front().key), listed(known_));
+                        in_quotes(table.values_.front().key), listed(known_));
     }
   }
   return {};
