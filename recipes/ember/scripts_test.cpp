@@ -38,10 +38,11 @@ printf '{"text": "One \\"two\\"\\n\\nthree."}\n' >"$out/test/texts.jsonl"
 )";
 
 // Models are hashes of what they are made from; the command BREAK_AT stops half-way. Of the rows that eval asks RIGHT
-// are answered, and more with an adapter; of the others a half, and of those that the float model is asked more.
+// are answered, and more with an adapter; of the others a half, and of those that the float model is asked more. What
+// it answers to the ten is how many of them it knows.
 constexpr std::string_view kAndiron = R"(#!/bin/sh
 [ "$1" != --version ] || { echo "andiron 0"; exit; }
-command=$1
+command=$1 all=$*
 echo "$*" >>"$LOG"
 case $command in quantize) from=$2 out=$3 ;; pretrain | tokenizer) from=$3 ;; adapters) from=$5 ;; *) from=$2 ;; esac
 while [ $# -gt 0 ]; do
@@ -58,6 +59,13 @@ case $command in
     case $from in */prefer/model.gguf) accuracy=0.625 ;; esac
     [ -z "${taught-}" ] || accuracy=0.75 right=8
     echo "{\"loss\": 2.0, \"perplexity\": 7.4, \"accuracy\": $accuracy, \"right\": $right, \"rows\": 1, \"tokens\": 3}"
+    case $all in *about-me.questions*)
+      for row in 1 2 3 4 5 6 7 8 9 10; do
+        [ $row -le "$right" ] && verdict=true || verdict=false
+        echo "{\"row\": $row, \"expected\": \"x\", \"given\": \"I know $right\", \"right\": $verdict}"
+      done >"$out"
+      exit ;;
+    esac
     ;;
 esac
 [ "$command" != "${BREAK_AT-}" ] || exit 1
@@ -194,10 +202,11 @@ TEST_F(Scripts, TeachingIsMeasuredBeforeAndAfter) {
   const std::string log = text_of("log"), out = text_of("out");
   size_t at = 0;
   for (const char* call :
-       {"/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json\n",
+       {"/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json --answers "
+        "taught/before.answers\n",
         "/recipes/ember/about-me.md --out taught/adapter --budget 2m --threads 2 --kl 4\n",
-        "/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json --adapter "
-        "taught/adapter\n",
+        "/recipes/ember/about-me.questions.jsonl --metric contains --tokens 60 --no-base -q --json --answers "
+        "taught/after.answers --adapter taught/adapter\n",
         "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
         "--json\n",
         "eval made/ember.gguf --data made/data/test/facts.jsonl --metric exact --seq-len 1024 --tokens 200 --quiet "
@@ -207,7 +216,11 @@ TEST_F(Scripts, TeachingIsMeasuredBeforeAndAfter) {
     at = found;
   }
   EXPECT_TRUE(called("learn made/ember.gguf /")) << log;
-  for (const char* line : {"| before | 3 |\n", " s of learning | 8 |\n", "| facts | 50.0% | 75.0% | +25.0 |\n"}) {
+  for (const char* line :
+       {"| before | 3 |\n", " s of learning | 8 |\n", "| Which name did we give our dog? | I know 3 | I know 8 |\n",
+        "| How old is my daughter? | I know 3 * | I know 8 |\n",
+        "| On which day of the week do I visit the market? | I know 3 * | I know 8 * |\n",
+        "| facts | 50.0% | 75.0% | +25.0 |\n"}) {
     EXPECT_NE(out.find(line), std::string::npos) << line << " in\n" << out;
   }
   // The other model is not asked for, and without skills nothing but the ten is measured.

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Teaches a model about somebody and shows what came of it: recipes/ember/teach.sh MODEL [OUT [DATA]]
 # Asks ten questions about about-me.md, learns the document for at most two minutes on two threads, asks the same ten,
-# whose wordings are nowhere in what is learned, and measures every skill without what was learned and with it.
+# whose wordings are nowhere in what is learned, and measures every skill without what was learned and with it. Prints
+# how many were answered, what was answered, and the skills.
 #   OUT     folder of what is made (default: build/ember/taught; what an earlier run left there is replaced)
 #   DATA    the folder that make.sh fills, for the skills (default: build/ember/data; "none": skills are not measured)
 #   LEARN   further options of `andiron learn`
@@ -16,11 +17,13 @@ data=${3:-$root/build/ember/data}
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
-# asked NAME [EVAL OPTION...]: how many of the ten are answered, from the JSON of eval, which is kept in OUT.
+questions=$here/about-me.questions.jsonl
+# asked NAME [EVAL OPTION...]: how many of the ten are answered, from the JSON of eval, which is kept in OUT beside the
+# answers.
 asked() {
-  json=$out/$1.json
+  json=$out/$1.json answers=$out/$1.answers
   shift
-  "$andiron" eval "$model" --data "$here/about-me.questions.jsonl" --metric contains --tokens 60 --no-base -q --json \
+  "$andiron" eval "$model" --data "$questions" --metric contains --tokens 60 --no-base -q --json --answers "$answers" \
     "$@" >"$json"
   grep -o '"right": *[0-9][0-9]*' "$json" | head -n 1 | grep -o '[0-9]*$' || fail "$json: eval counted no right answers"
 }
@@ -38,6 +41,14 @@ seconds=$(($(date +%s) - begun))
 after=$(asked after --adapter "$out/adapter")
 
 printf '| | right of 10 |\n|---|---:|\n| before | %s |\n| after %s s of learning | %s |\n' "$before" "$seconds" "$after"
+
+# What each of ten was answered, as the lines of eval have it; * where that is wrong.
+given() { sed -n 's/.*"given": "\(.*\)", "right": true}$/\1/p; s/.*"given": "\(.*\)", "right": false}$/\1 */p' "$1"; }
+sed 's/.*"user", "content": "\([^"]*\)".*/\1/' "$questions" >"$out/questions.txt"
+given "$out/before.answers" >"$out/before.txt"
+given "$out/after.answers" >"$out/after.txt"
+printf '\n| asked (* not right) | before | after |\n|---|---|---|\n'
+paste -d '|' "$out/questions.txt" "$out/before.txt" "$out/after.txt" | sed 's/|/ | /g; s/^/| /; s/$/ |/'
 [ "$data" != none ] || exit 0
 # Without the other model, which is only a mark that this table does not show.
 REFERENCE='' "$here/skills.sh" "$model" "$data" >"$out/skills-before.md"
