@@ -127,7 +127,7 @@ class Changes {
     for (const auto& [mine, theirs] : kVerbs) {
       if (mine != before(i)) continue;
       std::vector<std::string> by = others("");
-      for (std::string& who : by) who = std::string(theirs) + " " + who;
+      for (std::string& who : by) who.insert(0, std::string(theirs) + " ");
       add(words_[i - 1].at, end_of(i), std::move(by));
     }
   }
