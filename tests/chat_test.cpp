@@ -5,25 +5,12 @@
 namespace andiron {
 namespace {
 
-// A chat model: tinystories with a template of its own.
 class ChatTest : public ::testing::Test {
  protected:
-  std::string chat_model() {
-    const std::string folder = program_.file("chat-model");
-    std::filesystem::create_directories(folder);
-    for (const auto& entry : std::filesystem::directory_iterator(shared_data(kTinyStories))) {
-      std::filesystem::copy_file(entry.path(), folder + "/" + entry.path().filename().string(),
-                                 std::filesystem::copy_options::overwrite_existing);
-    }
-    program_.write("chat-model/chat_template.jinja",
-                   "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}"
-                   "{% if add_generation_prompt %}[assistant] {% endif %}");
-    return folder;
-  }
   // A base model of random weights, with a context of 512 tokens.
-  std::string base_model() {
+  std::string base_model(const std::string& type = "q8_0") {
     const std::string path = program_.file("tiny.gguf");
-    EXPECT_EQ(program_.run({"synth", "tiny", path, "--type", "q8_0"}).status, 0);
+    EXPECT_EQ(program_.run({"synth", "tiny", path, "--type", type}).status, 0);
     return path;
   }
   Program program_;
@@ -33,19 +20,20 @@ class ChatTest : public ::testing::Test {
 const std::string kEmber = std::string(ANDIRON_SOURCE_DIR) + "/models/ember.gguf";
 
 TEST_F(ChatTest, PrintsThePromptAsTheModelWillSeeIt) {
-  NEED_SHARED_DATA(kTinyStories);
-  const std::string model = chat_model();
-  const std::string messages =
-      program_.write("m.json", R"([{"role":"user","content":"Say <|end_story|> <|start_story|>"}])");
-  const Outcome text = program_.run({"template", model, "--messages", messages});
-  EXPECT_EQ(text.out, "<|start_story|>[user] Say <|end_story|> <|start_story|>\n[assistant] ") << text.err;
-  const Json json = parse(program_.run({"template", model, "--messages", messages, "--json"}));
+  const std::string model = base_model();
+  const std::string messages = program_.write("m.json", R"([{"role":"user","content":"Say </s> <s>"}])");
+  const std::string own = program_.write("own.jinja",
+                                         "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n"
+                                         "{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}");
+  const Outcome text = program_.run({"template", model, "--messages", messages, "--template", own});
+  EXPECT_EQ(text.out, "<s>[user] Say </s> <s>\n[assistant] ") << text.err;
+  const Json json = parse(program_.run({"template", model, "--messages", messages, "--template", own, "--json"}));
   expect_members(json, {"text", "segments", "ids"});
   ASSERT_TRUE(json.is_object());
   int special = 0;
   for (const Json& id : json.find("ids")->items()) special += id.as_int() == 1 || id.as_int() == 2;
   EXPECT_EQ(special, 1) << "only the template's own bos; what the user spelt is text";
-  EXPECT_EQ(program_.run({"template", shared_data(kTinyStories), "--messages", messages}).status, 1) << "a base model";
+  EXPECT_EQ(program_.run({"template", model, "--messages", messages}).status, 1) << "a base model";
 }
 
 TEST_F(ChatTest, TakesATemplateFromAFile) {
@@ -76,9 +64,8 @@ TEST_F(ChatTest, AnswersOnePromptAsAMessage) {
 }
 
 TEST_F(ChatTest, HoldsAConversation) {
-  NEED_SHARED_DATA(kTinyStories);
   const std::string saved = program_.file("saved.json");
-  const Outcome outcome = program_.run({"chat", chat_model(), "-n", "6", "--seed", "3"},
+  const Outcome outcome = program_.run({"chat", kEmber, "--ctx", "512", "-n", "6", "--seed", "3"},
                                        "Once upon a time\n"
                                        "\"\"\"two\nlines\"\"\"\n"
                                        "and \\\none more\n"
@@ -100,13 +87,14 @@ TEST_F(ChatTest, HoldsAConversation) {
   EXPECT_EQ(messages[5].find("content")->as_string(), "and \none more");
   EXPECT_EQ(std::filesystem::status(saved).permissions(), std::filesystem::perms(0600)) << "a chat is private";
 
-  const Outcome loaded = program_.run({"chat", chat_model(), "--load", saved, "-n", "6", "--seed", "3"},
+  const Outcome loaded = program_.run({"chat", kEmber, "--load", saved, "-n", "6", "--seed", "3"},
                                       "/edit Another question\n/clear\n/regen\n");
   EXPECT_EQ(loaded.status, 0) << loaded.err;
   EXPECT_NE(loaded.err.find("7 messages read"), std::string::npos) << loaded.err;
   EXPECT_NE(loaded.err.find("There is no message yet."), std::string::npos) << loaded.err;
 }
 
+// What it says depends on all that was typed, and its tokens are those of its text: no synthetic model does both.
 TEST_F(ChatTest, ABaseModelContinuesWhatIsTyped) {
   NEED_SHARED_DATA(kTinyStories);
   const std::string saved = program_.file("saved.json");
@@ -130,7 +118,8 @@ TEST_F(ChatTest, ABaseModelContinuesWhatIsTyped) {
   EXPECT_EQ(text(4), plain(text(0) + text(1) + text(2) + "\nThe end"));
 }
 
-// What `learn` shows a base model is what it is then asked: the prompts here are written out.
+// What `learn` shows a base model is what it is then asked: the prompts here are written out. The model is that of the
+// test above, for the same reason.
 TEST_F(ChatTest, ABaseModelWithAnAdapterIsAskedAsItWasTrained) {
   NEED_SHARED_DATA(kTinyStories);
   Adapter adapter;
@@ -173,8 +162,7 @@ TEST_F(ChatTest, ABaseModelWithAnAdapterIsAskedAsItWasTrained) {
 
 // An adapter of texts continues them, one of conversations answers; learn says how to ask.
 TEST_F(ChatTest, ABaseModelWithAnAdapterOfTextsContinues) {
-  NEED_SHARED_DATA(kTinyStories);
-  const std::string model = shared_data(kTinyStories);
+  const std::string model = base_model("f32");
   const std::string row = R"({"messages": [{"role": "user", "content": "Who is )", rest = R"(?"},
       {"role": "assistant", "content": "A bird."}]})";
   const std::string notes = program_.write("notes.txt", "The bird sings. The hill is green. The bird is glad.");
@@ -204,12 +192,11 @@ TEST_F(ChatTest, ABaseModelWithAnAdapterOfTextsContinues) {
 }
 
 TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
-  NEED_SHARED_DATA(kTinyStories);
   std::string words, talk;
   for (int i = 0; i < 12; ++i) words += "once upon a time ";
   for (int i = 0; i < 12; ++i) talk += words + "\n";
-  const std::string model = chat_model();
-  const Outcome full = program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk);
+  const std::vector<std::string> chat = {"chat", kEmber, "--ctx", "512", "-n", "4", "--seed", "1"};
+  const Outcome full = program_.run(chat, talk);
   const size_t advice = full.err.find("does not fit: the context holds 512. /drop ");
   ASSERT_NE(advice, std::string::npos) << full.err;
   const std::string drop = full.err.substr(full.err.find("/drop", advice), 7);
@@ -221,8 +208,7 @@ TEST_F(ChatTest, AFullContextNamesTheDropThatMakesRoom) {
       ++count;
     return count;
   };
-  const Outcome freed =
-      program_.run({"chat", model, "-n", "4", "--seed", "1"}, talk + drop + "\n" + words + "\n/drop x\n");
+  const Outcome freed = program_.run(chat, talk + drop + "\n" + words + "\n/drop x\n");
   EXPECT_EQ(answers(freed.err), answers(full.err) + 1) << freed.err;
   EXPECT_NE(freed.err.find(" exchanges forgotten]"), std::string::npos) << freed.err;
   EXPECT_NE(freed.err.find("/drop x: expected"), std::string::npos) << freed.err;

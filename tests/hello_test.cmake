@@ -1,7 +1,7 @@
 # Runs examples/hello as install_test.cmake built it, and compares its story with the one that llama2.c and llama.cpp
 # tell. -DHELLO=... -DMODEL_FOLDER=...
 if(NOT EXISTS ${MODEL_FOLDER})
-  message("no model: ${MODEL_FOLDER} is not there")
+  message(STATUS "skipped: ${MODEL_FOLDER} is not there")
   return()
 endif()
 execute_process(COMMAND ${HELLO} ${MODEL_FOLDER}/stories260K.f32.gguf "" RESULT_VARIABLE result OUTPUT_VARIABLE story

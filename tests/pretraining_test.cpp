@@ -1,6 +1,8 @@
 // andiron pretrain from outside: a model from nothing that every command opens, and runs that are killed.
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstdlib>
 #include <ctime>
 #include <string>
 #include <thread>
@@ -81,6 +83,33 @@ TEST_F(PretrainingTest, TheModelOpensEverywhere) {
     const Outcome use = program_.run(words);
     EXPECT_EQ(use.status, 0) << words[0] << ": " << use.err;
   }
+}
+
+// The number that ends where `text` goes on with `unit`; commas stand between thousands.
+double number_before(const std::string& text, const std::string& unit) {
+  const size_t end = text.rfind(unit);
+  EXPECT_NE(end, std::string::npos) << unit << " in " << text;
+  if (end == std::string::npos) return NAN;
+  const size_t space = text.rfind(' ', end - 1);
+  std::string number = text.substr(space + 1, end - space - 1);
+  std::erase(number, ',');
+  return std::strtod(number.c_str(), nullptr);
+}
+
+// The live line compares a step's work with what the machine was measured to do. Of the numbers shown, the work of a
+// token has three digits, so it is off by 5 parts in 1000 at most, and the peak and the speed have four and more, which
+// is less than 3 together (a speed of fewer digits is next to no share). The share is a whole number.
+TEST_F(PretrainingTest, TheShareOfThePeakIsThatOfTheNumbersShown) {
+  // As many steps as any machine needs until the line is shown.
+  const std::string shown = program_.shown_until("% of the peak", training("run", {"--steps", "1000000000"}));
+  const size_t end = shown.find("% of the peak");
+  ASSERT_NE(end, std::string::npos) << shown;
+  const size_t begin = shown.rfind('\r', end);  // of the live line
+  const std::string plan = shown.substr(0, begin), line = shown.substr(begin, shown.find('\r', end) - begin);
+  const double work = 1e6 * number_before(plan, " Mflop a token"), peak = 1e9 * number_before(plan, " Gflop/s in f32");
+  const double expected = 100 * work * number_before(line, " tokens/s") / peak;
+  EXPECT_GT(expected, 0) << shown;
+  EXPECT_NEAR(number_before(line, "% of the peak"), expected, 0.5 + 0.008 * expected) << shown;
 }
 
 // Killed at any moment, again and again, while tokens are made too, it ends with the model of the run that nobody

@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,8 +48,30 @@ class Program {
     return wait(start(arguments, input));
   }
 
-  // Starts it and returns its process; wait() must follow.
-  pid_t start(const std::vector<std::string>& arguments, const std::string& input = "") const {
+  // Runs it with a terminal as its standard error until it ends or has shown `last` there, when it is killed; returns
+  // what it has shown.
+  std::string shown_until(const std::string& last, const std::vector<std::string>& arguments) const {
+    struct winsize size {};
+    size.ws_col = 200;
+    int reader = -1, terminal = -1;
+    EXPECT_EQ(openpty(&reader, &terminal, nullptr, nullptr, &size), 0);
+    const pid_t process = start(arguments, "", terminal);
+    ::close(terminal);
+    std::string shown;
+    char piece[1024];
+    while (shown.find(last) == std::string::npos) {
+      const ssize_t bytes = ::read(reader, piece, sizeof piece);
+      if (bytes <= 0) break;  // nobody has the terminal any more
+      shown.append(piece, static_cast<size_t>(bytes));
+    }
+    ::kill(process, SIGKILL);
+    wait(process);
+    ::close(reader);
+    return shown;
+  }
+
+  // Starts it and returns its process; wait() must follow. `terminal`: what its standard error is instead of a file.
+  pid_t start(const std::vector<std::string>& arguments, const std::string& input = "", int terminal = -1) const {
     folder_.write("stdin", input);
     std::vector<std::string> words = {path_};
     words.insert(words.end(), arguments.begin(), arguments.end());
@@ -66,7 +90,11 @@ class Program {
     constexpr int kNew = O_WRONLY | O_CREAT | O_TRUNC;
     posix_spawn_file_actions_addopen(&actions, 0, folder_.file("stdin").c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, folder_.file("stdout").c_str(), kNew, 0600);
-    posix_spawn_file_actions_addopen(&actions, 2, folder_.file("stderr").c_str(), kNew, 0600);
+    if (terminal >= 0) {
+      posix_spawn_file_actions_adddup2(&actions, terminal, 2);
+    } else {
+      posix_spawn_file_actions_addopen(&actions, 2, folder_.file("stderr").c_str(), kNew, 0600);
+    }
     posix_spawnattr_t attributes;  // signals as at a prompt, whatever those who run the tests ignore
     posix_spawnattr_init(&attributes);
     sigset_t signals;

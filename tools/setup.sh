@@ -4,7 +4,7 @@
 # Debian 12 names. The only list there is.
 packages_build="g++ cmake ninja-build libfmt-dev libcli11-dev libedit-dev libxxhash-dev libtomlplusplus-dev libsqlite3-dev libboost1.81-dev libgtest-dev"
 packages_test="python3 python3-jinja2 python3-jsonschema binutils"
-packages_ci="chromium fonts-dejavu-core clang clang-format clang-tidy libclang-rt-14-dev python3-torch libopenblas0-pthread haproxy"
+packages_ci="chromium fonts-dejavu-core clang clang-format clang-tidy libclang-rt-14-dev python3-torch libopenblas0-pthread haproxy systemd"
 # For the page and for clients of the server (where this Node.js is too old for their tests, tests/node.cmake gets another).
 # Any npm will do; Debian's cannot be installed beside a Node.js from elsewhere.
 command -v npm >/dev/null || packages_test="$packages_test nodejs npm"
@@ -93,26 +93,38 @@ build() {
 
 # Of ctest's JUnit report $1: "tests failed skipped". Where a test of ctest is a program with many tests (cmake/tests.cmake),
 # those count that it reports in folder $2; one more has failed where such a program failed and no test of it did, or
-# ended without its report. What ctest could not run has failed too, but for what said that it is to be skipped. The
-# names of those that were skipped go to file $3.
+# ended without its report. What ctest could not run has failed too, but for what said that it is to be skipped. Those
+# that were skipped go to file $3, each with what it gave as the reason: "NAME: REASON".
 count_tests() {
   : >"$3"
   awk -v folder="$2" -v names="$3" '
     function attribute(line, name) { return match(line, name "=\"[^\"]*\"") ? substr(line, RSTART + length(name) + 2, RLENGTH - length(name) - 3) : "" }
-    function skip(name) { ++skipped; print name >names }
-    function count_program(file,    line, before, is_counted) {
+    function plain(xml) {
+      gsub(/&quot;/, "\"", xml); gsub(/&apos;/, "\047", xml); gsub(/&lt;/, "<", xml); gsub(/&gt;/, ">", xml); gsub(/&amp;/, "\\&", xml)
+      return xml
+    }
+    function skip(name, reason) { ++skipped; print name ": " (reason == "" ? "gives no reason" : plain(reason)) >names }
+    function second_line(message,    lines) { split(message, lines, "&#x0A;"); return lines[2] }  # the first is FILE:LINE
+    function end_skip() { if (is_skipped) skip(name, reason); is_skipped = 0; is_next = 0; reason = "" }
+    function count_program(file,    line, before, is_counted, skips) {
       before = failed
       while ((getline line <file) > 0) {
         if (line ~ /^    <testcase /) {
+          if (skips != "") skip(skips)
           ++tests
-          if (attribute(line, " result") != "completed") skip(attribute(line, " classname") "." attribute(line, " name"))
+          skips = attribute(line, " result") == "completed" ? "" : attribute(line, " classname") "." attribute(line, " name")
           is_counted = 0
+        } else if (line ~ /^      <skipped / && skips != "") {
+          skip(skips, second_line(attribute(line, " message")))
+          skips = ""
         } else if (line ~ /^      <failure / && !is_counted++) ++failed
       }
+      if (skips != "") skip(skips)
       close(file)
       return failed - before
     }
     /^\t<testcase / {
+      end_skip()
       status = attribute($0, " status")
       name = attribute($0, " name")
       file = folder "/" name ".xml"
@@ -124,12 +136,19 @@ count_tests() {
       if (status == "fail" || status == "notrun") ++failed
       else if (status != "run") skip(name)
     }
-    /^\t\t<skipped message="SKIP_/ { --failed; skip(name) }
-    END { print tests + 0, failed + 0, skipped + 0 }' "$1"
+    /^\t\t<skipped message="SKIP_/ { --failed; is_skipped = 1 }
+    # What it wrote: GoogleTest has the reason below "FILE:LINE: Skipped", scripts in a line of their own.
+    is_skipped && reason == "" {
+      sub(/^\t\t<system-out>/, "")
+      if (is_next) reason = $0
+      is_next = /: Skipped$/
+      if (match($0, /^(-- )?skipped: /)) reason = substr($0, RLENGTH + 1)
+    }
+    END { end_skip(); print tests + 0, failed + 0, skipped + 0 }' "$1"
 }
 
-# run_tests PRESET [CTEST OPTION...]: fails when a test does. Ends with a line "was skipped: NAME" for every test that
-# was, and with "N passed, N failed, N skipped".
+# run_tests PRESET [CTEST OPTION...]: fails when a test does. Ends with a line "was skipped: NAME: REASON" for every test
+# that was, and with "N passed, N failed, N skipped".
 run_tests() {
   preset=$1
   shift

@@ -103,7 +103,9 @@ TEST_F(ServeTest, AClientThatLeavesFreesItsPlaces) {
     client.close();
     EXPECT_TRUE(comes_true([&] { return scheduler_->stats().running == 0; }));
   }
-  EXPECT_EQ(scheduler_->stats().cancelled, 6u);
+  // A place is free a moment before it is counted whose it was.
+  EXPECT_TRUE(comes_true([&] { return scheduler_->stats().cancelled >= 6; }));
+  EXPECT_EQ(scheduler_->stats().cancelled, 6u) << "none was counted twice";
   EXPECT_TRUE(comes_true([&] { return server_->server().counts().requests == 0; }));
 }
 

@@ -15,6 +15,7 @@
 #include "base/strings.h"
 #include "base/test_folder.h"
 #include "kernels/dispatch.h"
+#include "model/forward.h"
 #include "model/model.h"
 #include "text/byte_tokenizer_json.h"
 #include "text/jinja.h"
@@ -162,6 +163,46 @@ TEST_F(PretrainTest, StopsAnywhereAndGoesOnWithTheSameNumbers) {
   }
   EXPECT_FALSE(read_bytes(folder_.file("whole-f32/model.gguf")) == read_bytes(folder_.file("whole-bf16/model.gguf")));
 }
+
+class PretrainedFamilies : public PretrainTest, public testing::WithParamInterface<const char*> {};
+
+// Two steps, without a stop and with one between them; what that leaves is opened and asked.
+TEST_P(PretrainedFamilies, GoOnWithTheSameNumbersAndAnswer) {
+  options_.config.model.shape.architecture = GetParam();
+  options_.steps = 2;
+  const LearnResult result = ran(options_);
+  const double before = result.record.before.member(kHeldOutLoss).number_or(kNotMeasured);
+  const double after = result.record.after.member(kHeldOutLoss).number_or(kNotMeasured);
+  EXPECT_TRUE(std::isfinite(before) && std::isfinite(after)) << before << ", " << after;
+  EXPECT_NE(before, after) << "nothing was trained";
+
+  LoadOptions loading;
+  loading.cache.enabled = false;
+  const auto loaded = Model::load(options_.out + "/model.gguf", loading);
+  ASSERT_TRUE(loaded.ok()) << loaded.error().message;
+  EXPECT_EQ((*loaded)->config().architecture, GetParam());
+  auto cache = KvCache::create(**loaded, 64).value();
+  const auto forward = Forward::create(**loaded, kernels_, team_).value();
+  const std::vector<int32_t> tokens = {'T', 'h', 'e', ' '};  // a token is a byte
+  const Sequence sequence = {&cache, tokens, LogitRows::kLast};
+  ASSERT_TRUE(forward->run({&sequence, 1}).ok());
+  const float* logits = forward->logits().data;  // [1, 257]
+  EXPECT_TRUE(std::all_of(logits, logits + 257, [](float logit) { return std::isfinite(logit); }));
+  const auto [least, most] = std::minmax_element(logits, logits + 257);
+  EXPECT_LT(*least, *most);
+
+  const auto whole = model(options_);
+  ASSERT_FALSE(whole.empty());
+  options_.out = folder_.file("parts");
+  ASSERT_FALSE(ran_for(options_, 1));
+  options_.resume = true;
+  ran(options_);
+  EXPECT_TRUE(model(options_) == whole);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PretrainedFamilies,
+                         testing::Values("llama", "qwen2", "qwen3", "gemma2", "gemma3", "phi3"),
+                         [](const auto& instance) { return std::string(instance.param); });
 
 // Completions have no template here, whose text behind the last answer would be in the rows of everything only.
 TEST_F(PretrainTest, PromptsThatWeighOneAreTrainedAsEverythingIs) {

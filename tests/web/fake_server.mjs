@@ -264,7 +264,14 @@ export class FakeServer {
     Object.assign(known.job.learning, { seconds_left: null });
     known.job.fine_tuned_model = `${known.job.model}+${known.suffix}`;
     known.job.verdict = 'draft';
-    known.job.result = { before: { held_out_loss: 3.2, note: null }, after: { held_out_loss: 1.6, note: null }, reasons: ['the held-out loss fell'] };
+    // As train/verdict.cpp judges: reasons speak against keeping it, and nothing else makes a draft.
+    known.job.result = {
+      before: { held_out_loss: 3.2, general_perplexity: 21.4, note: null },
+      after: { held_out_loss: 1.6, general_perplexity: 25, note: null },
+      judged: 'draft',
+      reasons: ['perplexity on general text rose from 21.40 to 25.00, by more than 10%'],
+      samples: [],
+    };
     this.models.push({ id: known.job.fine_tuned_model, context_length: 1024 });
   }
 }

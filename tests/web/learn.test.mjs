@@ -66,7 +66,8 @@ test('files are dropped, planned, learned, watched, compared and kept', async ()
   assert.ok(asked.every(({ temperature }) => temperature === 0));
   await look('learn-desk-compare');
   await page.getByText('3.200 → 1.600').waitFor();
-  await page.getByText('the held-out loss fell').waitFor();
+  await page.getByText('21.400 → 25.000').waitFor();
+  await page.getByText('perplexity on general text rose from 21.40 to 25.00, by more than 10%').waitFor();
   await page.getByRole('button', { name: 'Keep', exact: true }).click();
   await page.getByText('It is kept').waitFor();
   assert.equal(server.jobs.get('job1').job.verdict, 'kept');

@@ -120,7 +120,7 @@ export interface Learning {
 export interface JobResult {
   before?: Record<string, unknown>; // numbers by name: "held_out_loss"
   after?: Record<string, unknown>;
-  reasons?: string[]; // for keeping it or not, as the numbers say
+  reasons?: string[]; // what in the numbers speaks against keeping it
 }
 
 export interface JobEvent {
