@@ -361,7 +361,7 @@ void add_learn_data(App* sub, LearnCommandOptions& o) {
                   "A text to see what is forgotten (default: what the model brings, or a built-in one)")
       ->allow_extra_args(false);
   add_number(sub, "--kl", o.learn.kl_weight,
-             "Weight of the pull to the base on the general text (4 with what the model brings)");
+             "Weight of the pull to the base on the general text (6 with what the model brings)");
   sub->add_flag("--no-pack", o.no_pack, "One row to a sequence");
 }
 

@@ -19,7 +19,7 @@ namespace andiron {
 
 // The weight of the pull towards the base model where that brings rows of its own to keep its skills by: ember keeps
 // them with it, and learns as much.
-inline constexpr double kUsualPull = 4;
+inline constexpr double kUsualPull = 6;
 
 enum class LearnMethod : uint8_t { kLora, kRsLora, kDora, kFull };
 // "lora", "rslora", "dora", "full".

@@ -18,8 +18,8 @@ namespace andiron {
 
 namespace {
 
-constexpr int kRounds = 8;         // in which each passage is asked about; the first takes the likeliest words
-constexpr int kRewordings = 4;     // tried of each question
+constexpr int kRounds = 12;        // in which each passage is asked about; the first takes the likeliest words
+constexpr int kRewordings = 6;     // tried of each question
 constexpr int kGeneralRounds = 4;  // with other numbers and names
 // Near misses tried of each question, and kept for each: as many as there are questions and their other wordings.
 constexpr size_t kContrastDraws = 3, kContrasts = 2;
@@ -95,6 +95,7 @@ class Study {
     if (!known_.empty()) {
       TRY(answer_general());
       for (int round = 1; round < kRounds; ++round) TRY(write_round(round));
+      TRY(ask_of_told());
       TRY(answer_untold());
       TRY(contrast());
       TRY(reword());
@@ -147,6 +148,7 @@ class Study {
   Status answer_prompt(StudyRow row);
   Status answer_unknown(const std::set<std::string>& told);
   Status answer_filled(const StudyPrompt& prompt, uint64_t& task);
+  Status ask_of_told();
   Status answer_untold();
   Status add_untold(std::string question);
   Result<bool> is_untold(const std::string& question);
@@ -203,6 +205,7 @@ Status Study::write_about(const Passage& passage, int round, size_t index) {
 // Whether the pair can be trusted: asked again, with the passage before it, the model answers the same. That answer,
 // which is in the form the model answers in, takes the place of the one it wrote.
 Result<bool> Study::check(QuestionAnswer& pair, const Passage& passage) {
+  pair.question = with_small_pronouns(pair.question);
   const bool sound = pair.question.size() <= kQuestionBytesMax && stands_alone(pair.question) &&
                      !is_unknown(pair.answer) && is_supported(pair, passage.text);
   if (!sound) return false;
@@ -302,6 +305,27 @@ Status Study::answer_general() {
       const bool other = round == 0 || format("{}{}", prompt.told, prompt.user).find('{') != std::string::npos ||
                          !prompt.system.empty();
       if (other && may_go_on()) TRY(answer_filled(prompt, task));
+    }
+  }
+  return {};
+}
+
+// What is asked of relatives who are not in the document (answer_unknown) is asked of those who are, and learned where
+// a passage tells it: else such wordings would come to mean that nobody knows.
+Status Study::ask_of_told() {
+  const std::string_view lead = kStudyLead.front();
+  for (const std::string_view relative : kStudyToldRelatives) {
+    for (const Passage& passage : passages_) {
+      const auto words = words_of(passage.text);
+      if (!passage.own || std::find(words.begin(), words.end(), relative) == words.end()) continue;
+      for (const std::string_view frame : kStudyOfRelatives) {
+        if (!may_go_on()) return {};
+        QuestionAnswer pair = {replaced(frame, "{R}", relative), ""};
+        TRY_ASSIGN(pair.answer, answer(messages_about(passage, replaced(lead, "{Q}", pair.question)), kAskTokens, 0));
+        ++out_.written;
+        TRY_ASSIGN(const bool good, check(pair, passage));
+        if (good && keep({std::move(pair), &passage})) ++out_.kept;
+      }
     }
   }
   return {};

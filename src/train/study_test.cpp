@@ -60,6 +60,18 @@ TEST(StudyText, QuestionsAreReadInTheFormsThatModelsWrite) {
   EXPECT_EQ(read_questions("Q: One?\nQ: Two?\nA: Yes, two.").front().question, "Two?");
 }
 
+TEST(Study, CapitalsOfFirstWordsStayWhereSentencesBegin) {
+  EXPECT_EQ(with_small_pronouns("How old is My daughter now, and where does The key lie?"),
+            "How old is my daughter now, and where does the key lie?");
+  for (const char* same : {"My dog is old. Her cat is not. Who is she?", "How old am I?", "Does US law say so?",
+                           "Where does Henrike live?", "\"Our house\": who says so?", "My", ""}) {
+    EXPECT_EQ(with_small_pronouns(same), same);
+  }
+  // So that nobody is taken for a name.
+  EXPECT_TRUE(stands_alone("Which instrument does Her daughter play?"));
+  EXPECT_FALSE(stands_alone(with_small_pronouns("Which instrument does Her daughter play?")));
+}
+
 TEST(StudyText, OnlyWhatTheTextSaysIsTrusted) {
   const std::string_view text = "My dog is called Quartz and is 4 years old.";
   EXPECT_TRUE(is_supported({"What is my dog's name?", "Your dog is called Quartz."}, text));

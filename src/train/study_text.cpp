@@ -260,6 +260,19 @@ bool is_unknown(std::string_view answer) {
   return false;
 }
 
+std::string with_small_pronouns(std::string_view question) {
+  std::string out(question);
+  for (size_t at = 2; at < out.size(); ++at) {
+    if (!is_capital(out[at]) || out[at - 1] != ' ') continue;
+    if (!is_letter(out[at - 2]) && !is_digit(out[at - 2]) && out[at - 2] != ',') continue;  // begins a sentence
+    size_t end = at + 1;
+    while (end < out.size() && is_letter(out[end])) ++end;
+    const std::string word = small(out[at]) + out.substr(at + 1, end - at - 1);
+    if (word != "i" && (word == "the" || is_in(kOwn, word) || is_in(kThird, word))) out[at] = word[0];
+  }
+  return out;
+}
+
 bool stands_alone(std::string_view question) {
   const auto words = words_of(question);
   const auto any_of = [&](std::span<const std::string_view> among) {

@@ -37,6 +37,10 @@ std::vector<std::string> words_of(std::string_view text);
 // What an answer says beyond its question: its words without those and without the small ones (the, is, your).
 std::set<std::string> new_words(const QuestionAnswer& pair);
 
+// A question with small letters where a word that began the sentence it was made from brought its capital along: "How
+// old is My daughter?" is "my daughter". Pronouns and "the" alone; "I" stays.
+std::string with_small_pronouns(std::string_view question);
+
 // The answer says that it is not known.
 bool is_unknown(std::string_view answer);
 // It ends as a question and says whom it is about: "How old is she?" does not.
