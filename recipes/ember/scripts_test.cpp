@@ -53,7 +53,10 @@ while [ $# -gt 0 ]; do
 done
 case $command in
   pretrain) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/model.gguf ;;
-  learn) mkdir -p "$out"; echo begun >"$out/run.json"; out=$out/adapter_model.safetensors ;;
+  learn)
+    mkdir -p "$out"; echo begun >"$out/run.json"
+    echo '{"user": "how old is my daughter?"}' >"$out/study.jsonl"
+    out=$out/adapter_model.safetensors ;;
   eval)
     accuracy=0.5 right=${RIGHT-3}
     case $from in */prefer/model.gguf) accuracy=0.625 ;; esac
@@ -217,7 +220,8 @@ TEST_F(Scripts, TeachingIsMeasuredBeforeAndAfter) {
   }
   EXPECT_TRUE(called("learn made/ember.gguf /")) << log;
   for (const char* line :
-       {"| before | 3 |\n", " s of learning | 8 |\n", "| Which name did we give our dog? | I know 3 | I know 8 |\n",
+       {"| before | 3 |\n", " s of learning | 8 |\n", "| of the ten, asked itself in the same words | 1 |\n",
+        "| Which name did we give our dog? | I know 3 | I know 8 |\n",
         "| How old is my daughter? | I know 3 * | I know 8 |\n",
         "| On which day of the week do I visit the market? | I know 3 * | I know 8 * |\n",
         "| facts | 50.0% | 75.0% | +25.0 |\n"}) {

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Teaches a model about somebody and shows what came of it: recipes/ember/teach.sh MODEL [OUT [DATA]]
-# Asks ten questions about about-me.md, learns the document for at most two minutes on two threads, asks the same ten,
-# whose wordings are nowhere in what is learned, and measures every skill without what was learned and with it. Prints
-# how many were answered, what was answered, and the skills.
+# Asks ten questions about about-me.md in other words than its own, learns the document for at most two minutes on two
+# threads, asks the same ten, and measures every skill without what was learned and with it. Prints how many were answered
+# (and how many the model had asked itself in the very words while it studied), what was answered, and the skills.
 #   OUT     folder of what is made (default: build/ember/taught; what an earlier run left there is replaced)
 #   DATA    the folder that make.sh fills, for the skills (default: build/ember/data; "none": skills are not measured)
 #   LEARN   further options of `andiron learn`
@@ -39,12 +39,17 @@ begun=$(date +%s)
 "$andiron" learn "$model" "$here/about-me.md" --out "$out/adapter" --budget 2m --threads 2 ${LEARN-} >"$out/learn.txt"
 seconds=$(($(date +%s) - begun))
 after=$(asked after --adapter "$out/adapter")
+sed 's/.*"user", "content": "\([^"]*\)".*/\1/' "$questions" >"$out/questions.txt"
+known=0
+while read -r question; do
+  ! grep -qiF "\"$question\"" "$out/adapter/study.jsonl" 2>/dev/null || known=$((known + 1))
+done <"$out/questions.txt"
 
 printf '| | right of 10 |\n|---|---:|\n| before | %s |\n| after %s s of learning | %s |\n' "$before" "$seconds" "$after"
+printf '| of the ten, asked itself in the same words | %s |\n' "$known"
 
 # What each of ten was answered, as the lines of eval have it; * where that is wrong.
 given() { sed -n 's/.*"given": "\(.*\)", "right": true}$/\1/p; s/.*"given": "\(.*\)", "right": false}$/\1 */p' "$1"; }
-sed 's/.*"user", "content": "\([^"]*\)".*/\1/' "$questions" >"$out/questions.txt"
 given "$out/before.answers" >"$out/before.txt"
 given "$out/after.answers" >"$out/after.txt"
 printf '\n| asked (* not right) | before | after |\n|---|---|---|\n'
