@@ -23,6 +23,8 @@ constexpr int kDepthMax = 100;          // schemas within schemas, merged ones t
 constexpr size_t kOptionalMax = 200;    // optional properties of an object that requires none: squared
 constexpr size_t kManyProperties = 24;  // from here on each is a rule
 constexpr size_t kPrefixMax = 64;
+// Bytes that are merged and compared, in all: a schema of 256 KiB can ask for a thousand times as many.
+constexpr size_t kReadMax = 32 << 20;
 
 constexpr std::array<std::string_view, 7> kTypes = {"object",  "array",   "string", "number",
                                                     "integer", "boolean", "null"};
@@ -175,8 +177,16 @@ class SchemaCompiler {
     return body(merged, path);
   }
 
+  // What merging and comparing reads, in bytes.
+  Status spend(size_t bytes, const std::string& path) {
+    read_ += bytes;
+    if (read_ <= kReadMax) return {};
+    return fail(path, "schemas that allOf, anyOf, oneOf and $ref put together have more than {} MiB in all here",
+                kReadMax >> 20);
+  }
+
   // Both at once; what `b` refers to in place of the reference.
-  Result<Json> merge(const Json& a, const Json& b, const std::string& path, int depth) const {
+  Result<Json> merge(const Json& a, const Json& b, const std::string& path, int depth) {
     if (depth > kDepthMax) return fail(path, "references lead to one another without end");
     if (b.is_bool()) return b.as_bool() ? Result<Json>(a) : fail(path, "the schema false allows nothing");
     if (!b.is_object()) return fail(path, "expected a schema: an object, true or false");
@@ -186,12 +196,13 @@ class SchemaCompiler {
       return merge(both, *found, path, depth + 1);
     }
     if (a.find("$ref") != nullptr) return merge(b, a, path, depth + 1);
+    TRY(spend(a.dump().size() + b.dump().size(), path));
     auto merged = merge_schemas(a, b);
     if (!merged.ok()) return fail(path, "{}", merged.error().message);
     return merged;
   }
 
-  Result<Json> merge_all_of(const Json& schema, const std::string& path) const {
+  Result<Json> merge_all_of(const Json& schema, const std::string& path) {
     const Json& list = schema.member("allOf");
     if (!list.is_array() || list.items().empty()) return fail(path, "\"allOf\" must be a list of schemas");
     Json merged = without(schema, "allOf");
@@ -207,12 +218,15 @@ class SchemaCompiler {
     const Json rest = without(schema, key);
     std::vector<uint32_t> choices;
     std::vector<Json> seen;
+    std::vector<size_t> sizes;  // of those seen, in bytes
     for (size_t i = 0; i < list.items().size(); ++i) {
       const Json& branch = list.items()[i];
       const std::string place = format("{}/{}/{}", path, key, i);
       if (branch.is_bool() && !branch.as_bool()) continue;
       TRY_ASSIGN(Json merged, merge(rest, branch, place, 0));
+      sizes.push_back(merged.dump().size());
       for (size_t j = 0; key == "oneOf" && j < seen.size(); ++j) {
+        TRY(spend(sizes[j] + sizes.back(), place));
         if (are_disjoint(seen[j], merged)) continue;
         return refuse(path, key, format("a value might be valid for branches {} and {} both; anyOf may do", j, i));
       }
@@ -575,6 +589,7 @@ class SchemaCompiler {
   std::map<std::string, uint32_t> rules_;  // by the schema's text
   std::optional<uint32_t> any_, string_, any_char_, space_, comma_;
   int depth_ = 0;
+  size_t read_ = 0;  // by spend()
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -389,6 +390,53 @@ TEST(JsonSchema, ManyNames) {
   ASSERT_LE(schema.dump().size(), kSchemaBytesMax);
   const auto grammar = grammar_from_schema(schema, "schema");
   EXPECT_TRUE(grammar.ok()) << grammar.error().message;
+}
+
+// {"list": [schema(0), schema(1), ...]} beside what `schema` has already.
+Json listed(Json schema, const char* list, int count, const std::function<Json(int)>& make) {
+  Json branches = Json::array();
+  for (int i = 0; i < count; ++i) branches.push(make(i));
+  schema.set(list, std::move(branches));
+  return schema;
+}
+
+// What is merged is merged in one go however long its lists are, and what multiplies itself is refused.
+TEST(JsonSchema, WhatIsPutTogetherHasALimit) {
+  const auto numbers = [](int first, int step) {
+    return listed(Json::object(), "enum", 10'000, [=](int i) { return Json(int64_t{first} + int64_t{step} * i); });
+  };
+  const auto object = [](const char* letter) {
+    Json properties = Json::object(), required = Json::array();
+    for (int i = 0; i < 3000; ++i)
+      properties.set(format("{}{}", letter, i), Json(Json::Object{{"type", Json("null")}}));
+    for (int i = 0; i < 3000; ++i) required.push(format("{}{}", letter, i));
+    return Json(Json::Object{{"type", Json("object")}, {"properties", properties}, {"required", required}});
+  };
+  const auto alone = [](int i) { return Json(Json::Object{{"const", Json(int64_t{i})}}); };
+  const Json long_value = listed(Json::object(), "enum", 1, [](int) { return Json(std::string(20'000, 'x')); });
+  struct Case {
+    Json schema;
+    bool is_refused;
+  };
+  const std::vector<Case> cases = {
+      {listed(Json::object(), "allOf", 2, [&](int i) { return numbers(i, 1); }), false},
+      {listed(Json::object(), "oneOf", 2, [&](int i) { return numbers(i, 2); }), false},
+      {listed(Json::object(), "allOf", 2, [&](int i) { return object(i == 0 ? "a" : "b"); }), false},
+      {listed(Json::object(), "oneOf", 1000, alone), false},
+      {listed(Json::object(), "oneOf", 3000, alone), true},
+      {listed(long_value, "anyOf", 3000,
+              [](int) {
+                return Json(Json::Object{{"type", Json("string")}});
+              }),
+       true}};
+  for (size_t i = 0; i < cases.size(); ++i) {
+    ASSERT_LE(cases[i].schema.dump().size(), kSchemaBytesMax) << i;
+    const auto grammar = grammar_from_schema(cases[i].schema, "schema");
+    ASSERT_EQ(grammar.ok(), !cases[i].is_refused) << i << (grammar.ok() ? "" : ": " + grammar.error().message);
+    if (grammar.ok()) continue;
+    EXPECT_NE(grammar.error().message.find("put together have more than 32 MiB in all"), std::string::npos)
+        << grammar.error().message;
+  }
 }
 
 // Every cut and every flipped bit of a schema is a schema or an error with a message.

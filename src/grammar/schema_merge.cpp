@@ -1,6 +1,9 @@
 #include "grammar/schema_merge.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -10,22 +13,36 @@ namespace andiron {
 
 namespace {
 
-bool contains(std::span<const Json> list, const Json& value) {
-  const std::string text = value.dump();
-  return std::any_of(list.begin(), list.end(), [&](const Json& one) { return one.dump() == text; });
+// Values by their text, so that lists of any length are compared in little more than the time it takes to read them.
+using Texts = std::set<std::string>;
+
+Texts texts_of(std::span<const Json> list) {
+  Texts out;
+  for (const Json& one : list) out.insert(one.dump());
+  return out;
+}
+
+// The first of each name.
+std::map<std::string_view, const Json*> members_of(const Json& object) {
+  std::map<std::string_view, const Json*> out;
+  if (!object.is_object()) return out;
+  for (const auto& [name, value] : object.members()) out.emplace(name, &value);
+  return out;
 }
 
 Json::Array as_list(const Json& value) { return value.is_array() ? value.items() : Json::Array{value}; }
 
 // The types in both lists; "integer" lies within "number".
 Json common_types(const Json& a, const Json& b) {
+  const Texts theirs = texts_of(as_list(b));
+  const bool any_number = theirs.contains("\"number\""), any_whole = theirs.contains("\"integer\"");
   Json out = Json::array();
   for (const Json& type : as_list(a)) {
-    for (const Json& other : as_list(b)) {
-      if (type.dump() == other.dump()) out.push(type);
-      const bool whole = (type.text_or("") == "integer" && other.text_or("") == "number") ||
-                         (type.text_or("") == "number" && other.text_or("") == "integer");
-      if (whole) out.push("integer");
+    const std::string_view name = type.text_or("");
+    if (theirs.contains(type.dump())) {
+      out.push(type);
+    } else if ((name == "integer" && any_number) || (name == "number" && any_whole)) {
+      out.push("integer");
     }
   }
   return out;
@@ -35,22 +52,35 @@ Json all_of(const Json& a, const Json& b) { return Json(Json::Object{{"allOf", J
 
 Json union_of(const Json& a, const Json& b) {
   Json out = a;
+  Texts known = texts_of(a.items_or_none());
   for (const Json& one : b.items_or_none()) {
-    if (!contains(out.items_or_none(), one)) out.push(one);
+    if (known.insert(one.dump()).second) out.push(one);
   }
   return out;
 }
 
-Json merge_properties(Json a, const Json& b) {
+Json in_both(const Json& a, const Json& b) {
+  const Texts theirs = texts_of(b.items_or_none());
+  Json out = Json::array();
+  for (const Json& one : a.items_or_none()) {
+    if (theirs.contains(one.dump())) out.push(one);
+  }
+  return out;
+}
+
+Json merge_properties(const Json& a, const Json& b) {
+  Json::Object out(a.members().begin(), a.members().end());
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < out.size(); ++i) places.emplace(out[i].first, i);
   for (const auto& [name, schema] : b.members()) {
-    Json* known = a.find(name);
-    if (known == nullptr) {
-      a.set(name, schema);
-    } else if (known->dump() != schema.dump()) {
-      *known = all_of(*known, schema);
+    const auto [at, fresh] = places.emplace(name, out.size());
+    if (fresh) {
+      out.emplace_back(name, schema);
+    } else if (Json& known = out[at->second].second; known.dump() != schema.dump()) {
+      known = all_of(known, schema);
     }
   }
-  return a;
+  return Json(std::move(out));
 }
 
 Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
@@ -66,13 +96,7 @@ Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
     return a.bool_or(true) ? b : a;  // the narrower of true, false and a schema
   }
   if (key == "allOf" && a.is_array() && b.is_array()) return union_of(a, b);
-  if (key == "enum" && a.is_array() && b.is_array()) {
-    Json out = Json::array();
-    for (const Json& one : a.items()) {
-      if (contains(b.items(), one)) out.push(one);
-    }
-    return out;
-  }
+  if (key == "enum" && a.is_array() && b.is_array()) return in_both(a, b);
   if (a.is_number() && b.is_number()) {
     const bool a_less = a.as_double() < b.as_double();
     if (is({"minimum", "exclusiveMinimum", "minLength", "minItems"})) return a_less ? b : a;
@@ -87,8 +111,9 @@ Status check_closed(const Json& closed, const Json& other) {
   if (additional == nullptr || additional->bool_or(false)) return {};
   const Json* properties = other.find("properties");
   if (properties == nullptr || !properties->is_object()) return {};
+  const auto own = members_of(closed.member("properties"));
   for (const auto& [name, schema] : properties->members()) {
-    if (closed.member("properties").find(name) != nullptr) continue;
+    if (own.contains(name)) continue;
     return make_error("additionalProperties beside a property \"{}\" from elsewhere cannot be merged", in_quotes(name));
   }
   return {};
@@ -120,21 +145,22 @@ std::string_view type_of(const Json& value) {
 }
 
 // Types as words, "integer" as "number"; empty: any.
-std::vector<std::string_view> types_of(const Json& schema) {
-  std::vector<std::string_view> out;
-  const Json values = named_values(schema);
-  for (const Json& value : values.items_or_none()) out.push_back(type_of(value));
-  if (!out.empty()) return out;
+std::set<std::string_view> types_of(const Json& schema) {
+  std::set<std::string_view> out;
+  if (const Json* value = schema.find("const")) return {type_of(*value)};
+  if (const Json* values = schema.find("enum")) {
+    for (const Json& value : values->items_or_none()) out.insert(type_of(value));
+  }
   const Json* type = schema.find("type");
-  if (type == nullptr) return out;
-  const auto add = [&](const Json& one) { out.push_back(one.text_or("") == "integer" ? "number" : one.text_or("")); };
+  if (!out.empty() || type == nullptr) return out;
+  const auto add = [&](const Json& one) { out.insert(one.text_or("") == "integer" ? "number" : one.text_or("")); };
   if (type->is_string()) add(*type);
   for (const Json& one : type->items_or_none()) add(one);
   return out;
 }
 
-bool share_nothing(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b) {
-  return std::none_of(a.begin(), a.end(), [&](auto one) { return std::find(b.begin(), b.end(), one) != b.end(); });
+bool share_nothing(const std::set<std::string_view>& a, const std::set<std::string_view>& b) {
+  return std::none_of(a.begin(), a.end(), [&](auto one) { return b.contains(one); });
 }
 
 bool values_differ(const Json& a, const Json& b) {
@@ -142,28 +168,28 @@ bool values_differ(const Json& a, const Json& b) {
   if (!x.is_array() || !y.is_array()) return false;
   // 1 and 1.0 are the same number; dump() tells them apart, so numbers do not count as different.
   const auto is_float = [](const Json& one) { return one.is_number() && !one.is_int(); };
+  const Texts theirs = texts_of(y.items());
   return std::none_of(x.items().begin(), x.items().end(),
-                      [&](const Json& one) { return is_float(one) || contains(y.items(), one); }) &&
+                      [&](const Json& one) { return is_float(one) || theirs.contains(one.dump()); }) &&
          std::none_of(y.items().begin(), y.items().end(), is_float);
-}
-
-bool requires_member(const Json& schema, std::string_view name) {
-  const Json& list = schema.member("required");
-  return contains(list.items_or_none(), Json(name));
 }
 
 // Every object for `a` has a member that none for `b` has, or one of other values.
 bool objects_differ(const Json& a, const Json& b) {
+  const auto ours = members_of(a.member("properties")), theirs = members_of(b.member("properties"));
+  const Texts they_require = texts_of(b.member("required").items_or_none());
+  const Json* additional = b.find("additionalProperties");
+  const bool closed = additional != nullptr && !additional->bool_or(true);
   for (const Json& name : a.member("required").items_or_none()) {
     if (!name.is_string()) continue;
-    const Json* theirs = b.member("properties").find(name.as_string());
-    if (theirs == nullptr) {
-      const Json* additional = b.find("additionalProperties");
-      if (additional != nullptr && !additional->bool_or(true)) return true;
+    const auto their = theirs.find(name.as_string());
+    if (their == theirs.end()) {
+      if (closed) return true;
       continue;
     }
-    const Json* ours = a.member("properties").find(name.as_string());
-    if (ours != nullptr && requires_member(b, name.as_string()) && values_differ(*ours, *theirs)) return true;
+    const auto our = ours.find(name.as_string());
+    const bool both = our != ours.end() && they_require.contains(name.dump());
+    if (both && values_differ(*our->second, *their->second)) return true;
   }
   return false;
 }
@@ -198,8 +224,8 @@ bool are_disjoint(const Json& a, const Json& b) {
   if (!a.is_object() || !b.is_object()) return a.is_bool() ? !a.as_bool() : b.is_bool() && !b.as_bool();
   const auto ours = types_of(a), theirs = types_of(b);
   if (!ours.empty() && !theirs.empty() && share_nothing(ours, theirs)) return true;
-  const auto only_objects = [](const std::vector<std::string_view>& types) {
-    return types.size() == 1 && types[0] == "object";
+  const auto only_objects = [](const std::set<std::string_view>& types) {
+    return types.size() == 1 && types.contains("object");
   };
   if (values_differ(a, b)) return true;
   return only_objects(ours) && only_objects(theirs) && (objects_differ(a, b) || objects_differ(b, a));
