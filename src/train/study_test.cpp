@@ -251,7 +251,7 @@ TEST_F(StudyTest, WritesQuestionsOtherWordingsAndWhatItKnewBefore) {
   EXPECT_EQ(of_kind(result, "question"), (std::vector<QuestionAnswer>{{"What is my dog?", "Your dog is Quartz."},
                                                                       {"What is my town?", "Your town is Oslo."}}));
   EXPECT_EQ(result.kept, 2);
-  EXPECT_EQ(result.written, 16);  // eight rounds
+  EXPECT_EQ(result.written, 24);  // twelve rounds
   // One in five is kept back.
   EXPECT_EQ(result.held_out.size(), (static_cast<size_t>(result.reworded) + 4) / 5);
   EXPECT_EQ(of_kind(result, "reworded").size() + result.held_out.size(), static_cast<size_t>(result.reworded));
@@ -267,6 +267,19 @@ TEST_F(StudyTest, WritesQuestionsOtherWordingsAndWhatItKnewBefore) {
   }
   EXPECT_GT(later, of_kind(result, "question").size() + of_kind(result, "reworded").size());
   EXPECT_GT(model_.warm, 0);
+}
+
+// Else the wordings of these would mean that nobody knows.
+TEST_F(StudyTest, AsksOfToldRelativesWhatItAsksOfOthers) {
+  const StudyResult result = studied("My daughter is Tove.\n\nMy dog is Quartz.");
+  const auto has = [&](std::string_view kind, const QuestionAnswer& pair) {
+    const auto pairs = of_kind(result, kind);
+    return std::find(pairs.begin(), pairs.end(), pair) != pairs.end();
+  };
+  EXPECT_TRUE(has("question", {"What is my daughter called?", "Your daughter is Tove."}));
+  EXPECT_TRUE(has("general", {"What is my uncle called?", model_.unknown}));
+  EXPECT_FALSE(has("general", {"What is my daughter called?", model_.unknown}));
+  EXPECT_FALSE(has("question", {"What is my dog called?", "Your dog is Quartz."}));
 }
 
 TEST_F(StudyTest, IsTheSameForTheSameSeedAlone) {
