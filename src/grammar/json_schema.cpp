@@ -124,13 +124,6 @@ class SchemaCompiler {
 
   // ---- references and combinations
 
-  static Json without(const Json& schema, std::string_view key) {
-    Json out = Json::object();
-    for (const auto& [name, value] : schema.members()) {
-      if (name != key) out.set(name, value);
-    }
-    return out;
-  }
   static bool says_something(const Json& schema) {
     return std::any_of(schema.members().begin(), schema.members().end(), [](const Json::Member& member) {
       return !is_annotation(member.first) && member.first != "$defs" && member.first != "definitions" &&
@@ -146,24 +139,8 @@ class SchemaCompiler {
     if (!pointer.starts_with("#"))
       return refuse(path, "$ref", "only references within the document (#/...) are followed");
     pointer.remove_prefix(1);
-    const Json* at = &document_;
-    while (at != nullptr && pointer.starts_with("/")) {
-      const size_t end = std::min(pointer.find('/', 1), pointer.size());
-      std::string name;
-      for (size_t i = 1; i < end; ++i) {
-        const bool escaped = pointer[i] == '~' && i + 1 < end;
-        name += escaped ? (pointer[++i] == '1' ? '/' : '~') : pointer[i];
-      }
-      pointer.remove_prefix(end);
-      if (at->is_array()) {
-        const auto index = parse_int(name, "index");
-        const bool inside = index.ok() && *index >= 0 && *index < std::ssize(at->items());
-        at = inside ? &at->items()[static_cast<size_t>(*index)] : nullptr;
-      } else {
-        at = at->find(name);
-      }
-    }
-    if (at == nullptr || !pointer.empty()) {
+    const Json* at = at_pointer(document_, pointer);
+    if (at == nullptr) {
       return fail(path, "\"$ref\" points to {}, which is not there", in_quotes(reference.as_string()));
     }
     return at;

@@ -204,6 +204,35 @@ bool is_annotation(std::string_view keyword) {
   return false;
 }
 
+const Json* at_pointer(const Json& document, std::string_view pointer) {
+  const Json* at = &document;
+  while (at != nullptr && pointer.starts_with("/")) {
+    const size_t end = std::min(pointer.find('/', 1), pointer.size());
+    std::string name;
+    for (size_t i = 1; i < end; ++i) {
+      const bool escaped = pointer[i] == '~' && i + 1 < end;
+      name += escaped ? (pointer[++i] == '1' ? '/' : '~') : pointer[i];
+    }
+    pointer.remove_prefix(end);
+    if (at->is_array()) {
+      const auto index = parse_int(name, "index");
+      const bool inside = index.ok() && *index >= 0 && *index < std::ssize(at->items());
+      at = inside ? &at->items()[static_cast<size_t>(*index)] : nullptr;
+    } else {
+      at = at->find(name);
+    }
+  }
+  return pointer.empty() ? at : nullptr;
+}
+
+Json without(const Json& object, std::string_view key) {
+  Json out = Json::object();
+  for (const auto& [name, value] : object.members()) {
+    if (name != key) out.set(name, value);
+  }
+  return out;
+}
+
 Result<Json> merge_schemas(const Json& a, const Json& b) {
   TRY(check_closed(a, b));
   TRY(check_closed(b, a));

@@ -11,6 +11,12 @@ namespace andiron {
 // title, description, default, ...: says nothing of what is valid.
 bool is_annotation(std::string_view keyword);
 
+// What a JSON pointer leads to ("/a/b~1c": RFC 6901); null where that is not there, or the pointer is none.
+const Json* at_pointer(const Json& document, std::string_view pointer);
+
+// All members of an object but this one.
+Json without(const Json& object, std::string_view key);
+
 // Both at once, without annotations and definitions. Neither has a $ref. The Error names the keyword that both have and
 // that cannot be merged.
 Result<Json> merge_schemas(const Json& a, const Json& b);
