@@ -51,6 +51,8 @@ class Subsets {
       begins_[one.begin] = loop;
     }
     for (const Nfa::Loop& loop : nfa.loops) {
+      // Where each may be left out, each leads to all behind it.
+      if (steps_ > kStepsMax) return;
       // Once more must read something, and so must whatever leads back to the loop from outside. A loop that cannot be
       // gone through must not promise to be left after so many times.
       close({loop.end});
@@ -62,6 +64,7 @@ class Subsets {
 
   // False where there are too many states, or finding them takes too long.
   bool build() {
+    if (steps_ > kStepsMax) return false;
     number({0});
     while (!open_.empty()) {
       const auto next = open_.back();
@@ -164,7 +167,7 @@ class Subsets {
     cuts.erase(std::unique(cuts.begin(), cuts.end()), cuts.end());
     std::sort(edges.begin(), edges.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     std::vector<ByteEdge> out;
-    for (size_t i = 0; i + 1 < cuts.size(); ++i) {
+    for (size_t i = 0; i + 1 < cuts.size() && steps_ <= kStepsMax; ++i) {
       Subset targets;
       for (const Nfa::Edge& edge : edges) {
         if (edge.first > cuts[i]) break;
@@ -189,6 +192,7 @@ class Subsets {
     for (const Nfa::Edge& edge : edges) by_rule[edge.rule].push_back(edge.target);
     std::vector<Call> out;
     for (auto& [rule, targets] : by_rule) {
+      if (steps_ > kStepsMax) break;
       dedupe(targets);
       out.push_back({rule, number(std::move(targets))});
     }
@@ -252,46 +256,56 @@ class AutomatonCompiler {
     std::set<uint32_t> copied;
     for (int attempt = 0;; ++attempt) {
       Nfa nfa;
-      if (!build_nfa(grammar_, rule, inlined, copied, kNfaStatesMax, nfa)) return false;
+      const bool last = attempt >= kAttemptsMax - 1;
+      if (!build_nfa(grammar_, rule, inlined, last ? repeats() : copied, kNfaStatesMax, nfa)) return false;
       Subsets subsets(nfa, drafts_, loops_, steps_);
       if (!subsets.build()) return false;
       if (subsets.unfit().empty()) return true;
       copied.insert(subsets.unfit().begin(), subsets.unfit().end());
-      for (uint32_t node = 0; attempt == kAttemptsMax - 2 && node < grammar_.nodes.size(); ++node) {
-        if (grammar_.nodes[node].kind == GrammarNode::Kind::kRepeat) copied.insert(node);
-      }
       drafts_.resize(first);
       loops_.resize(first_loop);
     }
   }
 
+  // All repetitions, found once: thousands of rules may come to their last attempt.
+  const std::set<uint32_t>& repeats() {
+    if (!repeats_.empty()) return repeats_;
+    for (uint32_t node = 0; node < grammar_.nodes.size(); ++node) {
+      if (grammar_.nodes[node].kind == GrammarNode::Kind::kRepeat) repeats_.insert(node);
+    }
+    return repeats_;
+  }
+
   // The states from which the rule they belong to can be ended.
   void mark_live() {
-    std::vector<std::vector<uint32_t>> before(drafts_.size());  // states whose edges lead here
+    struct Before {
+      uint32_t state;  // an edge of it leads here
+      uint32_t other;  // for a call the second state that must be live, else kNone
+    };
+    std::vector<std::vector<Before>> before(drafts_.size());
     for (uint32_t state = 0; state < drafts_.size(); ++state) {
-      for (const ByteEdge& edge : drafts_[state].bytes) before[edge.target].push_back(state);
+      for (const ByteEdge& edge : drafts_[state].bytes) before[edge.target].push_back({state, kNone});
       for (const Call& call : drafts_[state].calls) {
-        before[call.target].push_back(state);
-        before[starts_[call.rule]].push_back(state);
+        before[call.target].push_back({state, starts_[call.rule]});
+        before[starts_[call.rule]].push_back({state, call.target});
       }
     }
     live_.assign(drafts_.size(), false);
     std::vector<uint32_t> open;
-    const auto look = [&](uint32_t state) {
-      const Draft& draft = drafts_[state];
-      const bool live =
-          draft.final ||
-          std::any_of(draft.bytes.begin(), draft.bytes.end(), [&](const ByteEdge& e) { return live_[e.target]; }) ||
-          std::any_of(draft.calls.begin(), draft.calls.end(), [&](const Call& c) { return is_live(c); });
-      if (!live || live_[state]) return;
+    const auto mark = [&](uint32_t state) {
+      if (live_[state]) return;
       live_[state] = true;
       open.push_back(state);
     };
-    for (uint32_t state = 0; state < drafts_.size(); ++state) look(state);
+    for (uint32_t state = 0; state < drafts_.size(); ++state) {
+      if (drafts_[state].final) mark(state);
+    }
     while (!open.empty()) {
       const uint32_t state = open.back();
       open.pop_back();
-      for (const uint32_t earlier : before[state]) look(earlier);
+      for (const Before& earlier : before[state]) {
+        if (earlier.other == kNone || live_[earlier.other]) mark(earlier.state);
+      }
     }
   }
   bool is_live(const Call& call) const { return live_[call.target] && live_[starts_[call.rule]]; }
@@ -323,7 +337,8 @@ class AutomatonCompiler {
   std::vector<uint32_t> starts_;  // by rule
   std::vector<Draft> drafts_;
   std::vector<CountedLoop> loops_;
-  size_t steps_ = 0;  // of the subset constructions
+  size_t steps_ = 0;            // of the subset constructions
+  std::set<uint32_t> repeats_;  // see repeats()
   std::vector<bool> live_;
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/strings.h"
 #include "grammar/automaton.h"
 #include "grammar/naive_matcher.h"
 #include "grammar/pushdown.h"
@@ -138,6 +139,38 @@ TEST(Gbnf, TheNaiveMatcherKnowsTheseCases) {
   ASSERT_TRUE(grammar.ok());
   EXPECT_TRUE(NaiveMatcher(*grammar, "((a\u00e4))").matches());
   EXPECT_FALSE(NaiveMatcher(*grammar, "((a\u00e4)").matches());
+}
+
+// Each rule may be empty because the one before it may: found in one pass, not in as many as there are rules.
+TEST(Gbnf, LongChainsOfEmptyRules) {
+  std::string text = "r0 ::= \"\"\n";
+  for (int i = 1; i < 15'000; ++i) text += format("r{} ::= r{}\n", i, i - 1);
+  const auto chain = parse_gbnf(text + "root ::= r14999 \"x\" root | \"y\"\n", "chain");
+  EXPECT_TRUE(chain.ok()) << chain.error().message;
+  const auto circle = parse_gbnf(text + "root ::= r14999 root | \"y\"\n", "circle");
+  ASSERT_FALSE(circle.ok());
+  EXPECT_NE(circle.error().message.find("left-recursive"), std::string::npos) << circle.error().message;
+}
+
+// Equal classes are one set, however many others there are.
+TEST(Gbnf, ManyClasses) {
+  std::string text = "root ::= [ab]";
+  for (int i = 0; i < 10'000; ++i) text += format(" | [{}-\\u{:04x}]", 'a', 0x1000 + i);
+  const auto grammar = parse_gbnf(text + " | [a-b]\n", "classes");
+  ASSERT_TRUE(grammar.ok()) << grammar.error().message;
+  EXPECT_EQ(grammar->sets.size(), 10'001u);
+}
+
+// Each may be left out, so each leads to all behind it: what they reach together is counted, and is too much.
+TEST(Gbnf, ManyRepetitionsInARowAreRefused) {
+  std::string text = "root ::= \"x\"";
+  for (int i = 0; i < 20'000; ++i) text += " [a]{0,9}";
+  const auto grammar = parse_gbnf(text + "\n", "repetitions");
+  ASSERT_TRUE(grammar.ok()) << grammar.error().message;
+  const auto automaton = Automaton::compile(*grammar);
+  ASSERT_FALSE(automaton.ok());
+  EXPECT_NE(automaton.error().message.find("rule \"root\" is too large to be followed"), std::string::npos)
+      << automaton.error().message;
 }
 
 }  // namespace

@@ -11,21 +11,14 @@ namespace {
 
 using Kind = GrammarNode::Kind;
 
-// Which rules may be empty, and which stand where the first character is read.
+// Which parts may be empty, and which rules stand where the first character is read.
 class LeftCorner {
  public:
   explicit LeftCorner(const Grammar& grammar)
-      : grammar_(grammar), empty_(grammar.rules.size()), seen_(grammar.rules.size()) {}
+      : grammar_(grammar), empty_(grammar.nodes.size()), seen_(grammar.rules.size()) {}
 
   Status check() {
-    for (bool grew = true; grew;) {
-      grew = false;
-      for (size_t rule = empty_.size(); rule-- > 0;) {
-        if (empty_[rule] || !may_be_empty(grammar_.rules[rule].body)) continue;
-        empty_[rule] = true;
-        grew = true;
-      }
-    }
+    find_empty();
     for (uint32_t rule = 0; rule < seen_.size(); ++rule) TRY(visit(rule));
     return {};
   }
@@ -33,18 +26,40 @@ class LeftCorner {
  private:
   enum Seen : uint8_t { kNew, kOpen, kDone };
 
-  bool may_be_empty(uint32_t index) const {
-    const GrammarNode& node = grammar_.nodes[index];
-    const auto test = [this](uint32_t child) { return may_be_empty(child); };
+  // How many of the parts that it waits for must be empty before the node may be; none: it may be as it is.
+  static size_t needed(const GrammarNode& node) {
     switch (node.kind) {
-      case Kind::kText: return node.text.empty();
-      case Kind::kChars: return false;
-      case Kind::kSequence: return std::all_of(node.children.begin(), node.children.end(), test);
-      case Kind::kChoice: return std::any_of(node.children.begin(), node.children.end(), test);
-      case Kind::kRepeat: return node.min == 0 || test(node.children[0]);
-      case Kind::kRule: return empty_[node.index];
+      case Kind::kText: return node.text.empty() ? 0 : 1;  // 1: it has no parts, so never
+      case Kind::kSequence: return node.children.size();
+      case Kind::kRepeat: return node.min == 0 ? 0 : 1;
+      case Kind::kChars:
+      case Kind::kChoice:
+      case Kind::kRule: return 1;
     }
-    return false;
+    return 1;
+  }
+
+  // From the parts to what they are parts of, each link once: passes over all rules until nothing changes would be as
+  // many as there are rules, where each waits for the one before it.
+  void find_empty() {
+    std::vector<std::vector<uint32_t>> waiting(grammar_.nodes.size());
+    std::vector<size_t> missing(grammar_.nodes.size());
+    std::vector<uint32_t> open;
+    for (uint32_t index = 0; index < grammar_.nodes.size(); ++index) {
+      const GrammarNode& node = grammar_.nodes[index];
+      if (node.kind == Kind::kRule) waiting[grammar_.rules[node.index].body].push_back(index);
+      for (const uint32_t child : node.children) waiting[child].push_back(index);
+      missing[index] = needed(node);
+      if (missing[index] == 0) open.push_back(index);
+    }
+    while (!open.empty()) {
+      const uint32_t index = open.back();
+      open.pop_back();
+      empty_[index] = true;
+      for (const uint32_t whole : waiting[index]) {
+        if (missing[whole] > 0 && --missing[whole] == 0) open.push_back(whole);
+      }
+    }
   }
 
   void first_rules(uint32_t index, std::vector<uint32_t>& out) const {
@@ -52,7 +67,7 @@ class LeftCorner {
     if (node.kind == Kind::kRule) out.push_back(node.index);
     for (const uint32_t child : node.children) {
       first_rules(child, out);
-      if (node.kind == Kind::kSequence && !may_be_empty(child)) return;
+      if (node.kind == Kind::kSequence && !empty_[child]) return;
     }
   }
 
@@ -93,7 +108,7 @@ class LeftCorner {
   }
 
   const Grammar& grammar_;
-  std::vector<char> empty_;
+  std::vector<char> empty_;  // by node
   std::vector<Seen> seen_;
 };
 
@@ -112,11 +127,13 @@ uint32_t Grammar::text(std::string_view text) {
 }
 
 uint32_t Grammar::chars(CharSet set) {
-  const auto found = std::find(sets.begin(), sets.end(), set);
+  std::vector<uint32_t> ends;
+  for (const CharSet::Range& range : set.ranges()) ends.insert(ends.end(), {range.first, range.last});
+  const auto [known, fresh] = set_numbers_.try_emplace(std::move(ends), static_cast<uint32_t>(sets.size()));
   GrammarNode node;
   node.kind = Kind::kChars;
-  node.index = static_cast<uint32_t>(found - sets.begin());
-  if (found == sets.end()) sets.push_back(std::move(set));
+  node.index = known->second;
+  if (fresh) sets.push_back(std::move(set));
   return add(std::move(node));
 }
 

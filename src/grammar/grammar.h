@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,6 +58,8 @@ struct Grammar {
 
  private:
   uint32_t add(GrammarNode node);
+
+  std::map<std::vector<uint32_t>, uint32_t> set_numbers_;  // of what chars() added, by ends of ranges
 };
 
 // Greater ones are refused.

@@ -23,8 +23,11 @@ constexpr int kDepthMax = 100;          // schemas within schemas, merged ones t
 constexpr size_t kOptionalMax = 200;    // optional properties of an object that requires none: squared
 constexpr size_t kManyProperties = 24;  // from here on each is a rule
 constexpr size_t kPrefixMax = 64;
-// Bytes that are merged and compared, in all: a schema of 256 KiB can ask for a thousand times as many.
-constexpr size_t kReadMax = 32 << 20;
+// Steps (schema_steps) of merging, writing out and comparing schemas: branches that refer to branches, and a list
+// beside each, would be copied without end. An ordinary schema takes some thousands; a step is a few small allocations,
+// so these should be about a second at most.
+constexpr size_t kStepsMax = 2'000'000;
+constexpr size_t kBytesPerStep = 32;  // of text that is written out
 
 constexpr std::array<std::string_view, 7> kTypes = {"object",  "array",   "string", "number",
                                                     "integer", "boolean", "null"};
@@ -67,6 +70,14 @@ class SchemaCompiler {
                 why);
   }
 
+  Status spend(size_t steps, const std::string& path) {
+    steps_ += std::min(steps, kStepsMax + 1);
+    if (steps_ <= kStepsMax) return {};
+    return fail(path,
+                "merging and comparing its parts takes more than {} steps; fewer branches, or less beside them, help",
+                kStepsMax);
+  }
+
   uint32_t space() {
     if (!space_) space_ = grammar_.optional(grammar_.text(" "));
     return *space_;
@@ -82,7 +93,9 @@ class SchemaCompiler {
     if (schema.is_bool()) return any_value();
     if (!schema.is_object()) return fail(path, "expected a schema: an object, true or false");
     if (schema.members().empty()) return any_value();
-    const auto [known, fresh] = rules_.try_emplace(schema.dump(), 0);
+    std::string text = schema.dump();
+    TRY(spend(1 + (text.size() + path.size()) / kBytesPerStep, path));
+    const auto [known, fresh] = rules_.try_emplace(std::move(text), 0);
     if (!fresh) return grammar_.call(known->second);
     const uint32_t rule = grammar_.rule(path);
     known->second = rule;
@@ -124,6 +137,13 @@ class SchemaCompiler {
 
   // ---- references and combinations
 
+  static Json without(const Json& schema, std::string_view key) {
+    Json out = Json::object();
+    for (const auto& [name, value] : schema.members()) {
+      if (name != key) out.set(name, value);
+    }
+    return out;
+  }
   static bool says_something(const Json& schema) {
     return std::any_of(schema.members().begin(), schema.members().end(), [](const Json::Member& member) {
       return !is_annotation(member.first) && member.first != "$defs" && member.first != "definitions" &&
@@ -132,17 +152,17 @@ class SchemaCompiler {
   }
 
   // The schema that "#/a/b~1c" points to.
-  Result<const Json*> target(const Json& schema, const std::string& path) const {
+  Result<const Json*> target(const Json& schema, const std::string& path) {
     const Json& reference = schema.member("$ref");
     if (!reference.is_string()) return fail(path, "\"$ref\" must be a text");
-    std::string_view pointer = reference.as_string();
-    if (!pointer.starts_with("#"))
+    const auto known = targets_.find(reference.as_string());
+    if (known != targets_.end()) return known->second;
+    if (!reference.as_string().starts_with("#")) {
       return refuse(path, "$ref", "only references within the document (#/...) are followed");
-    pointer.remove_prefix(1);
-    const Json* at = at_pointer(document_, pointer);
-    if (at == nullptr) {
-      return fail(path, "\"$ref\" points to {}, which is not there", in_quotes(reference.as_string()));
     }
+    const Json* at = pointed_at(document_, std::string_view(reference.as_string()).substr(1));
+    if (at == nullptr) return fail(path, "\"$ref\" points to {}, which is not there", in_quotes(reference.as_string()));
+    targets_.emplace(reference.as_string(), at);
     return at;
   }
 
@@ -154,17 +174,10 @@ class SchemaCompiler {
     return body(merged, path);
   }
 
-  // What merging and comparing reads, in bytes.
-  Status spend(size_t bytes, const std::string& path) {
-    read_ += bytes;
-    if (read_ <= kReadMax) return {};
-    return fail(path, "schemas that allOf, anyOf, oneOf and $ref put together have more than {} MiB in all here",
-                kReadMax >> 20);
-  }
-
   // Both at once; what `b` refers to in place of the reference.
   Result<Json> merge(const Json& a, const Json& b, const std::string& path, int depth) {
     if (depth > kDepthMax) return fail(path, "references lead to one another without end");
+    TRY(spend(schema_steps(a) + schema_steps(b) + path.size() / kBytesPerStep, path));
     if (b.is_bool()) return b.as_bool() ? Result<Json>(a) : fail(path, "the schema false allows nothing");
     if (!b.is_object()) return fail(path, "expected a schema: an object, true or false");
     if (b.find("$ref") != nullptr) {
@@ -173,7 +186,6 @@ class SchemaCompiler {
       return merge(both, *found, path, depth + 1);
     }
     if (a.find("$ref") != nullptr) return merge(b, a, path, depth + 1);
-    TRY(spend(a.dump().size() + b.dump().size(), path));
     auto merged = merge_schemas(a, b);
     if (!merged.ok()) return fail(path, "{}", merged.error().message);
     return merged;
@@ -195,21 +207,23 @@ class SchemaCompiler {
     const Json rest = without(schema, key);
     std::vector<uint32_t> choices;
     std::vector<Json> seen;
-    std::vector<size_t> sizes;  // of those seen, in bytes
+    size_t compared = 0;  // comparison_steps of all of these
     for (size_t i = 0; i < list.items().size(); ++i) {
       const Json& branch = list.items()[i];
-      const std::string place = format("{}/{}/{}", path, key, i);
       if (branch.is_bool() && !branch.as_bool()) continue;
+      const std::string place = format("{}/{}/{}", path, key, i);
       TRY_ASSIGN(Json merged, merge(rest, branch, place, 0));
-      sizes.push_back(merged.dump().size());
+      if (key == "oneOf") {
+        compared += comparison_steps(merged);
+        TRY(spend(compared + seen.size() * comparison_steps(merged), place));
+      }
       for (size_t j = 0; key == "oneOf" && j < seen.size(); ++j) {
-        TRY(spend(sizes[j] + sizes.back(), place));
         if (are_disjoint(seen[j], merged)) continue;
         return refuse(path, key, format("a value might be valid for branches {} and {} both; anyOf may do", j, i));
       }
       TRY_ASSIGN(const uint32_t one, this->schema(says_something(rest) ? merged : branch, place));
       choices.push_back(one);
-      seen.push_back(std::move(merged));
+      if (key == "oneOf") seen.push_back(std::move(merged));
     }
     if (choices.empty()) return fail(path, "\"{}\" allows nothing", key);
     return grammar_.choice(std::move(choices));
@@ -226,7 +240,7 @@ class SchemaCompiler {
       for (const Json& name : type->is_array() ? type->items() : one) {
         const auto known = std::find(kTypes.begin(), kTypes.end(), name.text_or(""));
         if (known == kTypes.end()) return fail(path, "{} is not a type", in_quotes(name.dump()));
-        out.push_back(*known);
+        if (!has(out, *known)) out.push_back(*known);
       }
       if (out.empty()) return fail(path, "no type is left");
       return out;
@@ -236,16 +250,6 @@ class SchemaCompiler {
     if (any_key(schema, kStringKeys)) out.emplace_back("string");
     if (any_key(schema, kNumberKeys)) out.emplace_back("number");
     return out;
-  }
-
-  static bool is_of_type(const Json& value, std::string_view type) {
-    if (type == "object") return value.is_object();
-    if (type == "array") return value.is_array();
-    if (type == "string") return value.is_string();
-    if (type == "number") return value.is_number();
-    if (type == "boolean") return value.is_bool();
-    if (type == "null") return value.is_null();
-    return value.is_int() || (value.is_number() && value.as_double() == std::floor(value.as_double()));
   }
 
   // Exactly this value, but for spaces.
@@ -275,6 +279,7 @@ class SchemaCompiler {
     const Json* list = schema.find("enum");
     if (list != nullptr && !list->is_array()) return fail(path, "\"enum\" must be a list");
     const Json* only = schema.find("const");
+    const std::string only_text = only == nullptr ? "" : only->dump();
     std::vector<uint32_t> choices;
     const Json::Array named = list != nullptr ? list->items() : Json::Array{*only};
     TRY_ASSIGN(const auto allowed, types(schema, path));
@@ -282,7 +287,7 @@ class SchemaCompiler {
       const bool typed = schema.find("type") == nullptr || std::any_of(allowed.begin(), allowed.end(), [&](auto type) {
                            return is_of_type(value, type);
                          });
-      if (typed && (only == nullptr || only->dump() == value.dump())) choices.push_back(literal(value));
+      if (typed && (only == nullptr || only_text == value.dump())) choices.push_back(literal(value));
     }
     if (choices.empty()) return fail(path, "no value is left of enum or const");
     return grammar_.choice(std::move(choices));
@@ -437,6 +442,7 @@ class SchemaCompiler {
       listed.insert(name);
       if (value.is_bool() && !value.as_bool() && !needed.contains(name)) continue;
       const std::string place = format("{}/properties/{}", path, pointer_part(name));
+      TRY(spend(1 + place.size() / kBytesPerStep, place));
       TRY_ASSIGN(const uint32_t made, this->schema(value, place));
       members.push_back({member(grammar_.text(json_quote(name)), made), needed.contains(name)});
       if (!many) continue;
@@ -444,11 +450,14 @@ class SchemaCompiler {
       grammar_.rules[rule].body = members.back().node;
       members.back().node = grammar_.call(rule);
     }
+    std::optional<uint32_t> other;  // the value of each that has no schema of its own
     for (const Json& name : schema.member("required").items_or_none()) {
       if (!listed.insert(name.as_string()).second) continue;
       names.push_back(name.as_string());
-      TRY_ASSIGN(const uint32_t value, required_value(schema, name.as_string(), path));
-      members.push_back({member(grammar_.text(json_quote(name.as_string())), value), true});
+      if (!other) {
+        TRY_ASSIGN(other, required_value(schema, name.as_string(), path));
+      }
+      members.push_back({member(grammar_.text(json_quote(name.as_string())), *other), true});
     }
     return {};
   }
@@ -563,10 +572,11 @@ class SchemaCompiler {
 
   const Json& document_;
   Grammar grammar_;
-  std::map<std::string, uint32_t> rules_;  // by the schema's text
+  std::map<std::string, uint32_t> rules_;       // by the schema's text
+  std::map<std::string, const Json*> targets_;  // by the reference
+  size_t steps_ = 0;                            // see kStepsMax
   std::optional<uint32_t> any_, string_, any_char_, space_, comma_;
   int depth_ = 0;
-  size_t read_ = 0;  // by spend()
 };
 
 }  // namespace

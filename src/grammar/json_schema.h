@@ -23,7 +23,8 @@
 
 namespace andiron {
 
-// As Json::dump() writes it. Each subschema is written out, merged and compared again, so time grows faster than size.
+// As Json::dump() writes it. Subschemas are written out, merged and compared again; the steps of that are counted, and
+// a schema that takes too many is refused.
 inline constexpr size_t kSchemaBytesMax = 256 << 10;
 
 // `source` names the schema in messages. A schema of more than kSchemaBytesMax is an Error; the result has passed

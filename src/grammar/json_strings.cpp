@@ -1,6 +1,7 @@
 #include "grammar/json_strings.h"
 
-#include <map>
+#include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -109,25 +110,25 @@ Result<uint32_t> regex_node(Grammar& grammar, const RegexTree& tree, uint32_t in
 
 using CodePoints = std::vector<uint32_t>;
 
-uint32_t names_except(Grammar& grammar, const std::vector<CodePoints>& names, size_t depth, uint32_t raw_any) {
-  CharSet others = raw_chars();
-  std::map<uint32_t, std::vector<CodePoints>> by_next;
-  bool taken = false;
-  for (const CodePoints& name : names) {
-    if (name.size() == depth) {
-      taken = true;
-    } else {
-      by_next[name[depth]].push_back(name);
-    }
-  }
+// `names` are sorted, and alike up to `depth`.
+uint32_t names_except(Grammar& grammar, std::span<const CodePoints> names, size_t depth, uint32_t raw_any) {
+  std::vector<CharSet> known;
   std::vector<uint32_t> choices;
-  if (!taken) choices.push_back(grammar.sequence({}));
-  for (const auto& [next, group] : by_next) {
-    if (!raw_chars().contains(next)) continue;
-    others.intersect(CharSet(next, next).complement());
-    const uint32_t first = grammar.chars(CharSet(next, next));
+  size_t begin = 0;
+  while (begin < names.size() && names[begin].size() == depth) ++begin;
+  if (begin == 0) choices.push_back(grammar.sequence({}));
+  const CharSet raw = raw_chars();
+  for (size_t end = begin; begin < names.size(); begin = end) {
+    const uint32_t next = names[begin][depth];
+    while (end < names.size() && names[end][depth] == next) ++end;
+    if (!raw.contains(next)) continue;
+    known.emplace_back(next, next);
+    const uint32_t first = grammar.chars(known.back());
+    const auto group = names.subspan(begin, end - begin);
     choices.push_back(grammar.sequence({first, names_except(grammar, group, depth + 1, raw_any)}));
   }
+  CharSet others = raw;
+  others.intersect(CharSet::union_of(known).complement());
   choices.push_back(grammar.sequence({grammar.chars(others), raw_any}));
   return grammar.choice(std::move(choices));
 }
@@ -234,6 +235,7 @@ uint32_t json_names_except(Grammar& grammar, std::span<const std::string> names)
     CodePoints& one = all.emplace_back();
     for (size_t at = 0; at < name.size();) one.push_back(next_code_point(name, at));
   }
+  std::sort(all.begin(), all.end());
   const uint32_t raw_any = grammar.repeat(grammar.chars(raw_chars()), 0, GrammarNode::kUnbounded);
   return names_except(grammar, all, 0, raw_any);
 }

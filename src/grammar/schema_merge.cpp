@@ -1,6 +1,8 @@
 #include "grammar/schema_merge.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 #include <span>
@@ -13,20 +15,10 @@ namespace andiron {
 
 namespace {
 
-// Values by their text, so that lists of any length are compared in little more than the time it takes to read them.
-using Texts = std::set<std::string>;
-
-Texts texts_of(std::span<const Json> list) {
-  Texts out;
+// Lists may have thousands of values: each is written out once, and looked up.
+std::set<std::string> texts_of(std::span<const Json> list) {
+  std::set<std::string> out;
   for (const Json& one : list) out.insert(one.dump());
-  return out;
-}
-
-// The first of each name.
-std::map<std::string_view, const Json*> members_of(const Json& object) {
-  std::map<std::string_view, const Json*> out;
-  if (!object.is_object()) return out;
-  for (const auto& [name, value] : object.members()) out.emplace(name, &value);
   return out;
 }
 
@@ -34,16 +26,16 @@ Json::Array as_list(const Json& value) { return value.is_array() ? value.items()
 
 // The types in both lists; "integer" lies within "number".
 Json common_types(const Json& a, const Json& b) {
-  const Texts theirs = texts_of(as_list(b));
-  const bool any_number = theirs.contains("\"number\""), any_whole = theirs.contains("\"integer\"");
+  const Json::Array ours = as_list(a), theirs = as_list(b);
+  const std::set<std::string> known = texts_of(theirs);
+  const std::string integer = "\"integer\"", number = "\"number\"";
+  std::set<std::string> listed;
   Json out = Json::array();
-  for (const Json& type : as_list(a)) {
-    const std::string_view name = type.text_or("");
-    if (theirs.contains(type.dump())) {
-      out.push(type);
-    } else if ((name == "integer" && any_number) || (name == "number" && any_whole)) {
-      out.push("integer");
-    }
+  for (const Json& type : ours) {
+    std::string text = type.dump();
+    const bool whole = (text == integer && known.contains(number)) || (text == number && known.contains(integer));
+    if (known.contains(text) && listed.insert(std::move(text)).second) out.push(type);
+    if (whole && listed.insert(integer).second) out.push("integer");
   }
   return out;
 }
@@ -52,35 +44,26 @@ Json all_of(const Json& a, const Json& b) { return Json(Json::Object{{"allOf", J
 
 Json union_of(const Json& a, const Json& b) {
   Json out = a;
-  Texts known = texts_of(a.items_or_none());
+  std::set<std::string> listed = texts_of(a.items_or_none());
   for (const Json& one : b.items_or_none()) {
-    if (known.insert(one.dump()).second) out.push(one);
+    if (listed.insert(one.dump()).second) out.push(one);
   }
   return out;
 }
 
-Json in_both(const Json& a, const Json& b) {
-  const Texts theirs = texts_of(b.items_or_none());
-  Json out = Json::array();
-  for (const Json& one : a.items_or_none()) {
-    if (theirs.contains(one.dump())) out.push(one);
-  }
-  return out;
-}
-
-Json merge_properties(const Json& a, const Json& b) {
-  Json::Object out(a.members().begin(), a.members().end());
-  std::map<std::string, size_t> places;
-  for (size_t i = 0; i < out.size(); ++i) places.emplace(out[i].first, i);
+Json merge_properties(Json a, const Json& b) {
+  std::map<std::string, size_t, std::less<>> places;
+  for (const auto& [name, schema] : a.members()) places.try_emplace(name, places.size());
   for (const auto& [name, schema] : b.members()) {
-    const auto [at, fresh] = places.emplace(name, out.size());
+    const auto [known, fresh] = places.try_emplace(name, a.members().size());
     if (fresh) {
-      out.emplace_back(name, schema);
-    } else if (Json& known = out[at->second].second; known.dump() != schema.dump()) {
-      known = all_of(known, schema);
+      a.set(name, schema);
+      continue;
     }
+    Json& ours = a.members()[known->second].second;
+    if (ours.dump() != schema.dump()) ours = all_of(ours, schema);
   }
-  return Json(std::move(out));
+  return a;
 }
 
 Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
@@ -96,7 +79,14 @@ Result<Json> merge_values(std::string_view key, const Json& a, const Json& b) {
     return a.bool_or(true) ? b : a;  // the narrower of true, false and a schema
   }
   if (key == "allOf" && a.is_array() && b.is_array()) return union_of(a, b);
-  if (key == "enum" && a.is_array() && b.is_array()) return in_both(a, b);
+  if (key == "enum" && a.is_array() && b.is_array()) {
+    const std::set<std::string> theirs = texts_of(b.items());
+    Json out = Json::array();
+    for (const Json& one : a.items()) {
+      if (theirs.contains(one.dump())) out.push(one);
+    }
+    return out;
+  }
   if (a.is_number() && b.is_number()) {
     const bool a_less = a.as_double() < b.as_double();
     if (is({"minimum", "exclusiveMinimum", "minLength", "minItems"})) return a_less ? b : a;
@@ -111,9 +101,13 @@ Status check_closed(const Json& closed, const Json& other) {
   if (additional == nullptr || additional->bool_or(false)) return {};
   const Json* properties = other.find("properties");
   if (properties == nullptr || !properties->is_object()) return {};
-  const auto own = members_of(closed.member("properties"));
+  const Json& ours = closed.member("properties");
+  std::set<std::string_view> listed;
+  if (ours.is_object()) {
+    for (const auto& [name, schema] : ours.members()) listed.insert(name);
+  }
   for (const auto& [name, schema] : properties->members()) {
-    if (own.contains(name)) continue;
+    if (listed.contains(name)) continue;
     return make_error("additionalProperties beside a property \"{}\" from elsewhere cannot be merged", in_quotes(name));
   }
   return {};
@@ -145,22 +139,21 @@ std::string_view type_of(const Json& value) {
 }
 
 // Types as words, "integer" as "number"; empty: any.
-std::set<std::string_view> types_of(const Json& schema) {
-  std::set<std::string_view> out;
-  if (const Json* value = schema.find("const")) return {type_of(*value)};
-  if (const Json* values = schema.find("enum")) {
-    for (const Json& value : values->items_or_none()) out.insert(type_of(value));
-  }
+std::vector<std::string_view> types_of(const Json& schema) {
+  std::vector<std::string_view> out;
+  const Json values = named_values(schema);
+  for (const Json& value : values.items_or_none()) out.push_back(type_of(value));
+  if (!out.empty()) return out;
   const Json* type = schema.find("type");
-  if (!out.empty() || type == nullptr) return out;
-  const auto add = [&](const Json& one) { out.insert(one.text_or("") == "integer" ? "number" : one.text_or("")); };
+  if (type == nullptr) return out;
+  const auto add = [&](const Json& one) { out.push_back(one.text_or("") == "integer" ? "number" : one.text_or("")); };
   if (type->is_string()) add(*type);
   for (const Json& one : type->items_or_none()) add(one);
   return out;
 }
 
-bool share_nothing(const std::set<std::string_view>& a, const std::set<std::string_view>& b) {
-  return std::none_of(a.begin(), a.end(), [&](auto one) { return b.contains(one); });
+bool share_nothing(const std::vector<std::string_view>& a, const std::vector<std::string_view>& b) {
+  return std::none_of(a.begin(), a.end(), [&](auto one) { return std::find(b.begin(), b.end(), one) != b.end(); });
 }
 
 bool values_differ(const Json& a, const Json& b) {
@@ -168,7 +161,7 @@ bool values_differ(const Json& a, const Json& b) {
   if (!x.is_array() || !y.is_array()) return false;
   // 1 and 1.0 are the same number; dump() tells them apart, so numbers do not count as different.
   const auto is_float = [](const Json& one) { return one.is_number() && !one.is_int(); };
-  const Texts theirs = texts_of(y.items());
+  const std::set<std::string> theirs = texts_of(y.items());
   return std::none_of(x.items().begin(), x.items().end(),
                       [&](const Json& one) { return is_float(one) || theirs.contains(one.dump()); }) &&
          std::none_of(y.items().begin(), y.items().end(), is_float);
@@ -176,20 +169,18 @@ bool values_differ(const Json& a, const Json& b) {
 
 // Every object for `a` has a member that none for `b` has, or one of other values.
 bool objects_differ(const Json& a, const Json& b) {
-  const auto ours = members_of(a.member("properties")), theirs = members_of(b.member("properties"));
-  const Texts they_require = texts_of(b.member("required").items_or_none());
-  const Json* additional = b.find("additionalProperties");
-  const bool closed = additional != nullptr && !additional->bool_or(true);
+  std::set<std::string_view> needed;
+  for (const Json& name : b.member("required").items_or_none()) needed.insert(name.text_or(""));
   for (const Json& name : a.member("required").items_or_none()) {
     if (!name.is_string()) continue;
-    const auto their = theirs.find(name.as_string());
-    if (their == theirs.end()) {
-      if (closed) return true;
+    const Json* theirs = b.member("properties").find(name.as_string());
+    if (theirs == nullptr) {
+      const Json* additional = b.find("additionalProperties");
+      if (additional != nullptr && !additional->bool_or(true)) return true;
       continue;
     }
-    const auto our = ours.find(name.as_string());
-    const bool both = our != ours.end() && they_require.contains(name.dump());
-    if (both && values_differ(*our->second, *their->second)) return true;
+    const Json* ours = a.member("properties").find(name.as_string());
+    if (ours != nullptr && needed.contains(name.as_string()) && values_differ(*ours, *theirs)) return true;
   }
   return false;
 }
@@ -204,7 +195,7 @@ bool is_annotation(std::string_view keyword) {
   return false;
 }
 
-const Json* at_pointer(const Json& document, std::string_view pointer) {
+const Json* pointed_at(const Json& document, std::string_view pointer) {
   const Json* at = &document;
   while (at != nullptr && pointer.starts_with("/")) {
     const size_t end = std::min(pointer.find('/', 1), pointer.size());
@@ -225,12 +216,31 @@ const Json* at_pointer(const Json& document, std::string_view pointer) {
   return pointer.empty() ? at : nullptr;
 }
 
-Json without(const Json& object, std::string_view key) {
-  Json out = Json::object();
-  for (const auto& [name, value] : object.members()) {
-    if (name != key) out.set(name, value);
-  }
-  return out;
+bool is_of_type(const Json& value, std::string_view type) {
+  if (type == "object") return value.is_object();
+  if (type == "array") return value.is_array();
+  if (type == "string") return value.is_string();
+  if (type == "number") return value.is_number();
+  if (type == "boolean") return value.is_bool();
+  if (type == "null") return value.is_null();
+  return value.is_int() || (value.is_number() && value.as_double() == std::floor(value.as_double()));
+}
+
+size_t schema_steps(const Json& value) {
+  constexpr size_t kBytes = 16;  // of a text, as dear as one value more
+  size_t steps = 1 + value.text_or("").size() / kBytes;
+  for (const Json& item : value.items_or_none()) steps += schema_steps(item);
+  if (!value.is_object()) return steps;
+  for (const auto& [name, member] : value.members()) steps += name.size() / kBytes + schema_steps(member);
+  return steps;
+}
+
+size_t comparison_steps(const Json& schema) {
+  const size_t names = schema.member("required").items_or_none().size();
+  const Json& properties = schema.member("properties");
+  // Every required name is looked for among all properties.
+  const size_t looks = properties.is_object() ? names * properties.members().size() / 16 : 0;
+  return 1 + (schema_steps(schema.member("enum")) + schema_steps(schema.member("const"))) / 4 + names / 4 + looks;
 }
 
 Result<Json> merge_schemas(const Json& a, const Json& b) {
@@ -253,8 +263,8 @@ bool are_disjoint(const Json& a, const Json& b) {
   if (!a.is_object() || !b.is_object()) return a.is_bool() ? !a.as_bool() : b.is_bool() && !b.as_bool();
   const auto ours = types_of(a), theirs = types_of(b);
   if (!ours.empty() && !theirs.empty() && share_nothing(ours, theirs)) return true;
-  const auto only_objects = [](const std::set<std::string_view>& types) {
-    return types.size() == 1 && types.contains("object");
+  const auto only_objects = [](const std::vector<std::string_view>& types) {
+    return types.size() == 1 && types[0] == "object";
   };
   if (values_differ(a, b)) return true;
   return only_objects(ours) && only_objects(theirs) && (objects_differ(a, b) || objects_differ(b, a));
