@@ -246,19 +246,17 @@ Result<Teaching> open_teaching(const GlobalOptions& global, const ServeCommandOp
 
 // What is removed from the store goes from the cache of prefixes too, and from its files, where this server keeps none
 // but an earlier one did.
-std::function<bool(std::span<const std::string> runs)> forgetter(Scheduler& scheduler, bool has_prefix_folder,
-                                                                 TrainingJobs* jobs) {
+Forget forgetter(Scheduler& scheduler, bool has_prefix_folder, TrainingJobs* jobs) {
   return [&scheduler, has_prefix_folder, jobs](std::span<const std::string> runs) {
-    scheduler.forget_prefixes();
-    if (!has_prefix_folder) PrefixFolder::clear_files(prefix_folder());
-    return runs.empty() || forget_taught(jobs, runs);
+    bool all_gone = scheduler.forget_prefixes();
+    if (!has_prefix_folder) all_gone = PrefixFolder::clear_files(prefix_folder()) && all_gone;
+    return (runs.empty() || forget_taught(jobs, runs)) && all_gone;
   };
 }
 
 // Every route of the server. `store` may be null.
 std::vector<Route> all_routes(const ServeCommandOptions& options, Service& service, Store* store,
-                              const Teaching& teaching,
-                              const std::function<bool(std::span<const std::string> runs)>& forget) {
+                              const Teaching& teaching, const Forget& forget) {
   std::vector<Route> routes = service.routes();
   if (store != nullptr) append(routes, chat_routes(*store, forget));
   if (teaching.jobs != nullptr) append(routes, learn_routes(*teaching.jobs, *teaching.shelf));
@@ -307,6 +305,7 @@ Result<int> serve_command(const GlobalOptions& global, const ServeCommandOptions
   TRY_ASSIGN(const Teaching teaching, open_teaching(global, options, machine, *host, store.get(), gate));
   Service service(*host, *scheduler, {.sampling = {}, .version = kVersion});
   const auto forget = forgetter(*scheduler, !scheduling.prefix_folder.empty(), teaching.jobs.get());
+  if (store != nullptr) finish_forgetting(*store, forget);
   TRY_ASSIGN(const auto server,
              HttpServer::create(std::move(listener), all_routes(options, service, store.get(), teaching, forget),
                                 [&service] { return service.gauges(); }));

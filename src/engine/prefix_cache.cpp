@@ -86,10 +86,10 @@ void PrefixCache::keep(std::shared_ptr<const PrefixBlock> block) {
   }
 }
 
-void PrefixCache::clear() {
+bool PrefixCache::clear() {
   order_ = {};
   blocks_.clear();
-  if (folder_ != nullptr) folder_->clear();
+  return folder_ == nullptr || folder_->clear();
 }
 
 void PrefixCache::settle() {

@@ -44,8 +44,8 @@ class PrefixCache {
   void insert(const PrefixChain& chain, int64_t block, std::span<const int32_t> tokens,
               std::shared_ptr<const KvPage> page);
 
-  // Forgets all, in memory and on disk.
-  void clear();
+  // Forgets all, in memory and on disk. Whether all is gone.
+  bool clear();
 
   uint64_t bytes() const { return order_.bytes(); }  // in memory
   // Waits until the disk has what it is to have.

@@ -364,7 +364,7 @@ TEST_F(PrefixFolderTest, WhatIsClearedIsGoneAlsoWhatStillWaited) {
   for (uint64_t round = 0; round < 3; ++round) {
     for (uint64_t i = 0; i < 10; ++i) folder->put(shared(block_of(some_tokens(64, i), 0)));
     if (round == 1) folder->settle();
-    folder->clear();
+    EXPECT_TRUE(folder->clear());
     EXPECT_EQ(files(), 0U);
     EXPECT_EQ(folder->bytes(), 0U);
     EXPECT_FALSE(folder->holds(block_of(some_tokens(64, 9), 0).key));
@@ -378,7 +378,7 @@ TEST_F(PrefixFolderTest, WhatOthersHaveWrittenIsClearedToo) {
   other->settle();
   folder_.write("some/prefixes/notes.txt", "of a person");
   ASSERT_EQ(files(), 6U);
-  folder->clear();
+  EXPECT_TRUE(folder->clear());
   EXPECT_EQ(files(), 1U) << "other names are left alone";
   const std::string gone = block_of(some_tokens(64, 0), 0).key;
   EXPECT_EQ(other->read(gone, make_page), nullptr);
@@ -386,10 +386,11 @@ TEST_F(PrefixFolderTest, WhatOthersHaveWrittenIsClearedToo) {
   folder->put(shared(block_of(some_tokens(64, 0), 0)));
   folder->settle();
   ASSERT_EQ(files(), 2U);
-  PrefixFolder::clear_files(path_);
+  EXPECT_TRUE(PrefixFolder::clear_files(path_));
   EXPECT_EQ(files(), 1U);
-  PrefixFolder::clear_files(folder_.file("none"));
+  EXPECT_TRUE(PrefixFolder::clear_files(folder_.file("none")));
   EXPECT_FALSE(fs::exists(folder_.file("none")));
+  EXPECT_FALSE(PrefixFolder::clear_files(folder_.file("some/prefixes/notes.txt"))) << "it cannot be looked into";
 }
 
 // Files come and go on a thread of their own, without a lock; what is known of them is true once that has settled.

@@ -171,7 +171,7 @@ std::shared_ptr<const PrefixBlock> PrefixFolder::read(const std::string& key, co
   return std::make_shared<const PrefixBlock>(std::move(block).value());
 }
 
-void PrefixFolder::clear() {
+bool PrefixFolder::clear() {
   std::unique_lock lock(mutex_);
   for (const auto& block : waiting_) {
     waiting_keys_.erase(block->key);
@@ -182,16 +182,19 @@ void PrefixFolder::clear() {
   order_ = {};
   unread_.clear();
   lock.unlock();
-  clear_files(folder_);
+  return clear_files(folder_);
 }
 
-void PrefixFolder::clear_files(const std::string& folder) {
+bool PrefixFolder::clear_files(const std::string& folder) {
+  bool all_gone = true;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    std::error_code ignored;
-    if (it->symlink_status(ignored).type() != fs::file_type::regular) continue;
-    if (!key_of(it->path()).empty() || is_abandoned(it->path())) fs::remove(it->path(), ignored);
+    std::error_code failed;
+    if (it->symlink_status(failed).type() != fs::file_type::regular) continue;
+    if (!key_of(it->path()).empty() || is_abandoned(it->path())) fs::remove(it->path(), failed);
+    if (failed) all_gone = false;
   }
+  return all_gone && (!error || error == std::errc::no_such_file_or_directory);
 }
 
 void PrefixFolder::settle() {

@@ -43,10 +43,10 @@ class PrefixFolder {
   // Null: not there, or damaged. What `make` throws comes through, and the file stays.
   std::shared_ptr<const PrefixBlock> read(const std::string& key, const PageMaker& make);
 
-  // Removes all, also what waits to be written, and what another program has written here since.
-  void clear();
+  // Removes all, also what waits to be written, and what another program has written here since. Whether all is gone.
+  bool clear();
   // The same of a folder that nobody here has open, which need not be there.
-  static void clear_files(const std::string& folder);
+  static bool clear_files(const std::string& folder);
 
   uint64_t bytes() const;
   // Waits until all is written.

@@ -93,7 +93,7 @@ Submitted Scheduler::embed(std::vector<int32_t> tokens, std::shared_ptr<const Ad
 }
 
 void Scheduler::cancel(Ticket ticket) { core_->cancel(ticket); }
-void Scheduler::forget_prefixes() { core_->forget_prefixes(); }
+bool Scheduler::forget_prefixes() { return core_->forget_prefixes(); }
 Scheduler::Stats Scheduler::stats() const { return core_->stats(); }
 int64_t Scheduler::context() const { return core_->context(); }
 
@@ -168,11 +168,12 @@ void Scheduler::Core::cancel(Ticket ticket) {
   work_.notify_one();
 }
 
-void Scheduler::Core::forget_prefixes() {
+bool Scheduler::Core::forget_prefixes() {
   std::unique_lock lock(mutex_);
   const uint64_t mine = ++forgets_asked_;
   work_.notify_one();
   forgotten_.wait(lock, [&] { return forgets_done_ >= mine; });
+  return all_forgotten_;
 }
 
 Scheduler::Stats Scheduler::Core::stats() const {
@@ -231,8 +232,9 @@ bool Scheduler::Core::gather() {
   if (forgets_asked_ > forgets_done_) {
     epoch_ = forgets_asked_;
     lock.unlock();  // removing files takes time, and others must not wait for it
-    if (prefix_ != nullptr) prefix_->clear();
+    const bool all_gone = prefix_ == nullptr || prefix_->clear();
     lock.lock();
+    all_forgotten_ = all_gone;
     forgets_done_ = epoch_;
     stats_.prefix_bytes = 0;
     forgotten_.notify_all();

@@ -117,9 +117,10 @@ class Scheduler {
   Submitted embed(std::vector<int32_t> tokens, std::shared_ptr<const AdapterStack> adapters, uint64_t client,
                   std::function<void(Result<std::vector<float>>)> done);
 
-  // Forgets what the prefix cache knows, on disk too: when it returns, nothing there tells what was said. For when
-  // somebody deletes a conversation. Waits for the step at hand; not from a listener.
-  void forget_prefixes();
+  // Forgets what the prefix cache knows, on disk too: when it returns true, nothing there tells what was said. For when
+  // somebody deletes a conversation. Waits for the step at hand; not from a listener. False: a file could not be
+  // removed.
+  bool forget_prefixes();
 
   struct Stats {
     int64_t running = 0, waiting = 0;  // now; an answer that rests is waiting

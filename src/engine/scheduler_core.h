@@ -32,7 +32,7 @@ class Scheduler::Core {
   // Any thread.
   Submitted submit(std::unique_ptr<SchedulerJob> job);
   void cancel(Ticket ticket);
-  void forget_prefixes();
+  bool forget_prefixes();
   Stats stats() const;
   int64_t context() const { return options_.context; }
   Status check(const SchedulerJob& job) const;
@@ -105,6 +105,7 @@ class Scheduler::Core {
   double request_s_ = 0;  // running mean of how long a request has its place
   bool stopping_ = false;
   uint64_t forgets_asked_ = 0, forgets_done_ = 0;
+  bool all_forgotten_ = true;  // the last time
   bool in_gate_ = false;
 
   std::thread thread_;

@@ -15,7 +15,6 @@ namespace andiron {
 
 namespace {
 
-using Forget = std::function<bool(std::span<const std::string> runs)>;
 using Handle = ChatResult (*)(Store& store, const HttpRequest& request);
 
 struct Row {
@@ -84,13 +83,18 @@ PieceSource source_of(std::deque<std::string> pieces) {
   return source;
 }
 
+// Where `forget` or the store cannot, the store remembers that it is owed. Removals come one after another.
+bool have_forgotten(Store& store, const Forget& forget, std::span<const std::string> runs) {
+  return forget(runs) && store.forgotten().ok();
+}
+
 void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest& request,
             const std::shared_ptr<HttpReply>& reply) {
   ChatResult result = handle(store, request);
   if (!result.ok()) return send_error(*reply, ErrorShape::kOpenAi, result.error());
   if (result->removal) {
     Store::Removal& removal = *result->removal;
-    if (forget && !forget(removal.runs)) removal.traces_gone = false;
+    if (forget && !have_forgotten(store, forget, removal.runs)) removal.traces_gone = false;
     result->body = removal_json(removal).dump();
   }
   if (result->pieces.empty()) {
@@ -100,6 +104,11 @@ void answer(Store& store, Handle handle, const Forget& forget, const HttpRequest
 }
 
 }  // namespace
+
+void finish_forgetting(Store& store, const Forget& forget) {
+  const auto owes = store.owes_forgetting();
+  if (owes.ok() && *owes) have_forgotten(store, forget, {});
+}
 
 std::vector<Route> chat_routes(Store& store, const Forget& forget) {
   auto thread = std::make_shared<Workers>(1, kStoreRequestsWaiting);

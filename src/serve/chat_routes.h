@@ -36,7 +36,11 @@ inline constexpr size_t kStoreRequestsWaiting = 64;
 // `store` must outlive the routes. They share a thread of their own for whatever waits for the disk, which ends with
 // the last of them. `forget` is called after a chat or a message was removed, before the answer tells so, with the runs
 // that learned from it (Store::Removal::runs): what else remembers it is to forget it, and says whether no trace of it
-// stays in the store. It may wait, and may be empty.
-std::vector<Route> chat_routes(Store& store, const std::function<bool(std::span<const std::string> runs)>& forget = {});
+// stays there and in the store. It may wait, and may be empty.
+using Forget = std::function<bool(std::span<const std::string> runs)>;
+std::vector<Route> chat_routes(Store& store, const Forget& forget = {});
+
+// Before the routes are served: has `forget` do what a process that ended after a removal has left to do, or could not.
+void finish_forgetting(Store& store, const Forget& forget);
 
 }  // namespace andiron

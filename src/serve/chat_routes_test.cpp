@@ -228,8 +228,15 @@ TEST_F(ChatRoutesTest, TracesAreGoneOnceAllHaveForgotten) {
       EXPECT_NE(answer.find(format("\"traces_gone\": {}", all ? "true" : "false")), std::string::npos) << answer;
       EXPECT_NE(answer.find(R"("runs": ["run"])"), std::string::npos) << answer;
       EXPECT_EQ(runs.exchange(0), 1U);
+      EXPECT_NE(must(store_->owes_forgetting()), all);
     }
   }
+  int asked = 0;
+  for (const bool all : {false, true, true}) {  // at three starts, of which the last has nothing left to do
+    finish_forgetting(*store_, [&](std::span<const std::string> told) { return ++asked, told.empty() && all; });
+    EXPECT_NE(must(store_->owes_forgetting()), all);
+  }
+  EXPECT_EQ(asked, 2);
 }
 
 TEST_F(ChatRoutesTest, WhatIsExportedComesBack) {

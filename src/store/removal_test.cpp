@@ -119,6 +119,24 @@ TEST_F(RemovalTest, NorWhatRunsShowOfAConversation) {
   must(store_->check());
 }
 
+// A process may be killed between the removal and what others have to do after it.
+TEST_F(RemovalTest, ForgettingIsOwedUntilItIsDone) {
+  EXPECT_FALSE(must(store_->owes_forgetting()));
+  const std::string c = add_canaries();
+  EXPECT_FALSE(store_->remove_conversations({"none"}).ok());
+  EXPECT_FALSE(must(store_->owes_forgetting()));
+  must(store_->remove_message(message_));
+  reopen();
+  EXPECT_TRUE(must(store_->owes_forgetting()));
+  must(store_->remove_conversations({c}));
+  must(store_->forgotten());
+  reopen();
+  EXPECT_FALSE(must(store_->owes_forgetting()));
+  must(store_->remove_conversations({converse()}));
+  EXPECT_TRUE(must(store_->owes_forgetting()));
+  must(store_->check());
+}
+
 TEST_F(RemovalTest, NothingOfASettingStays) {
   must(store_->put_setting("page", Json(kContent)));
   fill(20);

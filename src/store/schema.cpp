@@ -93,7 +93,12 @@ CREATE TABLE setting (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr const char* kMigrations[] = {kVersion1};
+// One row while something else may still remember what was removed (Store::owes_forgetting).
+constexpr const char* kVersion2 = R"sql(
+CREATE TABLE unforgotten (mark INTEGER PRIMARY KEY CHECK (mark = 1)) STRICT;
+)sql";
+
+constexpr const char* kMigrations[] = {kVersion1, kVersion2};
 
 Result<int64_t> version_of(SqliteConnection& connection) { return connection.number("PRAGMA user_version"); }
 

@@ -52,6 +52,8 @@ Status strike_from_runs(SqliteConnection& db, std::string_view conversation, std
   return {};
 }
 
+Status owe_forgetting(SqliteConnection& db) { return db.run("INSERT OR IGNORE INTO unforgotten (mark) VALUES (1)"); }
+
 }  // namespace
 
 Result<std::string> default_store_path() {
@@ -236,6 +238,7 @@ Result<Store::Removal> Store::remove_message(std::string_view id) {
         TRY_ASSIGN(const auto message, find_message(db, id));
         TRY(andiron::remove_message(db, id, out.removed));
         TRY(strike_from_runs(db, message->conversation, out.runs));
+        TRY(owe_forgetting(db));
         return out;
       },
       gone);
@@ -252,11 +255,23 @@ Result<Store::Removal> Store::remove_conversations(const std::vector<std::string
           TRY(remove_conversation(db, id, out.removed));
           TRY(strike_from_runs(db, id, out.runs));
         }
+        TRY(owe_forgetting(db));
         return out;
       },
       gone);
   if (removal.ok()) removal->traces_gone = gone;
   return removal;
+}
+
+Result<bool> Store::owes_forgetting() {
+  return impl_->read([](SqliteConnection& db) -> Result<bool> {
+    TRY_ASSIGN(const int64_t marks, db.number("SELECT count(*) FROM unforgotten"));
+    return marks > 0;
+  });
+}
+
+Status Store::forgotten() {
+  return impl_->write([](SqliteConnection& db) { return db.run("DELETE FROM unforgotten"); });
 }
 
 Result<bool> Store::forget_overwritten() {

@@ -83,6 +83,10 @@ class Store {
   };
   Result<Removal> remove_message(std::string_view id);
   Result<Removal> remove_conversations(const std::vector<std::string>& ids);
+  // Whether messages or conversations were removed and forgotten() has not been said since, in this process or in one
+  // that was killed: the removal and this are one transaction. Then whoever else remembers them must forget them.
+  Result<bool> owes_forgetting();
+  Status forgotten();
   // What changes have written over goes as what is removed does. Whether its traces are gone, as of a Removal.
   Result<bool> forget_overwritten();
 

@@ -193,8 +193,21 @@ TEST_F(StoreFileTest, ANewerStoreIsLeftToANewerAndiron) {
     must(connection->run_script("PRAGMA user_version = 7"));
   }
   const auto before = read_bytes(path_);
-  EXPECT_NE(refusal().find("version 7 of the store; this one knows versions up to 1"), std::string::npos);
+  EXPECT_NE(refusal().find("version 7 of the store; this one knows versions up to 2"), std::string::npos);
   EXPECT_EQ(read_bytes(path_), before);
+}
+
+TEST_F(StoreFileTest, AStoreOfTheFirstVersionIsBroughtToThis) {
+  const std::string id = converse();
+  store_.reset();
+  {
+    auto connection = must(SqliteConnection::open(path_, {}));
+    must(connection->run_script("DROP TABLE unforgotten; PRAGMA user_version = 1"));
+  }
+  reopen();
+  EXPECT_TRUE(must(store_->conversation(id)));
+  must(store_->remove_conversations({id}));
+  EXPECT_TRUE(must(store_->owes_forgetting()));
 }
 
 TEST_F(StoreFileTest, ALogWithoutItsDatabaseIsNotThrownAway) {
